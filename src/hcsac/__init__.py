@@ -1,0 +1,1 @@
+"""hcsac: one policy for all tasks of a robot, learned from logged data alone."""

@@ -1,0 +1,33 @@
+"""What passes between the rooms, and the legend of shapes.
+
+R replicas (independent seeds of one run), E critics, B batch, K sampled actions, S observation size,
+A action size, M tasks, N rows. Rewards, log-densities and values carry no trailing 1.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """One minibatch per replica.
+
+    `discount` is gamma, or 0 where the world ended (a time limit does not end the world).
+    `task` is the task a row counts for, which for a borrowed row is not the task it was logged under.
+    """
+
+    observation: Tensor  # [R, B, S] float32
+    action: Tensor  # [R, B, A] float32
+    reward: Tensor  # [R, B] float32
+    next_observation: Tensor  # [R, B, S] float32
+    discount: Tensor  # [R, B] float32
+    task: Tensor  # [R, B] int64
+
+
+# What an update reports: name -> [R], kept on the device until it is logged.
+Info = dict[str, Tensor]
+
+# Values of all N rows under one task: task index -> [R, N] float32. This is all that sharing sees of an agent.
+Scorer = Callable[[int], np.ndarray]
