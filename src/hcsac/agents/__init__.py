@@ -1,0 +1,66 @@
+"""The agents by name."""
+
+from collections.abc import Sequence
+
+import torch
+
+from hcsac.agents.base import Agent, Scaling
+from hcsac.agents.bc import BehaviouralCloning
+from hcsac.agents.conservative_sac import ConservativeSAC
+from hcsac.agents.presets import AGENTS, PRESETS, preset
+from hcsac.errors import UserError
+from hcsac.settings import Settings
+
+__all__ = ["AGENTS", "PRESETS", "Agent", "BehaviouralCloning", "ConservativeSAC", "Scaling", "make_agent", "preset", "resolve"]
+
+# What each name fixes, whatever the preset says: the three SAC agents differ in nothing else.
+_FIXED: dict[str, dict[str, str]] = {
+    "bc": {"sharing": "none"},
+    "csac": {"sharing": "none", "embedding": "none"},
+    "mtcsac": {"sharing": "none"},
+    "hcsac": {},
+}
+
+
+def resolve(agent: str, settings: Settings, tasks: Sequence[str]) -> Settings:
+    """The settings as this agent runs them on these tasks, with what the machine decides filled in.
+
+    Raises:
+        UserError: CSAC on more than one task.
+    """
+    if agent == "csac" and len(tasks) > 1:
+        raise UserError(f"csac learns one task, but the data hold {', '.join(tasks)}; pick one with --tasks or use mtcsac.")
+    if settings.cql_backward == "sampled" and settings.next_actions == "online_at_next":
+        raise UserError("cql_backward = 'sampled' picks among actions at s; with next_actions = 'online_at_next' use 'all'.")
+    cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not cuda:
+        raise UserError("setting device = 'cuda', but PyTorch sees no GPU here; use --device cpu or auto.")
+    changes: dict[str, str] = dict(_FIXED[agent])
+    if settings.device == "auto":
+        changes["device"] = "cuda" if cuda else "cpu"
+    if settings.precision == "auto":
+        changes["precision"] = "bf16" if _fast_bf16(cuda and settings.device != "cpu") else "float32"
+    return settings.replace(changes)
+
+
+def make_agent(
+    agent: str,
+    observation_size: int,
+    action_size: int,
+    tasks: int,
+    settings: Settings,
+    seeds: Sequence[int],
+    scaling: Scaling,
+    compiled: bool = False,
+) -> BehaviouralCloning | ConservativeSAC:
+    """The agent of that name, from resolved settings."""
+    kind = BehaviouralCloning if agent == "bc" else ConservativeSAC
+    device = torch.device(settings.device)
+    return kind(observation_size, action_size, tasks, settings, seeds, scaling, device, compiled)
+
+
+def _fast_bf16(on_gpu: bool) -> bool:
+    if on_gpu:
+        return torch.cuda.get_device_capability() >= (8, 0)
+    capability = torch.cpu.get_capabilities()
+    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))

@@ -1,0 +1,94 @@
+"""What every agent is, and the parts all of them share: scaling, seeds, steps, and the state that a checkpoint keeps."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from hcsac.settings import Settings
+from hcsac.types import Batch, Info
+
+State = dict[str, Tensor]
+
+
+class Agent(Protocol):
+    """Networks, optimisers and one recipe. R replicas train at once along the leading axis."""
+
+    def update(self, batch: Batch) -> Info:
+        """One step on one minibatch per replica; the metrics stay on the device."""
+
+    def act(self, observation: Tensor, task: Tensor) -> Tensor:
+        """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
+
+    def state(self) -> State:
+        """Everything that decides the next update, as named tensors."""
+
+    def load_state(self, state: State) -> None:
+        """Continue from `state` exactly."""
+
+
+class Scaling:
+    """(s - mean) / std, fixed at the start; the identity when observations are not standardised."""
+
+    def __init__(self, mean: Tensor, std: Tensor, device: torch.device):
+        self.mean = mean.to(device)
+        self.std = std.to(device)
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        return (observation - self.mean) / self.std
+
+
+def generators(seeds: Sequence[int], stream: int, device: torch.device | str = "cpu") -> list[torch.Generator]:
+    """One generator a replica; streams (0 weights, 1 noise, 2 minibatches) of one seed do not overlap."""
+    return [torch.Generator(device).manual_seed(1_000_003 * seed + stream) for seed in seeds]
+
+
+def adam(parameters: Sequence[Tensor], rate: float) -> torch.optim.Adam:
+    """Adam is elementwise, so one optimiser serves every replica and critic."""
+    return torch.optim.Adam(parameters, lr=rate, fused=True)
+
+
+def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One descent on the sum over replicas, touching only this optimiser's parameters."""
+    parameters = optimiser.param_groups[0]["params"]
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
+        parameter.grad = gradient
+    optimiser.step()
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
+    """Soft target update (slides): target <- (1 - rate) target + rate source."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
+
+
+def optimiser_state(name: str, optimiser: torch.optim.Adam) -> State:
+    """Adam's moments and step counts under `name`."""
+    entries = optimiser.state_dict()["state"]
+    return {f"{name}.{index}.{key}": value for index, entry in entries.items() for key, value in entry.items()}
+
+
+def load_optimiser_state(name: str, optimiser: torch.optim.Adam, state: State) -> None:
+    """The reverse of `optimiser_state`."""
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        if key.startswith(name + "."):
+            index, entry = key[len(name) + 1 :].split(".")
+            entries.setdefault(int(index), {})[entry] = value
+    optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def module_state(name: str, module: nn.Module) -> State:
+    """The module's weights under `name`."""
+    return {f"{name}.{key}": value for key, value in module.state_dict().items()}
+
+
+def load_module_state(name: str, module: nn.Module, state: State) -> None:
+    """The reverse of `module_state`."""
+    module.load_state_dict({k[len(name) + 1 :]: v for k, v in state.items() if k.startswith(name + ".")})
+
+
+def wants_compile(settings: Settings, updates: int) -> bool:
+    """Whether to compile the losses: half a minute of compilation pays after some ten thousand updates."""
+    return settings.compile == "on" or (settings.compile == "auto" and updates >= 10_000)

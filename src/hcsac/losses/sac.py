@@ -1,0 +1,45 @@
+"""The equations of soft actor-critic (slides, "Soft Actor-Critic"; Haarnoja et al. 2018).
+
+Every function returns one value per replica, [R], so that the replicas' gradients never mix.
+"""
+
+from torch import Tensor
+
+
+def temperature_loss(log_temperature: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:
+    """Dual of the entropy constraint: E[-log alpha (log pi(a|s) + H_0)] (the authors' form, log alpha for alpha).
+
+    log_temperature [R], log_prob [R, B] (no gradient flows into it) -> [R].
+    """
+    return -(log_temperature[:, None] * (log_prob.detach() + target_entropy)).mean(-1)
+
+
+def actor_loss(temperature: Tensor, log_prob: Tensor, q: Tensor) -> Tensor:
+    """KL to the softmax of Q, reparameterised: E[alpha log pi(a|s) - min_E Q(s, a)], a ~ pi.
+
+    temperature [R] (no gradient), log_prob [R, B], q [R, E, B] -> [R].
+    """
+    return (temperature.detach()[:, None] * log_prob - q.amin(1)).mean(-1)
+
+
+def td_target(
+    reward: Tensor, discount: Tensor, next_q: Tensor, next_log_prob: Tensor, temperature: Tensor, backup_entropy: bool
+) -> Tensor:
+    """Soft Bellman operator: R + gamma (min_E Q'(s', a') - alpha log pi(a'|s')), a' ~ pi(.|s').
+
+    reward, discount, next_log_prob [R, B]; next_q [R, E, B] of the target critics; temperature [R] -> [R, B].
+    Without `backup_entropy` the term alpha log pi is left out (the authors' report).
+    """
+    value = next_q.amin(1)
+    if backup_entropy:
+        value = value - temperature[:, None] * next_log_prob
+    return reward + discount * value
+
+
+def bellman_loss(q: Tensor, target: Tensor) -> Tensor:
+    """Mean squared TD error, summed over the critics: sum_E E[(Q_e(s, a) - y)^2].
+
+    q [R, E, B], target [R, B] (no gradient) -> [R]. The slides write 1/2 TD^2 + alpha CQL; here it is
+    TD^2 + w CQL, so w = 2 alpha.
+    """
+    return (q - target.detach()[:, None]).square().mean(-1).sum(1)

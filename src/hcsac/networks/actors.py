@@ -1,0 +1,82 @@
+"""Policies: the tanh-squashed Gaussian of SAC and the deterministic tanh policy of BC and TD3."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from hcsac.networks.embedding import TaskEmbedding
+from hcsac.networks.mlp import Linear, Trunk
+from hcsac.settings import Settings
+
+LOG_STD_BOUNDS = (-20.0, 2.0)
+
+
+class _Body(nn.Module):
+    """s [R, B, S], task [R, B] -> [R, B, out]."""
+
+    def __init__(
+        self, observation_size: int, size_out: int, tasks: int, settings: Settings, generators: Sequence[torch.Generator]
+    ):
+        super().__init__()
+        self.embedding = TaskEmbedding(settings.embedding, (), tasks, observation_size, generators)
+        self.first = Linear((), self.embedding.size, settings.hidden_size, generators)
+        low = settings.precision == "bf16"
+        self.trunk = Trunk((), settings.hidden_size, settings.hidden_layers, size_out, generators, low)
+
+    def forward(self, observation: Tensor, task: Tensor) -> Tensor:
+        return self.trunk(self.first(self.embedding(observation, task)))
+
+
+class GaussianActor(nn.Module):
+    """s [R, B, S], task [R, B] -> mean and log std, each [R, B, A], of the Gaussian before the tanh.
+
+    log std = a * out + b with a, b learned from (1, -1) and clamped, as in the authors' code.
+    """
+
+    def __init__(
+        self, observation_size: int, action_size: int, tasks: int, settings: Settings, generators: Sequence[torch.Generator]
+    ):
+        super().__init__()
+        self.body = _Body(observation_size, 2 * action_size, tasks, settings, generators)
+        self.log_std_scale = nn.Parameter(torch.ones(len(generators), 1, 1))
+        self.log_std_shift = nn.Parameter(-torch.ones(len(generators), 1, 1))
+
+    def forward(self, observation: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+        mean, raw = self.body(observation, task).chunk(2, dim=-1)
+        log_std = (self.log_std_scale * raw + self.log_std_shift).clamp(*LOG_STD_BOUNDS)
+        return mean, log_std
+
+    def act(self, observation: Tensor, task: Tensor) -> Tensor:
+        """The deterministic action tanh(mean) [R, B, A]."""
+        return torch.tanh(self(observation, task)[0])
+
+
+class DeterministicActor(nn.Module):
+    """s [R, B, S], task [R, B] -> action [R, B, A] in (-1, 1)."""
+
+    def __init__(
+        self, observation_size: int, action_size: int, tasks: int, settings: Settings, generators: Sequence[torch.Generator]
+    ):
+        super().__init__()
+        self.body = _Body(observation_size, action_size, tasks, settings, generators)
+
+    def forward(self, observation: Tensor, task: Tensor) -> Tensor:
+        return torch.tanh(self.body(observation, task))
+
+    act = forward
+
+
+def squashed_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Reparameterised tanh-Gaussian (Haarnoja et al. 2018, appendix C): a = tanh(u), u = mean + std * noise.
+
+    mean, log_std, noise [..., A] (broadcast) -> action [..., A], log pi(a) [...], with
+    log pi(a) = sum_A [ log N(u; mean, std) - log(1 - tanh(u)^2) ], the last term in its stable form
+    2 (log 2 - u - softplus(-2u)).
+    """
+    u = mean + log_std.exp() * noise
+    gaussian = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+    squash = 2 * (math.log(2) - u - softplus(-2 * u))
+    return torch.tanh(u), (gaussian - squash).sum(-1)

@@ -1,0 +1,87 @@
+"""The active dataset D*: an index over the rows of D, and the sampler that turns it into minibatches."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hcsac.data.dataset import Dataset
+from hcsac.settings import RewardRule
+from hcsac.sharing.rewards import reward_table
+from hcsac.sharing.rules import Borrowed
+from hcsac.types import Batch
+
+
+class ActiveDataset:
+    """D on the training device and, per replica, the pairs borrowed on top of it. Rows are never copied.
+
+    Args:
+        generators: one per replica, on the device; each replica draws its own minibatches.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        discount: float,
+        rule: RewardRule,
+        generators: Sequence[torch.Generator],
+        device: torch.device,
+    ):
+        def put(array: np.ndarray) -> Tensor:
+            return torch.tensor(array, device=device)
+
+        self.observation = put(dataset.observation)
+        self.action = put(dataset.action)
+        self.next_observation = put(dataset.next_observation)
+        self.discount = discount * (~put(dataset.terminated)).float()
+        self.task = put(dataset.task)
+        self.reward = reward_table(put(dataset.reward), self.task, dataset.num_tasks, rule)
+        self.generators = list(generators)
+        nothing = Borrowed(np.empty(0, np.int64), np.empty(0, np.int8))
+        self.set_borrowed([nothing for _ in generators])
+
+    def set_borrowed(self, borrowed: Sequence[Borrowed]) -> None:
+        """Replace what every replica has borrowed; a sharing always starts again from D."""
+        device = self.task.device
+        self.borrowed = [(torch.as_tensor(b.row, device=device), torch.as_tensor(b.task, device=device)) for b in borrowed]
+
+    def sample(self, batch_size: int) -> Batch:
+        """One minibatch per replica, uniform with replacement over its D*."""
+        pairs = [self._draw(r, batch_size) for r in range(len(self.generators))]
+        row = torch.stack([row for row, _ in pairs])
+        task = torch.stack([task for _, task in pairs])
+        return Batch(
+            observation=self.observation[row],
+            action=self.action[row],
+            reward=self.reward[row, task],
+            next_observation=self.next_observation[row],
+            discount=self.discount[row],
+            task=task,
+        )
+
+    def _draw(self, replica: int, batch_size: int) -> tuple[Tensor, Tensor]:
+        own = len(self.task)
+        row, task = self.borrowed[replica]
+        generator = self.generators[replica]
+        pick = torch.randint(own + len(row), (batch_size,), generator=generator, device=self.task.device)
+        if len(row) == 0:
+            return pick, self.task[pick]
+        lent = pick >= own
+        index = (pick - own).clamp(min=0)
+        rows = torch.where(lent, row[index], pick)
+        return rows, torch.where(lent, task[index].long(), self.task[rows])
+
+    def state(self) -> dict[str, Tensor]:
+        """The index and the generators, for a checkpoint."""
+        state = {}
+        for r, (row, task) in enumerate(self.borrowed):
+            state |= {f"borrowed.{r}.row": row, f"borrowed.{r}.task": task, f"sampler.{r}": self.generators[r].get_state()}
+        return state
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state` exactly."""
+        device = self.task.device
+        for r, generator in enumerate(self.generators):
+            self.borrowed[r] = (state[f"borrowed.{r}.row"].to(device), state[f"borrowed.{r}.task"].to(device))
+            generator.set_state(state[f"sampler.{r}"].cpu())

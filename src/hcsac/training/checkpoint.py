@@ -1,0 +1,44 @@
+"""A checkpoint: one safetensors file, written atomically, never pickled."""
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hcsac.errors import UserError
+
+
+def save(path: Path, state: dict[str, Tensor], update: int) -> None:
+    """Write `state` and the number of updates it has seen; a reader finds the old file or the new one, whole."""
+    temporary = path.with_suffix(".tmp")
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
+    save_file(tensors, temporary, metadata={"update": str(update)})
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], int]:
+    """The state and its number of updates.
+
+    Raises:
+        UserError: there is no checkpoint, or it is not one of ours.
+    """
+    if not path.exists():
+        raise UserError(f"{path.parent} holds no checkpoint yet; train longer, to its first evaluation.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, int(file.metadata()["update"])  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); train again in another directory.") from error
+
+
+def part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The entries under `name/`, with the prefix taken off."""
+    return {key.removeprefix(name + "/"): value for key, value in state.items() if key.startswith(name + "/")}
+
+
+def join(**parts: dict[str, Tensor]) -> dict[str, torch.Tensor]:
+    """The reverse of `part` for several parts."""
+    return {f"{name}/{key}": value for name, entries in parts.items() for key, value in entries.items()}

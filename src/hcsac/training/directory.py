@@ -1,0 +1,109 @@
+"""The directory of a run: what is in it, and that nothing else is ever written over."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hcsac.errors import UserError
+
+
+class RunDirectory:
+    """`run.json` (what is trained), `metrics.jsonl`, `evaluations.jsonl`, `sharing.jsonl`, `tensorboard/`,
+    `checkpoint.safetensors` and, once finished, `result.json`."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state at the last evaluation."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        """Whether training reached its last update."""
+        return (self.path / "result.json").exists()
+
+    def begin(self, identity: dict[str, Any], resume: bool) -> None:
+        """Claim the directory for the run that `identity` describes.
+
+        Raises:
+            UserError: it holds another run, or the same one and `resume` is not set, or files that are not ours.
+        """
+        if (self.path / "run.json").exists():
+            if not resume:
+                raise UserError(f"{self.path} already holds a run; choose another directory, or --resume to continue it.")
+            self._require_same(identity)
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"{self.path} exists and is not a run; choose another directory.")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_json("run.json", identity)
+
+    def identity(self) -> dict[str, Any]:
+        """What `run.json` says.
+
+        Raises:
+            UserError: this is not the directory of a run.
+        """
+        return self.read_json("run.json")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run; UserError where it is missing or damaged."""
+        try:
+            return json.loads((self.path / name).read_text())
+        except OSError as error:
+            raise UserError(f"{self.path} holds no {name}; give the directory of a run made by `hcsac train`.") from error
+        except ValueError as error:
+            raise UserError(f"{self.path / name} is damaged ({error}); restore it or train again elsewhere.") from error
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file atomically."""
+        temporary = self.path / f".{name}.tmp"
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(temporary, self.path / name)
+
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """The records of a JSONL file of the run, oldest first; none where it does not exist."""
+        path = self.path / name
+        if path.exists():
+            with open(path) as file:
+                for line in file:
+                    yield json.loads(line)
+
+    def append(self, name: str, records: list[dict[str, Any]]) -> None:
+        """Add records to a JSONL file of the run."""
+        with open(self.path / name, "a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+
+    def forget_after(self, update: int) -> None:
+        """Drop the records later than the checkpoint from which a run continues."""
+        for path in self.path.glob("*.jsonl"):
+            kept = [line for line in path.read_text().splitlines(keepends=True) if _update_of(line) <= update]
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(kept))
+            os.replace(temporary, path)
+
+    def _require_same(self, identity: dict[str, Any]) -> None:
+        held = self.identity()
+        for key in ("agent", "seeds", "tasks", "alignment", "fingerprint"):
+            if held.get(key) != identity[key]:
+                raise UserError(
+                    f"{self.path} holds another run: its {key} is {held.get(key)!r}, not {identity[key]!r}; "
+                    "choose another directory."
+                )
+        for key, value in identity["settings"].items():
+            if held["settings"].get(key) != value:
+                raise UserError(
+                    f"{self.path} holds another run: its setting {key} is {held['settings'].get(key)!r}, not {value!r}; "
+                    "choose another directory, or give the same settings."
+                )
+
+
+def _update_of(line: str) -> float:
+    try:
+        return json.loads(line)["update"]
+    except ValueError:  # the last line of a run that was killed while writing it
+        return float("inf")

@@ -1,0 +1,189 @@
+"""The training loop and its schedule: the one place where agent, data, sharing and evaluation meet."""
+
+import math
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hcsac.agents import ConservativeSAC, Scaling, make_agent, preset, resolve
+from hcsac.agents.base import Agent, generators, wants_compile
+from hcsac.data.dataset import Dataset
+from hcsac.data.minari_store import load as load_dataset
+from hcsac.errors import UserError
+from hcsac.evaluation import Act, Evaluator
+from hcsac.settings import Settings
+from hcsac.sharing.active import ActiveDataset
+from hcsac.sharing.rules import share
+from hcsac.training import checkpoint
+from hcsac.training.directory import RunDirectory
+from hcsac.training.log import Log
+from hcsac.training.memory import keep_freed_memory
+
+SCORING_ROWS = 8192  # rows scored at once: large enough for full matrix speed, small enough for any machine
+
+
+def train(
+    agent: str,
+    data: Dataset | Sequence[str],
+    directory: str | Path,
+    settings: Settings | None = None,
+    seeds: Sequence[int] = (0,),
+    alignment: str = "correct",
+    resume: bool = False,
+    progress: bool = True,
+) -> RunDirectory:
+    """Train `agent` on `data` and leave everything in `directory`.
+
+    Args:
+        agent: bc, csac, mtcsac or hcsac.
+        data: a Dataset, or names of datasets to load (`alignment` applies to these).
+        settings: complete settings; None for the `slides` preset of the agent.
+        seeds: one replica each, trained at once.
+        resume: continue from the last checkpoint; a finished run is returned as it is.
+
+    Raises:
+        UserError: bad names or settings, or a directory that holds another run.
+    """
+    dataset = data if isinstance(data, Dataset) else load_dataset(list(data), alignment=alignment)
+    settings = resolve(agent, preset("slides", agent) if settings is None else settings, dataset.task_names)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UserError(f"seeds {list(seeds)} must be at least one number, each given once.")
+    run = RunDirectory(directory)
+    run.begin(_identity(agent, dataset, data, settings, seeds, alignment), resume)
+    if not run.finished:
+        _Training(agent, dataset, settings, list(seeds), run).loop(progress)
+    return run
+
+
+class _Training:
+    def __init__(self, name: str, dataset: Dataset, settings: Settings, seeds: list[int], run: RunDirectory):
+        keep_freed_memory()
+        self.dataset, self.settings, self.seeds, self.run, self.name = dataset, settings, seeds, run, name
+        self.device = torch.device(settings.device)
+        self.epoch = math.ceil(len(dataset) / settings.batch_size)
+        self.total = settings.updates or settings.epochs * self.epoch
+        sizes = (dataset.observation_size, dataset.action_size, dataset.num_tasks)
+        compiled = wants_compile(settings, self.total)
+        scaling = Scaling(*_statistics(dataset, settings.standardise_observations), self.device)
+        self.agent = make_agent(name, *sizes, settings, seeds, scaling, compiled)
+        minibatches = generators(seeds, 2, self.device)
+        self.active = ActiveDataset(dataset, settings.discount, settings.reward_rule, minibatches, self.device)
+
+    def loop(self, progress: bool) -> None:
+        settings = self.settings
+        start = self._restore()
+        evaluator = Evaluator(self.dataset.task_names, settings.evaluation_episodes, len(self.seeds))
+        began, spent = time.perf_counter(), 0.0
+        with Log(self.run, self.seeds, list(self.dataset.task_names), start, self.total, self.name, progress) as log:
+            for update in range(start + 1, self.total + 1):
+                info = self.agent.update(self.active.sample(settings.batch_size))
+                log.bar.update()
+                if update % settings.log_interval == 0:
+                    log.metrics(update, info)
+                if settings.sharing != "none" and update % (settings.share_interval * self.epoch) == 0:
+                    self._share(update, log)
+                if update % (settings.evaluate_interval * self.epoch) == 0 or update == self.total:
+                    paused = time.perf_counter()
+                    log.returns(update, evaluator(act_of(self.agent, self.device)))
+                    self._save(update)
+                    spent += time.perf_counter() - paused
+        evaluator.close()
+        seconds = time.perf_counter() - began
+        self.run.write_json(
+            "result.json",
+            {
+                "updates": self.total,
+                "seconds": round(seconds, 1),
+                "seconds_evaluating": round(spent, 1),
+                "updates_per_second": round((self.total - start) / max(seconds - spent, 1e-9), 2),
+            },
+        )
+
+    def _share(self, update: int, log: Log) -> None:
+        """Replace D* by D and the rows that the sharing rule borrows under the present critics (Algorithm 1)."""
+        settings, dataset = self.settings, self.dataset
+        replicas = len(self.seeds)
+        result = share(
+            settings.sharing, dataset.task, dataset.num_tasks, self._values, settings.share_quantile, replicas
+        )
+        self.active.set_borrowed([borrowed for borrowed, _ in result])
+        log.sharing(update, [flows for _, flows in result])
+
+    def _values(self, task: int) -> np.ndarray:
+        """Q_task of every row of D, [R, N], in pieces."""
+        assert isinstance(self.agent, ConservativeSAC)
+        rows = torch.split(self.active.observation, SCORING_ROWS), torch.split(self.active.action, SCORING_ROWS)
+        pieces = [self.agent.score(observation, action, task) for observation, action in zip(*rows, strict=True)]
+        return torch.cat(pieces, dim=1).cpu().numpy()
+
+    def _save(self, update: int) -> None:
+        state = checkpoint.join(agent=self.agent.state(), active=self.active.state(), scaling=_scaling_state(self.agent))
+        checkpoint.save(self.run.checkpoint, state, update)
+
+    def _restore(self) -> int:
+        """Continue from the last checkpoint if there is one; the number of updates done."""
+        if not self.run.checkpoint.exists():
+            self.run.forget_after(0)
+            return 0
+        state, update = checkpoint.load(self.run.checkpoint)
+        self.agent.load_state(checkpoint.part(state, "agent"))
+        self.active.load_state(checkpoint.part(state, "active"))
+        self.run.forget_after(update)
+        return update
+
+
+def act_of(agent: Agent, device: torch.device) -> Act:
+    """The agent's deterministic policy as the evaluation calls it."""
+
+    def act(observation: np.ndarray, task: np.ndarray) -> np.ndarray:
+        action = agent.act(torch.as_tensor(observation, device=device), torch.as_tensor(task, device=device))
+        return action.cpu().numpy()
+
+    return act
+
+
+def _statistics(dataset: Dataset, standardise: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    size = dataset.observation_size
+    if not standardise:
+        return torch.zeros(size), torch.ones(size)
+    mean = dataset.observation.mean(0, dtype=np.float64)
+    std = dataset.observation.std(0, dtype=np.float64)
+    # A constant column carries nothing: leave its scale alone rather than blow it up.
+    std = np.where(std < 1e-6, 1.0, std)
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+
+
+def _scaling_state(agent: Any) -> dict[str, torch.Tensor]:
+    return {"mean": agent.scaling.mean, "std": agent.scaling.std}
+
+
+def _identity(
+    agent: str,
+    dataset: Dataset,
+    data: Dataset | Sequence[str],
+    settings: Settings,
+    seeds: Sequence[int],
+    alignment: str,
+) -> dict[str, Any]:
+    return {
+        "hcsac": version("hcsac"),
+        "torch": torch.__version__,
+        "agent": agent,
+        "seeds": list(seeds),
+        "tasks": list(dataset.task_names),
+        "data": [] if isinstance(data, Dataset) else list(data),
+        "alignment": alignment,
+        "fingerprint": dataset.fingerprint(),
+        "rows": len(dataset),
+        "observation_size": dataset.observation_size,
+        "action_size": dataset.action_size,
+        "behaviour": dataset.behaviour,
+        "settings": settings.as_dict(),
+    }
+
+
