@@ -67,6 +67,7 @@ class Settings:
     updates: int | None = setting(None, "length in updates; takes the place of epochs", 1)
     evaluate_interval: int = setting(10, "epochs between two evaluations", 1)
     evaluation_episodes: int = setting(20, "episodes of each task in an evaluation", 1)
+    final_episodes: int = setting(20, "episodes of each task in the last evaluation", 1)
     log_interval: int = setting(500, "updates between two lines of metrics", 1)
     # the machine
     precision: Literal["float32", "bf16", "auto"] = setting("float32", "matrix products of the hidden layers")
@@ -137,6 +138,8 @@ def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise UserError(f"setting {name} = {value!r} is not of type {kind.__name__}.")
     if kind in (int, float) and not metadata["low"] <= value <= metadata["high"]:
-        bounds = f"at least {metadata['low']}" + (f" and at most {metadata['high']}" if metadata["high"] < math.inf else "")
+        bounds = f"at least {metadata['low']}" + (
+            f" and at most {metadata['high']}" if metadata["high"] < math.inf else ""
+        )
         raise UserError(f"setting {name} = {value} is out of bounds; it must be {bounds}.")
     return value

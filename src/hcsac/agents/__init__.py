@@ -11,7 +11,17 @@ from hcsac.agents.presets import AGENTS, PRESETS, preset
 from hcsac.errors import UserError
 from hcsac.settings import Settings
 
-__all__ = ["AGENTS", "PRESETS", "Agent", "BehaviouralCloning", "ConservativeSAC", "Scaling", "make_agent", "preset", "resolve"]
+__all__ = [
+    "AGENTS",
+    "PRESETS",
+    "Agent",
+    "BehaviouralCloning",
+    "ConservativeSAC",
+    "Scaling",
+    "make_agent",
+    "preset",
+    "resolve",
+]
 
 # What each name fixes, whatever the preset says: the three SAC agents differ in nothing else.
 _FIXED: dict[str, dict[str, str]] = {
@@ -29,9 +39,13 @@ def resolve(agent: str, settings: Settings, tasks: Sequence[str]) -> Settings:
         UserError: CSAC on more than one task.
     """
     if agent == "csac" and len(tasks) > 1:
-        raise UserError(f"csac learns one task, but the data hold {', '.join(tasks)}; pick one with --tasks or use mtcsac.")
+        raise UserError(
+            f"csac learns one task, but the data hold {', '.join(tasks)}; pick one with --tasks or use mtcsac."
+        )
     if settings.cql_backward == "sampled" and settings.next_actions == "online_at_next":
-        raise UserError("cql_backward = 'sampled' picks among actions at s; with next_actions = 'online_at_next' use 'all'.")
+        raise UserError(
+            "cql_backward = 'sampled' picks among actions at s; with next_actions = 'online_at_next' use 'all'."
+        )
     cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not cuda:
         raise UserError("setting device = 'cuda', but PyTorch sees no GPU here; use --device cpu or auto.")

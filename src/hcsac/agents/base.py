@@ -1,4 +1,4 @@
-"""What every agent is, and the parts all of them share: scaling, seeds, steps, and the state that a checkpoint keeps."""
+"""What every agent is, and what all of them share: scaling, seeds, steps, the state that a checkpoint keeps."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -50,9 +50,10 @@ def adam(parameters: Sequence[Tensor], rate: float) -> torch.optim.Adam:
 
 
 def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One descent on the sum over replicas, touching only this optimiser's parameters."""
+    """One descent on the sum over replicas, touching only this optimiser's parameters (zero where it has none)."""
     parameters = optimiser.param_groups[0]["params"]
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
+    gradients = torch.autograd.grad(loss.sum(), parameters, materialize_grads=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     optimiser.step()
 

@@ -113,7 +113,8 @@ class ConservativeSAC:
     def target_values(self, batch: Batch, temperature: Tensor, noise: Noise) -> Tensor:
         """y [R, B]: the soft Bellman target with a' ~ pi(.|s') and the target critics."""
         next_state = (batch.next_observation, batch.task)
-        action, log_prob = squashed_sample(*self.actor(*next_state), noise.target)
+        mean, log_std = self.actor(*next_state)
+        action, log_prob = squashed_sample(mean, log_std, noise.target)
         next_q = self.target(*next_state, action[:, :, None])[..., 0]
         return td_target(batch.reward, batch.discount, next_q, log_prob, temperature, self.settings.backup_entropy)
 

@@ -1,0 +1,8 @@
+"""The comparison: cells, where they run, and the tables and pictures made from them."""
+
+from hcsac.experiments.curves import draw_curves
+from hcsac.experiments.grid import Cell, slides_grid
+from hcsac.experiments.launch import run_cells, seconds_of
+from hcsac.experiments.table import collect_results, markdown, write_csv
+
+__all__ = ["Cell", "collect_results", "draw_curves", "markdown", "run_cells", "seconds_of", "slides_grid", "write_csv"]

@@ -18,7 +18,12 @@ class _Body(nn.Module):
     """s [R, B, S], task [R, B] -> [R, B, out]."""
 
     def __init__(
-        self, observation_size: int, size_out: int, tasks: int, settings: Settings, generators: Sequence[torch.Generator]
+        self,
+        observation_size: int,
+        size_out: int,
+        tasks: int,
+        settings: Settings,
+        generators: Sequence[torch.Generator],
     ):
         super().__init__()
         self.embedding = TaskEmbedding(settings.embedding, (), tasks, observation_size, generators)
@@ -37,7 +42,12 @@ class GaussianActor(nn.Module):
     """
 
     def __init__(
-        self, observation_size: int, action_size: int, tasks: int, settings: Settings, generators: Sequence[torch.Generator]
+        self,
+        observation_size: int,
+        action_size: int,
+        tasks: int,
+        settings: Settings,
+        generators: Sequence[torch.Generator],
     ):
         super().__init__()
         self.body = _Body(observation_size, 2 * action_size, tasks, settings, generators)
@@ -58,7 +68,12 @@ class DeterministicActor(nn.Module):
     """s [R, B, S], task [R, B] -> action [R, B, A] in (-1, 1)."""
 
     def __init__(
-        self, observation_size: int, action_size: int, tasks: int, settings: Settings, generators: Sequence[torch.Generator]
+        self,
+        observation_size: int,
+        action_size: int,
+        tasks: int,
+        settings: Settings,
+        generators: Sequence[torch.Generator],
     ):
         super().__init__()
         self.body = _Body(observation_size, action_size, tasks, settings, generators)

@@ -18,7 +18,12 @@ class Critic(nn.Module):
     """
 
     def __init__(
-        self, observation_size: int, action_size: int, tasks: int, settings: Settings, generators: Sequence[torch.Generator]
+        self,
+        observation_size: int,
+        action_size: int,
+        tasks: int,
+        settings: Settings,
+        generators: Sequence[torch.Generator],
     ):
         super().__init__()
         lead = (settings.critics,)

@@ -44,7 +44,9 @@ class ActiveDataset:
     def set_borrowed(self, borrowed: Sequence[Borrowed]) -> None:
         """Replace what every replica has borrowed; a sharing always starts again from D."""
         device = self.task.device
-        self.borrowed = [(torch.as_tensor(b.row, device=device), torch.as_tensor(b.task, device=device)) for b in borrowed]
+        self.borrowed = [
+            (torch.as_tensor(b.row, device=device), torch.as_tensor(b.task, device=device)) for b in borrowed
+        ]
 
     def sample(self, batch_size: int) -> Batch:
         """One minibatch per replica, uniform with replacement over its D*."""
@@ -74,9 +76,13 @@ class ActiveDataset:
 
     def state(self) -> dict[str, Tensor]:
         """The index and the generators, for a checkpoint."""
-        state = {}
+        state: dict[str, Tensor] = {}
         for r, (row, task) in enumerate(self.borrowed):
-            state |= {f"borrowed.{r}.row": row, f"borrowed.{r}.task": task, f"sampler.{r}": self.generators[r].get_state()}
+            state |= {
+                f"borrowed.{r}.row": row,
+                f"borrowed.{r}.task": task,
+                f"sampler.{r}": self.generators[r].get_state(),
+            }
         return state
 
     def load_state(self, state: dict[str, Tensor]) -> None:

@@ -1,0 +1,21 @@
+"""What a task is: a name, a Gymnasium environment, and two returns to measure others by.
+
+Adding one is a line: `register_task(Task("my-task", "my_package/MyEnv-v0"))`. The only room that knows dm_control
+and Gymnasium; dm_control itself is imported when the first environment is made.
+"""
+
+from hcsac.tasks.registry import Task, box_size, get_task, make_env, register_task, task_names, task_of_env
+from hcsac.tasks.simulate import can_replay, random_rollout, replay
+
+__all__ = [
+    "Task",
+    "box_size",
+    "can_replay",
+    "get_task",
+    "make_env",
+    "random_rollout",
+    "register_task",
+    "replay",
+    "task_names",
+    "task_of_env",
+]

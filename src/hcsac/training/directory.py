@@ -34,7 +34,9 @@ class RunDirectory:
         """
         if (self.path / "run.json").exists():
             if not resume:
-                raise UserError(f"{self.path} already holds a run; choose another directory, or --resume to continue it.")
+                raise UserError(
+                    f"{self.path} already holds a run; choose another directory, or --resume to continue it."
+                )
             self._require_same(identity)
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
@@ -55,7 +57,9 @@ class RunDirectory:
         try:
             return json.loads((self.path / name).read_text())
         except OSError as error:
-            raise UserError(f"{self.path} holds no {name}; give the directory of a run made by `hcsac train`.") from error
+            raise UserError(
+                f"{self.path} holds no {name}; give the directory of a run made by `hcsac train`."
+            ) from error
         except ValueError as error:
             raise UserError(f"{self.path / name} is damaged ({error}); restore it or train again elsewhere.") from error
 
@@ -72,6 +76,16 @@ class RunDirectory:
             with open(path) as file:
                 for line in file:
                     yield json.loads(line)
+
+    def tail(self, name: str) -> Iterator[dict[str, Any]]:
+        """The last whole record of a JSONL file of the run, if there is one; reads no more than its end."""
+        path = self.path / name
+        if path.exists():
+            with open(path, "rb") as file:
+                file.seek(max(0, path.stat().st_size - 65_536))
+                lines = file.read().split(b"\n")
+            if len(lines) > 1:
+                yield json.loads(lines[-2])
 
     def append(self, name: str, records: list[dict[str, Any]]) -> None:
         """Add records to a JSONL file of the run."""
@@ -96,8 +110,9 @@ class RunDirectory:
                 )
         for key, value in identity["settings"].items():
             if held["settings"].get(key) != value:
+                other = held["settings"].get(key)
                 raise UserError(
-                    f"{self.path} holds another run: its setting {key} is {held['settings'].get(key)!r}, not {value!r}; "
+                    f"{self.path} holds another run: its setting {key} is {other!r}, not {value!r}; "
                     "choose another directory, or give the same settings."
                 )
 

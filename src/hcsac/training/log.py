@@ -22,7 +22,13 @@ class Log:
         self.run, self.seeds, self.tasks = run, seeds, tasks
         self.board = SummaryWriter(str(run.path / "tensorboard"), purge_step=start + 1)
         self.bar = tqdm(
-            total=total, initial=start, desc=label, unit="update", disable=not progress, dynamic_ncols=True, mininterval=1
+            total=total,
+            initial=start,
+            desc=label,
+            unit="update",
+            disable=not progress,
+            dynamic_ncols=True,
+            mininterval=1,
         )
 
     def __enter__(self) -> "Log":

@@ -36,6 +36,7 @@ def train(
     alignment: str = "correct",
     resume: bool = False,
     progress: bool = True,
+    sources: Sequence[str] = (),
 ) -> RunDirectory:
     """Train `agent` on `data` and leave everything in `directory`.
 
@@ -45,6 +46,7 @@ def train(
         settings: complete settings; None for the `slides` preset of the agent.
         seeds: one replica each, trained at once.
         resume: continue from the last checkpoint; a finished run is returned as it is.
+        sources: the names `data` was loaded from, for the record.
 
     Raises:
         UserError: bad names or settings, or a directory that holds another run.
@@ -54,7 +56,8 @@ def train(
     if not seeds or len(set(seeds)) != len(seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number, each given once.")
     run = RunDirectory(directory)
-    run.begin(_identity(agent, dataset, data, settings, seeds, alignment), resume)
+    named = list(sources) if isinstance(data, Dataset) else list(data)
+    run.begin(_identity(agent, dataset, named, settings, seeds, alignment), resume)
     if not run.finished:
         _Training(agent, dataset, settings, list(seeds), run).loop(progress)
     return run
@@ -78,6 +81,7 @@ class _Training:
         settings = self.settings
         start = self._restore()
         evaluator = Evaluator(self.dataset.task_names, settings.evaluation_episodes, len(self.seeds))
+        last_evaluator = Evaluator(self.dataset.task_names, settings.final_episodes, len(self.seeds))
         began, spent = time.perf_counter(), 0.0
         with Log(self.run, self.seeds, list(self.dataset.task_names), start, self.total, self.name, progress) as log:
             for update in range(start + 1, self.total + 1):
@@ -89,10 +93,12 @@ class _Training:
                     self._share(update, log)
                 if update % (settings.evaluate_interval * self.epoch) == 0 or update == self.total:
                     paused = time.perf_counter()
-                    log.returns(update, evaluator(act_of(self.agent, self.device)))
+                    judge = last_evaluator if update == self.total else evaluator
+                    log.returns(update, judge(act_of(self.agent, self.device)))
                     self._save(update)
                     spent += time.perf_counter() - paused
         evaluator.close()
+        last_evaluator.close()
         seconds = time.perf_counter() - began
         self.run.write_json(
             "result.json",
@@ -122,7 +128,9 @@ class _Training:
         return torch.cat(pieces, dim=1).cpu().numpy()
 
     def _save(self, update: int) -> None:
-        state = checkpoint.join(agent=self.agent.state(), active=self.active.state(), scaling=_scaling_state(self.agent))
+        state = checkpoint.join(
+            agent=self.agent.state(), active=self.active.state(), scaling=_scaling_state(self.agent)
+        )
         checkpoint.save(self.run.checkpoint, state, update)
 
     def _restore(self) -> int:
@@ -165,7 +173,7 @@ def _scaling_state(agent: Any) -> dict[str, torch.Tensor]:
 def _identity(
     agent: str,
     dataset: Dataset,
-    data: Dataset | Sequence[str],
+    sources: list[str],
     settings: Settings,
     seeds: Sequence[int],
     alignment: str,
@@ -176,7 +184,7 @@ def _identity(
         "agent": agent,
         "seeds": list(seeds),
         "tasks": list(dataset.task_names),
-        "data": [] if isinstance(data, Dataset) else list(data),
+        "data": sources,
         "alignment": alignment,
         "fingerprint": dataset.fingerprint(),
         "rows": len(dataset),
@@ -185,5 +193,3 @@ def _identity(
         "behaviour": dataset.behaviour,
         "settings": settings.as_dict(),
     }
-
-

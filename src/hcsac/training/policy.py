@@ -54,7 +54,10 @@ class Policy:
         rows = np.asarray(observation, dtype=np.float32)
         if rows.ndim not in (1, 2) or rows.shape[-1] != self.observation_size:
             raise UserError(f"observation has shape {rows.shape}; this policy reads {self.observation_size} numbers.")
-        batch = np.broadcast_to(rows.reshape(-1, self.observation_size), (len(self.seeds), rows.size // rows.shape[-1], self.observation_size))
+        batch = np.broadcast_to(
+            rows.reshape(-1, self.observation_size),
+            (len(self.seeds), rows.size // rows.shape[-1], self.observation_size),
+        )
         tasks = np.full(batch.shape[:2], self.tasks.index(task))
         action = self.act_all(batch, tasks)[0 if seed is None else self.seeds.index(seed)]
         return action[0] if rows.ndim == 1 else action

@@ -1,0 +1,130 @@
+"""D: the frozen union of the task datasets."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from hcsac.data.align import Episode, state_physics, transitions
+from hcsac.data.validate import validate, validate_sizes
+from hcsac.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """N transitions of M tasks, task after task, episode after episode, each in time order. Arrays are read-only."""
+
+    observation: np.ndarray  # [N, S] float32
+    action: np.ndarray  # [N, A] float32, in [-1, 1]
+    reward: np.ndarray  # [N] float32
+    next_observation: np.ndarray  # [N, S] float32
+    terminated: np.ndarray  # [N] bool
+    task: np.ndarray  # [N] int64, index into task_names
+    physics: np.ndarray | None  # [N, P] at `observation`; None unless every episode has it
+    episode_start: np.ndarray  # [episodes + 1] int64: rows of episode e are episode_start[e] .. episode_start[e+1] - 1
+    task_names: tuple[str, ...]
+    behaviour: dict[str, float]  # task name -> mean return of its logged episodes
+
+    def __post_init__(self) -> None:
+        for name, array in self._arrays().items():
+            view = array.view()  # the caller's own array stays as writeable as it was
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+            if name != "episode_start" and len(view) != len(self.reward):
+                raise ValueError(f"{name} has {len(view)} rows, reward has {len(self.reward)}")
+        if self.episode_start[0] != 0 or self.episode_start[-1] != len(self.reward):
+            raise ValueError("episode_start must run from 0 to the number of rows")
+
+    @classmethod
+    def from_episodes(cls, episodes: Mapping[str, Sequence[Episode]], alignment: str = "correct") -> "Dataset":
+        """Lay the episodes of each task end to end; the order of the mapping is the order of the tasks.
+
+        Raises `UserError` for a task without episodes, for sizes that differ, and for anything `validate` finds.
+        """
+        if not episodes:
+            raise UserError("no data: name at least one dataset.")
+        for name, group in episodes.items():
+            if not group:
+                raise UserError(f"task {name!r} has no episode.")
+            for number, episode in enumerate(group):
+                validate(episode, f"task {name!r}, episode {number}")
+        flat = [(name, episode) for name, group in episodes.items() for episode in group]
+        validate_sizes([episode for _, episode in flat], [f"task {name!r}" for name, _ in flat])
+
+        parts = [transitions(episode, alignment) for _, episode in flat]
+        states = [state_physics(episode) for _, episode in flat]
+        known = [state for state in states if state is not None]
+        same_size = len({state.shape[1] for state in known}) == 1
+        names = tuple(episodes)
+        lengths = [len(part.reward) for part in parts]
+        return cls(
+            observation=np.concatenate([part.observation for part in parts]).astype(np.float32, copy=False),
+            action=np.concatenate([part.action for part in parts]).astype(np.float32, copy=False),
+            reward=np.concatenate([part.reward for part in parts]).astype(np.float32, copy=False),
+            next_observation=np.concatenate([part.next_observation for part in parts]).astype(np.float32, copy=False),
+            terminated=np.concatenate([part.terminated for part in parts]).astype(bool, copy=False),
+            task=np.repeat(np.array([names.index(name) for name, _ in flat], np.int64), lengths),
+            physics=np.concatenate(known) if same_size and len(known) == len(states) else None,
+            episode_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            task_names=names,
+            behaviour={
+                name: float(np.mean([episode.episode_return for episode in group])) for name, group in episodes.items()
+            },
+        )
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @property
+    def num_tasks(self) -> int:
+        """M."""
+        return len(self.task_names)
+
+    @property
+    def observation_size(self) -> int:
+        """S."""
+        return int(self.observation.shape[1])
+
+    @property
+    def action_size(self) -> int:
+        """A."""
+        return int(self.action.shape[1])
+
+    def rows_of(self, task_index: int) -> np.ndarray:
+        """Rows [n] int64 logged under that task, ascending."""
+        return np.flatnonzero(self.task == task_index)
+
+    def select(self, names: Sequence[str]) -> "Dataset":
+        """The dataset of these tasks alone, numbered in the order given; a `UserError` for a task that is not here."""
+        for name in names:
+            if name not in self.task_names:
+                raise unknown("task of this dataset", name, self.task_names)
+        if not names or len(set(names)) != len(names):
+            raise UserError(f"tasks to select must be named once each, not {', '.join(names) or 'none'}.")
+        of_episode = self.task[self.episode_start[:-1]]
+        bounds = list(zip(self.episode_start[:-1], self.episode_start[1:], strict=True))
+        chosen = [(new, e) for new, name in enumerate(names)
+                  for e in np.flatnonzero(of_episode == self.task_names.index(name))]  # fmt: skip
+        rows = np.concatenate([np.arange(*bounds[e]) for _, e in chosen])
+        lengths = [int(bounds[e][1] - bounds[e][0]) for _, e in chosen]
+        picked = {name: array[rows] for name, array in self._arrays().items() if name not in ("episode_start", "task")}
+        return Dataset(
+            **{"physics": None, **picked},
+            task=np.repeat(np.array([new for new, _ in chosen], np.int64), lengths),
+            episode_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            task_names=tuple(names),
+            behaviour={name: self.behaviour[name] for name in names},
+        )
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of everything here; two datasets share it only if they hold the same numbers."""
+        digest = hashlib.sha256(repr(self.task_names).encode())
+        for name, array in self._arrays().items():
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in named.items() if isinstance(value, np.ndarray)}

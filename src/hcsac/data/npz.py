@@ -1,0 +1,83 @@
+"""Read the episode .npz layout: one file an episode, rows written on arrival (see `align`)."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from hcsac.data.align import Episode, from_arrivals
+from hcsac.data.validate import validate, validate_sizes
+from hcsac.errors import UserError
+
+REQUIRED = ("observation", "action", "reward")
+OPTIONAL = ("discount", "physics")
+_DIMENSIONS = {"observation": (2,), "action": (2,), "reward": (1, 2), "discount": (1, 2), "physics": (2,)}
+
+
+def read_directory(directory: str | Path) -> list[Episode]:
+    """All episodes of `directory/*.npz` (or of `directory/data/*.npz`), in the order of the file names.
+
+    Raises `UserError` naming the file and the mend for anything that is not such an episode.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such folder; name the folder that holds the .npz episodes.")
+    files = sorted(directory.glob("*.npz")) or sorted((directory / "data").glob("*.npz"))
+    if not files:
+        raise UserError(f"{directory}: holds no .npz file, nor does {directory / 'data'}; name the folder that does.")
+    episodes = [read_episode(file) for file in files]
+    validate_sizes(episodes, [str(file) for file in files])
+    return episodes
+
+
+def read_episode(file: Path) -> Episode:
+    """One episode; keys observation [T+1, S], action [T+1, A], reward [T+1, 1], optionally discount and physics."""
+    rows = _read_arrays(file)
+    lengths = {key: len(array) for key, array in rows.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{key} {length}" for key, length in lengths.items())
+        longer = [key for key, length in lengths.items() if length > lengths["observation"]]
+        what = f"the labels are longer than the data ({listed})" if longer else f"arrays of unequal length ({listed})"
+        raise UserError(f"{file}: {what}; cut them to the rows that belong together, one per observation.")
+    episode = from_arrivals(**rows)
+    validate(episode, str(file))
+    return episode
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    try:
+        # Never with pickles: reading one runs whatever code its writer put there.
+        opened = np.load(file, allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise UserError(f"{file}: not an .npz archive; write it with numpy.savez.")
+        with opened as archive:
+            missing = [key for key in REQUIRED if key not in archive]
+            if missing:
+                held = ", ".join(archive.files) or "nothing"
+                raise UserError(
+                    f"{file}: has no {' and no '.join(missing)} (it holds {held}); rename or add the arrays."
+                )
+            rows = {key: archive[key] for key in REQUIRED + OPTIONAL if key in archive}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        if "pickle" in str(error):
+            raise UserError(
+                f"{file}: holds pickled objects, which are never loaded since they can run code; "
+                "save plain arrays of numbers with numpy.savez."
+            ) from error
+        raise UserError(f"{file}: truncated or damaged ({error}); copy it again or leave it out.") from error
+    for key, array in rows.items():
+        _require_numbers(file, key, array)
+    return rows
+
+
+def _require_numbers(file: Path, key: str, array: np.ndarray) -> None:
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{file}: {key} holds {array.dtype}, not numbers; save it as float32.")
+    wanted = _DIMENSIONS[key]
+    if array.ndim not in wanted or (wanted == (1, 2) and array.ndim == 2 and array.shape[1] != 1):
+        shape = "[T+1] or [T+1, 1]" if wanted == (1, 2) else f"[T+1, size of {key}]"
+        raise UserError(f"{file}: {key} has shape {array.shape}, but must be {shape}.")
+    if not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise UserError(f"{file}: {key} holds NaN or infinity, first in row {row}; leave the file out or log it again.")

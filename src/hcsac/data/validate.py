@@ -1,0 +1,70 @@
+"""What every episode must satisfy before anything learns from it; the first breach ends in one clear sentence."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from hcsac.data.align import Episode
+from hcsac.errors import UserError
+
+ACTION_TOLERANCE = 1e-6  # tanh in float32 may exceed 1 by its last digit
+
+
+def validate(episode: Episode, where: str) -> None:
+    """Raise `UserError`, naming `where` (a file, a dataset and episode), for the first thing that is wrong."""
+    for findings in (shape_faults, length_faults, finiteness_faults, bound_faults):
+        for fault in findings(episode):
+            raise UserError(f"{where}: {fault}")
+
+
+def validate_sizes(episodes: Sequence[Episode], names: Sequence[str]) -> None:
+    """Raise `UserError` unless all episodes, called `names`, have the first one's observation and action sizes."""
+    for episode, name in zip(episodes, names, strict=True):
+        for kind in ("observation", "action"):
+            first, size = getattr(episodes[0], kind).shape[1], getattr(episode, kind).shape[1]
+            if size != first:
+                raise UserError(
+                    f"{kind} sizes differ: {names[0]} has {first}, {name} has {size}; "
+                    "one policy needs tasks of the same robot."
+                )
+
+
+def shape_faults(episode: Episode) -> Iterator[str]:
+    """Arrays with the wrong number of dimensions, and episodes without a step."""
+    wanted = {"observation": 2, "action": 2, "reward": 1, "terminated": 1, "truncated": 1, "physics": 2}
+    for name, ndim in wanted.items():
+        array = getattr(episode, name)
+        if array is not None and array.ndim != ndim:
+            yield f"{name} has shape {array.shape}, but must have {ndim} dimension{'s' * (ndim > 1)}."
+    if len(episode.reward) == 0:
+        yield "the episode has no step; leave it out."
+
+
+def length_faults(episode: Episode) -> Iterator[str]:
+    """Labels longer or shorter than the data they label."""
+    steps = len(episode.observation) - 1
+    for name in ("action", "reward", "terminated", "truncated"):
+        length = len(getattr(episode, name))
+        if length != steps:
+            yield (
+                f"{length} rows of {name} for {steps + 1} observations; there must be {steps}, one for each step "
+                "between two observations. Cut the longer one."
+            )
+    if episode.physics is not None and len(episode.physics) != steps + 1:
+        yield f"{len(episode.physics)} physics states for {steps + 1} observations; there must be as many."
+
+
+def finiteness_faults(episode: Episode) -> Iterator[str]:
+    """NaN and infinity."""
+    for name in ("observation", "action", "reward", "physics"):
+        array = getattr(episode, name)
+        if array is not None and not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0][0])
+            yield f"{name} holds NaN or infinity, first in row {row}; leave this episode out or log it again."
+
+
+def bound_faults(episode: Episode) -> Iterator[str]:
+    """Actions outside [-1, 1]."""
+    largest = float(np.abs(episode.action).max(initial=0))
+    if largest > 1 + ACTION_TOLERANCE:
+        yield f"actions reach {largest:g}, but must lie in [-1, 1]; scale them as the environment's actions are scaled."

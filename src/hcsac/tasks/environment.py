@@ -1,0 +1,99 @@
+"""dm_control behind Gymnasium's interface, with a physics state that can be read and set."""
+
+import os
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from hcsac.errors import UserError
+
+
+class DmControlEnv(gymnasium.Env):
+    """One task of the dm_control suite.
+
+    Observations are dm_control's own, in its own order, raveled and joined: float32 [S] (walker: orientations 14,
+    height 1, velocity 9). Actions are float32 [A] in dm_control's bounds. The reward is the one dm_control pays on
+    arrival at the next state. The time limit is Gymnasium's (`max_episode_steps` of the registered id), so that running
+    out of time is `truncated` and never `terminated`.
+
+    `info["physics"]` is the physics state float64 [P] (qpos and qvel) that belongs to the returned observation.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 40}  # noqa: RUF012 (Gymnasium's own form)
+
+    def __init__(self, domain: str, task: str, render_mode: str | None = None) -> None:
+        """Load `task` of `domain`. `render_mode="rgb_array"` needs MUJOCO_GL set to egl, osmesa or glfw."""
+        # dm_control looks for a display when it is imported, and most machines that train have none.
+        os.environ.setdefault("MUJOCO_GL", "disabled")
+        from dm_control import suite
+
+        self.render_mode = render_mode
+        self._suite = suite.load(domain, task, task_kwargs={"time_limit": float("inf")})
+        size = sum(int(np.prod(spec.shape)) for spec in self._suite.observation_spec().values())
+        bounds = self._suite.action_spec()
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.action_space = gymnasium.spaces.Box(
+            bounds.minimum.astype(np.float32), bounds.maximum.astype(np.float32), dtype=np.float32
+        )
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode; the same `seed` gives the same one, and below 2**32 the one that dm_control gives."""
+        super().reset(seed=seed)
+        if seed is not None:
+            legacy = seed if seed < 2**32 else np.random.SeedSequence(seed).generate_state(8)
+            self._suite.task.random.seed(legacy)
+        observation = _flatten(self._suite.reset().observation)
+        self._over = False
+        return observation, {"physics": self.get_physics()}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Apply `action` [A] for one control step."""
+        now = self._suite.step(action)
+        self._over = now.last()
+        # dm_control ends an episode either because the world ended (discount 0) or because it stopped looking.
+        terminated = now.last() and now.discount == 0
+        observation = _flatten(now.observation)
+        return (
+            observation,
+            float(now.reward),
+            terminated,
+            now.last() and not terminated,
+            {"physics": self.get_physics()},
+        )
+
+    def get_physics(self) -> np.ndarray:
+        """The physics state [P] float64: qpos and qvel."""
+        return np.asarray(self._suite.physics.get_state(), np.float64).copy()
+
+    def set_physics(self, state: np.ndarray) -> np.ndarray:
+        """Continue from the physics state [P]; returns its observation [S]. The clock is not touched."""
+        if self._over:  # dm_control would answer the next step with a reset
+            self._suite.reset()
+            self._over = False
+        physics = self._suite.physics
+        # Clears what the solver remembers of the step before, so that the outcome depends on `state` alone; leaving
+        # the context recomputes everything that follows from qpos and qvel, which dm_control's step takes as current.
+        with physics.reset_context():
+            physics.set_state(np.asarray(state, np.float64))
+        return _flatten(self._suite.task.get_observation(physics))
+
+    def render(self) -> np.ndarray:
+        """The scene as seen by the first camera: uint8 [240, 320, 3]."""
+        try:
+            return self._suite.physics.render(height=240, width=320, camera_id=0)
+        except RuntimeError as error:
+            raise UserError(
+                f"cannot render ({error}); set MUJOCO_GL to egl, osmesa or glfw before starting."
+            ) from error
+
+    def close(self) -> None:
+        """Free the simulator."""
+        self._suite.close()
+
+
+def _flatten(observation: dict[str, Any]) -> np.ndarray:
+    return np.concatenate([np.ravel(part) for part in observation.values()]).astype(np.float32)

@@ -1,0 +1,115 @@
+"""The one table of tasks, and the way from a task's name to its environment."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from hcsac.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Task:
+    """A reward function on an environment.
+
+    `random_return` and `expert_return` are mean undiscounted returns of whole episodes: 0 and 100 of the score.
+    Without them a task has returns but no score.
+    """
+
+    name: str
+    env_id: str  # of Gymnasium, with Box spaces and actions in [-1, 1]
+    kwargs: dict[str, Any] = field(default_factory=dict)  # handed to gymnasium.make
+    random_return: float | None = None
+    expert_return: float | None = None
+
+
+_TASKS: dict[str, Task] = {}
+
+
+def register_task(task: Task) -> None:
+    """Add a task, or replace the one of the same name. The environment is only looked up when it is made."""
+    _TASKS[task.name] = task
+
+
+def get_task(name: str) -> Task:
+    """The task of that name; a `UserError` that names the nearest one if there is none."""
+    if name not in _TASKS:
+        raise unknown("task", name, _TASKS)
+    return _TASKS[name]
+
+
+def task_names() -> tuple[str, ...]:
+    """All registered names, in the order of registration."""
+    return tuple(_TASKS)
+
+
+def task_of_env(env_id: str) -> str | None:
+    """The first registered task on that Gymnasium id, for datasets that name their environment but no task."""
+    return next((task.name for task in _TASKS.values() if task.env_id == env_id), None)
+
+
+def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasium.Env:
+    """The task's environment, reset with `seed` if one is given. `kwargs` are added to the task's own.
+
+    Raises `UserError` if the environment cannot be made, if one of its spaces is not a flat Box, or if its actions are
+    not exactly [-1, 1]: policies here end in a tanh.
+    """
+    task = get_task(task_name)
+    try:
+        env = gymnasium.make(task.env_id, disable_env_checker=True, **{**task.kwargs, **kwargs})
+    except gymnasium.error.Error as error:
+        raise UserError(f"task {task_name!r}: cannot make the environment {task.env_id!r}: {error}") from error
+    try:
+        box_size(env.observation_space, f"task {task_name!r}: the observation space of {task.env_id!r}")
+        box_size(env.action_space, f"task {task_name!r}: the action space of {task.env_id!r}")
+        _require_unit_box(env.action_space, task)
+    except UserError:
+        env.close()
+        raise
+    if seed is not None:
+        env.reset(seed=seed)
+        env.action_space.seed(seed)
+    return env
+
+
+def box_size(space: gymnasium.Space, what: str) -> int:
+    """Length of the vectors of a flat Box; `what` names the space in the `UserError` for any other space."""
+    if not isinstance(space, gymnasium.spaces.Box):
+        raise UserError(f"{what} is {type(space).__name__}, but only Box is supported; wrap the environment.")
+    if len(space.shape) != 1:
+        raise UserError(
+            f"{what} has shape {space.shape}, but must be flat; use gymnasium's FlattenObservation wrapper."
+        )
+    return int(space.shape[0])
+
+
+def _require_unit_box(space: gymnasium.Space, task: Task) -> None:
+    assert isinstance(space, gymnasium.spaces.Box)
+    if not (np.all(space.low == -1) and np.all(space.high == 1)):
+        raise UserError(
+            f"task {task.name!r}: actions of {task.env_id!r} range over [{space.low.min():g}, {space.high.max():g}], "
+            "but must range over [-1, 1]; register it with gymnasium's RescaleAction wrapper."
+        )
+
+
+def _register_walker(name: str, random_return: float, expert_return: float | None) -> None:
+    env_id = f"hcsac/walker-{name}-v0"
+    if env_id not in gymnasium.registry:
+        # A string entry point and plain keyword arguments: Minari stores the spec as JSON and rebuilds it.
+        gymnasium.register(
+            id=env_id,
+            entry_point="hcsac.tasks.environment:DmControlEnv",
+            kwargs={"domain": "walker", "task": name},
+            max_episode_steps=1000,
+        )
+    register_task(
+        Task(f"walker-{name}", env_id, random_return=random_return, expert_return=expert_return),
+    )
+
+
+# Random: mean return of 20 episodes of random actions (stand) and of the random policy behind the published scores
+# (walk, run). Expert: online agents; none is known for stand.
+_register_walker("stand", random_return=132.0, expert_return=None)
+_register_walker("walk", random_return=52.0, expert_return=980.0)
+_register_walker("run", random_return=28.0, expert_return=843.0)

@@ -1,0 +1,127 @@
+"""The .npz layout: right numbers from good files, one clear sentence from bad ones."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hcsac.data import Episode
+from hcsac.data.align import to_arrivals
+from hcsac.data.npz import read_directory
+from hcsac.errors import UserError
+
+from .conftest import same, save
+
+
+def test_round_trip(tmp_path: Path, small: list[Episode]) -> None:
+    save(tmp_path / "log" / "data", small)
+    for folder in (tmp_path / "log", tmp_path / "log" / "data"):
+        assert all(map(same, read_directory(folder), small))
+
+
+@pytest.mark.parametrize(
+    ("folder", "behaviour"),
+    [("walk-td3-medium", 962.8), ("walk-td3-medium-replay", 929.8), ("run-td3-medium", 318.4),
+     ("run-td3-medium-replay", 251.5)],
+)  # fmt: skip
+def test_course_returns(course: Path, folder: str, behaviour: float) -> None:
+    episodes = read_directory(course / f"walker_{folder}")
+    assert [len(episode) for episode in episodes] == [1000] * 51
+    assert np.mean([episode.episode_return for episode in episodes]) == pytest.approx(behaviour, abs=0.05)
+    assert all(episode.truncated[-1] and not episode.terminated.any() for episode in episodes)
+
+
+def test_no_folder_and_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="absent: no such folder"):
+        read_directory(tmp_path / "absent")
+    with pytest.raises(UserError, match=r"holds no \.npz file"):
+        read_directory(tmp_path)
+
+
+Rows = dict[str, np.ndarray]
+
+
+def _nan(rows: Rows) -> Rows:
+    rows["observation"][3, 2] = np.nan
+    return rows
+
+
+def _inf(rows: Rows) -> Rows:
+    rows["reward"][1] = np.inf
+    return rows
+
+
+def _objects(rows: Rows) -> Rows:
+    return {**rows, "action": np.array([{"a": 1}] * 6, dtype=object)}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_nan, "observation holds NaN or infinity, first in row 3"),
+        (_inf, "reward holds NaN or infinity, first in row 1"),
+        (_objects, "pickled objects"),
+        (lambda rows: {**rows, "reward": np.zeros((9, 1), np.float32)}, "labels are longer than the data"),
+        (lambda rows: {**rows, "action": rows["action"][:-1]}, "unequal length"),
+        (lambda rows: {**rows, "action": rows["action"] * 3}, r"must lie in \[-1, 1\]"),
+        (lambda rows: {**rows, "observation": rows["observation"][:, :, None]}, "observation has shape"),
+        (lambda rows: {**rows, "reward": np.zeros((6, 2), np.float32)}, r"must be \[T\+1\] or \[T\+1, 1\]"),
+        (lambda rows: {**rows, "action": np.full((6, 2), "left")}, "not numbers"),
+        (lambda rows: {key: rows[key] for key in ("observation", "action")}, "has no reward"),
+        (lambda rows: {key: array[:1] for key, array in rows.items()}, "has no step"),
+        (lambda rows: {**rows, "observation": np.full((6, 24), 1e300)}, "NaN or infinity"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_bad_files_are_named(tmp_path: Path, small: list[Episode], spoil: Callable[[Rows], Rows], message: str) -> None:
+    rows = {key: np.array(array) for key, array in to_arrivals(small[0]).items()}
+    np.savez(tmp_path / "episode_7.npz", **spoil(rows))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=message) as caught:
+        read_directory(tmp_path)
+    assert "episode_7.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.98])
+def test_truncated_files(tmp_path: Path, small: list[Episode], kept: float) -> None:
+    file = next(save(tmp_path, small[:1]).glob("*.npz"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(UserError, match=r"npz: truncated or damaged"):
+        read_directory(tmp_path)
+
+
+def test_damage_inside(tmp_path: Path, small: list[Episode]) -> None:
+    file = next(save(tmp_path, small[:1]).glob("*.npz"))
+    whole = bytearray(file.read_bytes())
+    whole[300:320] = bytes(20)
+    file.write_bytes(whole)
+    with pytest.raises(UserError, match="truncated or damaged"):
+        read_directory(tmp_path)
+
+
+def test_pickles_are_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return (Path(tmp_path / "sprung").touch, ())
+
+    (tmp_path / "episode.npz").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(UserError, match="pickled objects"):
+        read_directory(tmp_path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_bare_array_is_no_archive(tmp_path: Path) -> None:
+    with (tmp_path / "episode.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(UserError, match=r"not an \.npz archive"):
+        read_directory(tmp_path)
+
+
+def test_files_of_different_sizes(tmp_path: Path, small: list[Episode]) -> None:
+    save(tmp_path, small)
+    rows = to_arrivals(small[0])
+    np.savez(tmp_path / "other.npz", **{**rows, "action": rows["action"][:, :3]})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"action sizes differ: .*000000_5.npz has 6, .*other.npz has 3"):
+        read_directory(tmp_path)

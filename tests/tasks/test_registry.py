@@ -1,0 +1,59 @@
+"""One table of tasks, open to any Gymnasium id with Box spaces and unit actions."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from hcsac.errors import UserError
+from hcsac.tasks import Task, can_replay, get_task, make_env, random_rollout, register_task, registry, task_names
+from hcsac.tasks.registry import task_of_env
+
+
+@pytest.fixture(autouse=True)
+def _own_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+
+
+def test_the_built_in_tasks() -> None:
+    assert set(task_names()) >= {"walker-stand", "walker-walk", "walker-run"}
+    assert get_task("walker-run").expert_return == 843
+    assert task_of_env("hcsac/walker-walk-v0") == "walker-walk"
+    assert task_of_env("nowhere-v0") is None
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'walker-walk'"):
+        get_task("walker-wlk")
+
+
+def test_a_users_task_is_one_line() -> None:
+    register_task(Task("car", "MountainCarContinuous-v0"))
+    env = make_env("car", seed=1)
+    assert env.observation_space.shape == (2,)
+    assert not can_replay("car")
+    assert can_replay("walker-walk")
+    episode = random_rollout("car", seed=0)
+    assert len(episode["observation"]) == len(episode["reward"]) + 1
+    assert episode["truncated"][-1]
+    assert "physics" not in episode
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs", "message"),
+    [
+        ("Pendulum-v1", {}, r"range over \[-2, 2\]"),
+        ("CartPole-v1", {}, "action space of 'CartPole-v1' is Discrete"),
+        ("FrozenLake-v1", {}, "observation space of 'FrozenLake-v1' is Discrete"),
+        ("NoSuchThing-v0", {}, "cannot make the environment 'NoSuchThing-v0'"),
+    ],
+)
+def test_what_cannot_be_a_task(env_id: str, kwargs: dict, message: str) -> None:
+    register_task(Task("mine", env_id, kwargs))
+    with pytest.raises(UserError, match=message):
+        make_env("mine")
+
+
+def test_an_image_is_not_flat() -> None:
+    box = gymnasium.spaces.Box(0, 1, (4, 4), np.float32)
+    with pytest.raises(UserError, match="must be flat"):
+        registry.box_size(box, "it")
