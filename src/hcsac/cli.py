@@ -277,9 +277,10 @@ def reproduce(
     results = experiments.collect_results(cells)
     last, best = experiments.markdown(results), experiments.markdown(results, "best")
     seconds = experiments.seconds_of(cells)
+    episodes, count = cells[0].settings.final_episodes, f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     text = (
-        f"Last policy, {cells[0].settings.final_episodes} episodes a task, {len(seeds)} seed(s), "
-        f"alignment {alignment}; {seconds:.0f} s of training in all\n\n{last}\n\nBest of run (chosen by looking at the returns)\n\n{best}\n"
+        f"Last policy, {episodes} episodes a task, {count}, alignment {alignment}; {seconds:.0f} s of training in all"
+        f"\n\n{last}\n\nBest of run (chosen by looking at the returns)\n\n{best}\n"
     )
     (output / "table.md").write_text(text)
     experiments.write_csv(results, output / "table.csv")

@@ -50,6 +50,7 @@ class Settings:
     backup_entropy: bool = setting(True, "keep the entropy term in the TD target")
     initial_temperature: float = setting(1.0, "temperature at the first update", 1e-8)
     target_entropy: float | None = setting(None, "entropy the temperature aims at (default: minus the action size)")
+    bc_weight: float = setting(0.0, "weight of imitation in the actor's loss, against Q scaled to size 1 (TD3+BC)", 0)
     bc_warmup: int = setting(0, "first updates in which the actor imitates the data instead of climbing Q", 0)
     # the conservative term
     cql_weight: float = setting(5.0, "weight w of MSE + w CQL (twice the slides' alpha)", 0)

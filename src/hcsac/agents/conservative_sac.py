@@ -11,7 +11,7 @@ from hcsac.agents import base
 from hcsac.agents.base import Scaling, State
 from hcsac.losses.cql import conservative_loss, log_sum_exp, softmax_pick, uniform_log_density
 from hcsac.losses.imitation import imitation_loss
-from hcsac.losses.sac import actor_loss, bellman_loss, td_target, temperature_loss
+from hcsac.losses.sac import actor_loss, bellman_loss, regularised_actor_loss, td_target, temperature_loss
 from hcsac.networks.actors import GaussianActor, squashed_sample
 from hcsac.networks.critics import Critic
 from hcsac.settings import Settings
@@ -84,15 +84,20 @@ class ConservativeSAC:
         mean, log_std = self.actor(batch.observation, batch.task)
         action, log_prob = squashed_sample(mean, log_std, noise.actor)
 
-        temperature_objective = temperature_loss(self.log_temperature, log_prob, self.target_entropy)
-        base.step(self.optimisers["adam_temperature"], temperature_objective)
+        warming_up = self.updates < self.settings.bc_warmup
+        if not warming_up:
+            temperature_objective = temperature_loss(self.log_temperature, log_prob, self.target_entropy)
+            base.step(self.optimisers["adam_temperature"], temperature_objective)
         temperature = self.log_temperature.detach().exp()
 
-        if self.updates < self.settings.bc_warmup:
-            actor_objective = imitation_loss(torch.tanh(mean), batch.action)
+        if warming_up:
+            actor_objective = imitation_loss(action, batch.action)
         else:
             q = self.critic(batch.observation, batch.task, action[:, :, None])[..., 0]
             actor_objective = actor_loss(temperature, log_prob, q)
+            if self.settings.bc_weight > 0:
+                imitation = imitation_loss(action, batch.action)
+                actor_objective = regularised_actor_loss(actor_objective, q, imitation, self.settings.bc_weight)
         base.step(self.optimisers["adam_actor"], actor_objective)
 
         target = self.target_values(batch, temperature, noise)

@@ -36,6 +36,7 @@ def draw_curves(cells: Sequence[Cell], directory: Path) -> list[Path]:
             axes.axhline(behaviour, linestyle="--", color="grey", label="behaviour")
         seeds = len(next(cell.seeds for cell in cells))
         axes.set(xlabel="updates", ylabel="return", title=f"{task}, {level} ({seeds} seed{'s' if seeds > 1 else ''})")
+        axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend()

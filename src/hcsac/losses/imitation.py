@@ -1,4 +1,4 @@
-"""Behavioural cloning: the mean squared error of a tanh policy."""
+"""Imitation of the logged actions."""
 
 from torch import Tensor
 

@@ -22,6 +22,14 @@ def actor_loss(temperature: Tensor, log_prob: Tensor, q: Tensor) -> Tensor:
     return (temperature.detach()[:, None] * log_prob - q.amin(1)).mean(-1)
 
 
+def regularised_actor_loss(loss: Tensor, q: Tensor, imitation: Tensor, bc_weight: float) -> Tensor:
+    """Behaviour-regularised actor (Fujimoto & Gu 2021, TD3+BC): loss / E|min_E Q| + w E||pi(s) - a||^2.
+
+    loss [R] of `actor_loss` at values q [R, E, B], imitation [R] -> [R]. TD3+BC's lambda = 2.5 is w = 0.4.
+    """
+    return loss / q.detach().amin(1).abs().mean(-1) + bc_weight * imitation
+
+
 def td_target(
     reward: Tensor, discount: Tensor, next_q: Tensor, next_log_prob: Tensor, temperature: Tensor, backup_entropy: bool
 ) -> Tensor:

@@ -108,8 +108,7 @@ def _register_walker(name: str, random_return: float, expert_return: float | Non
     )
 
 
-# Random: mean return of 20 episodes of random actions (stand) and of the random policy behind the published scores
-# (walk, run). Expert: online agents; none is known for stand.
+# Random: mean return of 20 episodes of uniform actions. Expert: online agents; none is known for stand.
 _register_walker("stand", random_return=132.0, expert_return=None)
-_register_walker("walk", random_return=52.0, expert_return=980.0)
-_register_walker("run", random_return=28.0, expert_return=843.0)
+_register_walker("walk", random_return=32.3, expert_return=980.0)
+_register_walker("run", random_return=23.4, expert_return=843.0)
