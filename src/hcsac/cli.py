@@ -10,6 +10,8 @@ from typing import Any, get_type_hints
 
 import click
 
+from hcsac import collection
+from hcsac.collection import CollectSettings
 from hcsac.errors import UserError, unknown
 from hcsac.settings import Settings, choices, plain_type, read_toml
 
@@ -164,6 +166,30 @@ def data_check(ctx: click.Context, name: str, task: str | None, steps: int, phys
     report = check.check(name, task, steps=steps, use_physics=physics)
     click.echo(str(report))
     ctx.exit(0 if report.passed else 1)
+
+
+@cli.command()
+@click.argument("task")
+@click.option(
+    "--namespace", default="collected", show_default=True, help="Datasets are named NAMESPACE/TASK-medium-v0."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Work in progress (default: runs/collect/TASK).")
+@_threads
+@options_of(CollectSettings)
+def collect(task: str, namespace: str, output: Path | None, threads: int | None, **given: Any) -> None:
+    """Train an online TD3 agent in TASK and write the datasets medium and medium-replay.
+
+    medium-replay is everything seen until the agent is medium good; medium is that policy, frozen, with exploration
+    noise. The same command continues an interrupted collection; at most one episode is lost.
+    """
+    _use_threads(threads)
+    from hcsac.data import describe
+
+    settings = CollectSettings(**{name: value for name, value in given.items() if value is not None})
+    command = "hcsac " + " ".join(sys.argv[1:])
+    directory = output or Path("runs") / "collect" / task
+    for name in collection.collect(task, namespace, directory, settings, command):
+        click.echo(f"\n{describe.describe(name)}")
 
 
 @cli.command()

@@ -1,0 +1,70 @@
+"""The replay buffer of the collection: whole episodes, on disk one file each, and flat arrays for sampling."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hcsac.data.align import Episode
+from hcsac.types import Batch
+
+
+class ReplayBuffer:
+    """All episodes seen so far, oldest first.
+
+    Args:
+        capacity: most steps it will ever hold.
+        discount: gamma.
+    """
+
+    def __init__(self, capacity: int, observation_size: int, action_size: int, discount: float):
+        self.episodes: list[Episode] = []
+        self.size = 0
+        self.discount = discount
+        self._observation = torch.empty(capacity, observation_size)
+        self._next_observation = torch.empty(capacity, observation_size)
+        self._action = torch.empty(capacity, action_size)
+        self._reward = torch.empty(capacity)
+        self._discount = torch.empty(capacity)
+
+    def add(self, observation: np.ndarray, action: np.ndarray, reward: float, after: np.ndarray, ended: bool) -> None:
+        """One step, available to `sample` at once; [S], [A], a number, [S], whether the world ended."""
+        row = self.size
+        self._observation[row] = torch.from_numpy(observation)
+        self._next_observation[row] = torch.from_numpy(after)
+        self._action[row] = torch.from_numpy(action)
+        self._reward[row] = reward
+        self._discount[row] = 0.0 if ended else self.discount
+        self.size += 1
+
+    def restore(self, episode: Episode) -> None:
+        """A whole episode, step by step."""
+        steps = zip(episode.action, episode.reward, episode.terminated, strict=True)
+        for t, (action, reward, terminated) in enumerate(steps):
+            self.add(episode.observation[t], action, float(reward), episode.observation[t + 1], bool(terminated))
+        self.episodes.append(episode)
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """A minibatch for one replica, uniform with replacement."""
+        row = torch.randint(self.size, (1, batch_size), generator=generator)
+        return Batch(
+            observation=self._observation[row],
+            action=self._action[row],
+            reward=self._reward[row],
+            next_observation=self._next_observation[row],
+            discount=self._discount[row],
+            task=torch.zeros_like(row),
+        )
+
+
+def save_episode(path: Path, episode: Episode) -> None:
+    """One episode as a plain .npz, whole or not at all."""
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, **{name: value for name, value in vars(episode).items() if value is not None})
+    temporary.replace(path)
+
+
+def load_episode(path: Path) -> Episode:
+    """The reverse of `save_episode`."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Episode(**{name: arrays[name] for name in arrays.files})

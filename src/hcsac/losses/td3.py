@@ -1,0 +1,25 @@
+"""The equations of TD3 (Fujimoto et al. 2018, arXiv 1802.09477), for the online agent that makes datasets."""
+
+import torch
+from torch import Tensor
+
+
+def smoothed_action(action: Tensor, noise: Tensor, std: float, clip: float) -> Tensor:
+    """Target policy smoothing (section 5.3): clamp(pi'(s') + clamp(std * noise, -c, c), -1, 1).
+
+    action, noise [R, B, A] -> [R, B, A].
+    """
+    return (action + (std * noise).clamp(-clip, clip)).clamp(-1, 1)
+
+
+def td3_target(reward: Tensor, discount: Tensor, next_q: Tensor) -> Tensor:
+    """Clipped double-Q target (equation 10): r + gamma min_E Q'(s', a').
+
+    reward, discount [R, B], next_q [R, E, B] -> [R, B].
+    """
+    return reward + discount * next_q.amin(1)
+
+
+def policy_loss(q: Tensor) -> Tensor:
+    """Deterministic policy gradient (equation 3) through the first critic: -E[Q_1(s, pi(s))]; q [R, E, B] -> [R]."""
+    return -torch.mean(q[:, 0], dim=-1)
