@@ -25,8 +25,8 @@ _REPORT: dict[str, Any] = {
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
     "slides": ({}, {}),
     "report": (_REPORT, {"bc": {**_SMALL, "actor_learning_rate": 1e-3}, "csac": _SMALL}),
-    # Ours, for the sample and two cores: values settle within the budget (faster targets and rates), imitation keeps the
-    # policy on its feet until they have, and every update is cheap.
+    # Ours, for the sample and two cores: values settle within the budget (faster targets and rates), imitation keeps
+    # the policy on its feet until they have, and every update is cheap.
     "quick": (
         {
             "hidden_layers": 2,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from hcsac.agents import base
 from hcsac.agents.base import State
@@ -42,7 +43,8 @@ class TD3:
     def update(self, batch: Batch) -> Info:
         """Critics; and at every second update the actor and all targets."""
         with torch.no_grad():
-            draws = [torch.randn(batch.action.shape[1:], generator=g) for g in self.noise_generators]
+            shape, device = batch.action.shape[1:], batch.action.device
+            draws = [torch.randn(shape, generator=g, device=device) for g in self.noise_generators]
             next_action = self.target_actor(batch.next_observation, batch.task)
             next_action = smoothed_action(next_action, torch.stack(draws), SMOOTHING_STD, SMOOTHING_CLIP)
             next_q = self.target_critic(batch.next_observation, batch.task, next_action[:, :, None])[..., 0]
@@ -54,11 +56,15 @@ class TD3:
         self.updates += 1
         if self.updates % POLICY_DELAY == 0:
             action = self.actor(batch.observation, batch.task)
-            climbed = self.critic(batch.observation, batch.task, action[:, :, None])[..., 0]
-            base.step(self.optimisers["adam_actor"], policy_loss(climbed))
+            base.step(self.optimisers["adam_actor"], policy_loss(self._first_critic(batch, action)))
             base.follow(self.target_actor, self.actor, self.settings.target_rate)
             base.follow(self.target_critic, self.critic, self.settings.target_rate)
         return {"bellman_loss": critic_objective.detach(), "q": q.detach().mean((1, 2))}
+
+    def _first_critic(self, batch: Batch, action: Tensor) -> Tensor:
+        """Q_1(s, a) [R, 1, B] of action [R, B, A]: the policy climbs one critic, so the others are not computed."""
+        weights = {name: weight[:, :1].detach() for name, weight in self.critic.named_parameters()}
+        return functional_call(self.critic, weights, (batch.observation, batch.task, action[:, :, None]))[..., 0]
 
     @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor) -> Tensor:

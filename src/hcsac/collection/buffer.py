@@ -1,16 +1,18 @@
 """The replay buffer of the collection: whole episodes, on disk one file each, and flat arrays for sampling."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
 from hcsac.data.align import Episode
+from hcsac.errors import UserError
 from hcsac.types import Batch
 
 
 class ReplayBuffer:
-    """All episodes seen so far, oldest first.
+    """All episodes seen so far, oldest first, with their physics; and their steps in arrays, to draw minibatches from.
 
     Args:
         capacity: most steps it will ever hold.
@@ -59,12 +61,20 @@ class ReplayBuffer:
 
 def save_episode(path: Path, episode: Episode) -> None:
     """One episode as a plain .npz, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, **{name: value for name, value in vars(episode).items() if value is not None})
     temporary.replace(path)
 
 
 def load_episode(path: Path) -> Episode:
-    """The reverse of `save_episode`."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return Episode(**{name: arrays[name] for name in arrays.files})
+    """The reverse of `save_episode`.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Episode(**{name: arrays[name] for name in arrays.files})
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise UserError(f"episode {path} cannot be read ({error}); restore it or collect in another folder.") from error

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -40,6 +41,9 @@ class CollectSettings:
     batch_size: int = setting(256, "transitions in a minibatch", 1)
     learning_rate: float = setting(3e-4, "Adam's rate for actor and critics", 0)
 
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)  # type: ignore[arg-type]  # types and bounds, told in the same words
+
     def agent_settings(self) -> Settings:
         """The same as an agent's settings."""
         return Settings(
@@ -61,7 +65,8 @@ def collect(
 
     `medium-replay` is everything seen until the mean of the last five training episodes reached `level` (or `steps`
     were used up: the metadata say what was reached). `medium` is the policy of that moment, frozen, with the same
-    exploration noise. Work in progress is kept in `directory`; calling again with the same arguments continues it and
+    exploration noise. Physics states are stored as float32, which keeps the files small and replays a step to within
+    rounding. Work in progress is kept in `directory`; calling again with the same arguments continues it and
     gives the same datasets as an uninterrupted collection.
 
     Returns:
@@ -126,7 +131,10 @@ class _Collection:
                 self._save(number + 1)
                 bar.update(len(episode))
                 bar.set_postfix_str(f"return {episode.episode_return:.0f}, last {RECENT}: {self._recent():.0f}")
-        return float(np.mean([episode.episode_return for episode in self.buffer.episodes[-RECENT:]]))
+        reached = float(np.mean([episode.episode_return for episode in self.buffer.episodes[-RECENT:]]))
+        if progress and reached < self.level:
+            tqdm.write(f"{self.task}: {self.buffer.size} steps reached {reached:.0f}, short of level {self.level:.0f}.")
+        return reached
 
     def demonstrate(self, progress: bool) -> list[Episode]:
         """Episodes of the frozen policy with exploration noise."""
@@ -217,7 +225,10 @@ class _Collection:
         identity = {"task": self.task, "level": self.level, **dataclasses.asdict(self.settings)}
         file = self.directory / "collection.json"
         if file.exists():
-            held = json.loads(file.read_text())
+            try:
+                held = json.loads(file.read_text())
+            except ValueError as error:
+                raise UserError(f"{file} is damaged ({error}); collect in another directory with --output.") from error
             for entry in ("task", *(entry.name for entry in fields(self.settings))):
                 if held.get(entry) != identity[entry]:
                     raise UserError(
@@ -227,9 +238,10 @@ class _Collection:
             return
         if self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
             raise UserError(f"{self.directory} exists and is not a collection; choose another with --output.")
-        for kind in ("replay", "medium"):
-            (self.directory / kind).mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(identity, indent=2) + "\n")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        temporary = self.directory / ".collection.json.tmp"
+        temporary.write_text(json.dumps(identity, indent=2) + "\n")
+        os.replace(temporary, file)
 
     def _bar(self, total: int, done: int, what: str, progress: bool, unit: str = "step") -> Any:
         return tqdm(

@@ -75,8 +75,11 @@ def write(
             _compress(folder / "data" / "main_data.hdf5")
             own["dataset_size"] = float(dataset.storage.get_size())
         dataset.storage.update_metadata({**(metadata or {}), **own})
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)  # half a dataset must not look like one
+        if isinstance(error, ValueError) and "serialising callables" in str(error):
+            mend = "register its Gymnasium id with a string as entry_point"
+            raise UserError(f"task {task_name!r} cannot be stored in a dataset; {mend}.") from error
         raise
     finally:
         env.close()

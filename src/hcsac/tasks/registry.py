@@ -1,5 +1,7 @@
 """The one table of tasks, and the way from a task's name to its environment."""
 
+import importlib
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +34,26 @@ def register_task(task: Task) -> None:
     _TASKS[task.name] = task
 
 
+def load_tasks() -> None:
+    """Import the modules named in HCSAC_TASKS (separated by commas), which register tasks of the user's own.
+
+    The command line and every process it starts do so; a script may as well import them itself. Raises `UserError` for
+    a module that cannot be imported.
+    """
+    for module in filter(None, os.environ.get("HCSAC_TASKS", "").split(",")):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(
+                f"HCSAC_TASKS names the module {module!r}, which cannot be imported ({error}); "
+                "mend the name or PYTHONPATH."
+            ) from error
+
+
 def get_task(name: str) -> Task:
     """The task of that name; a `UserError` that names the nearest one if there is none."""
+    if name not in _TASKS:
+        load_tasks()
     if name not in _TASKS:
         raise unknown("task", name, _TASKS)
     return _TASKS[name]
@@ -46,6 +66,7 @@ def task_names() -> tuple[str, ...]:
 
 def task_of_env(env_id: str) -> str | None:
     """The first registered task on that Gymnasium id, for datasets that name their environment but no task."""
+    load_tasks()
     return next((task.name for task in _TASKS.values() if task.env_id == env_id), None)
 
 

@@ -1,0 +1,203 @@
+"""One tester for every agent and every switch."""
+
+import numpy as np
+import pytest
+import torch
+
+from hcsac.agents import AGENTS, Scaling, make_agent, preset, resolve
+from hcsac.agents.base import generators
+from hcsac.errors import UserError
+from hcsac.settings import Settings
+from hcsac.sharing.active import ActiveDataset
+
+CPU = torch.device("cpu")
+TINY = {"hidden_size": 8, "hidden_layers": 2, "batch_size": 16, "cql_samples": 3, "device": "cpu"}
+SWITCHES = [
+    {}, {"embedding": "add"}, {"embedding": "concat"}, {"embedding": "onehot"}, {"embedding": "none"},
+    {"next_actions": "target_at_next"}, {"next_actions": "online_at_state"}, {"next_actions": "online_at_next"},
+    {"backup_entropy": False}, {"cql_backward": "sampled"}, {"critic_layer_norm": True}, {"critics": 3},
+    {"cql_backward": "sampled", "next_actions": "target_at_next"}, {"precision": "bf16"},
+    {"bc_warmup": 2}, {"bc_weight": 1.0}, {"standardise_observations": True},
+]  # fmt: skip
+
+
+def build(name, data, seeds=(0,), **changes):
+    settings = resolve(name, Settings().replace(TINY | changes), data.task_names)
+    scaling = Scaling(torch.full((3,), 0.1), torch.full((3,), 2.0), CPU)
+    agent = make_agent(name, 3, 2, data.num_tasks, settings, seeds, scaling)
+    return agent, ActiveDataset(data, 0.99, "keep", generators(seeds, 2), CPU)
+
+
+def weights(agent):
+    return {name: tensor.clone() for name, tensor in agent.state().items()}
+
+
+def cases():
+    for name in AGENTS:
+        for switch in SWITCHES if name == "mtcsac" else SWITCHES[:2]:
+            if not (name == "csac" and switch):
+                yield pytest.param(name, switch, id=f"{name}-{switch}")
+
+
+@pytest.mark.parametrize(("name", "switch"), list(cases()))
+class TestEveryAgent:
+    def data(self, name, slides):
+        return slides.select(["slide-left"]) if name == "csac" else slides
+
+    def test_learns_and_reports_finite_numbers(self, name, switch, slides):
+        agent, active = build(name, self.data(name, slides), seeds=(0, 1), **switch)
+        before = weights(agent)
+        for _ in range(4):
+            info = agent.update(active.sample(16))
+        after = weights(agent)
+        for value in info.values():
+            assert value.shape == (2,)
+            assert torch.isfinite(value).all()
+        for part in ("actor",) if name == "bc" else ("actor", "critic", "target", "log_temperature"):
+            assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith(part)), part
+
+    def test_replica_equals_the_run_with_its_seed(self, name, switch, slides):
+        data = self.data(name, slides)
+        (many, batches), (one, batch) = build(name, data, (4, 9), **switch), build(name, data, (9,), **switch)
+        for _ in range(10):
+            many.update(batches.sample(16))
+            one.update(batch.sample(16))
+        observation, task = torch.randn(1, 5, 3), torch.zeros(1, 5, dtype=torch.int64)
+        together = many.act(observation.expand(2, -1, -1), task.expand(2, -1))
+        loose = 0.02 if switch.get("precision") == "bf16" else 1e-5
+        torch.testing.assert_close(together[1:], one.act(observation, task), rtol=loose, atol=loose)
+
+    def test_continues_exactly_from_its_state(self, name, switch, slides):
+        data = self.data(name, slides)
+        agent, active = build(name, data, (0,), **switch)
+        for _ in range(3):
+            agent.update(active.sample(16))
+        other, _ = build(name, data, (5,), **switch)
+        other.load_state(weights(agent))
+        for _ in range(3):
+            batch = active.sample(16)
+            agent.update(batch)
+            other.update(batch)
+        for key, value in agent.state().items():
+            assert torch.equal(value, other.state()[key]), key
+
+    def test_acts_inside_the_bounds_and_the_same_twice(self, name, switch, slides):
+        agent, _ = build(name, self.data(name, slides), (0, 1), **switch)
+        observation, task = 50 * torch.randn(2, 6, 3), torch.zeros(2, 6, dtype=torch.int64)
+        action = agent.act(observation, task)
+        assert action.shape == (2, 6, 2)
+        assert action.abs().max() <= 1
+        assert torch.equal(action, agent.act(observation, task))
+
+
+def test_score_is_the_least_critic_under_the_asked_task(slides):
+    agent, active = build("mtcsac", slides, (0, 1))
+    score = agent.score(active.observation, active.action, 1)
+    tasks = torch.ones(2, len(slides), dtype=torch.int64)
+    observation = agent.scaling(active.observation).expand(2, -1, -1)
+    q = agent.critic(observation, tasks, active.action.expand(2, -1, -1)[:, :, None])[..., 0]
+    torch.testing.assert_close(score, torch.minimum(q[:, 0], q[:, 1]))
+    assert not torch.equal(score, agent.score(active.observation, active.action, 0))
+
+
+def test_warmup_leaves_temperature_and_ignores_q(slides):
+    agent, active = build("mtcsac", slides, bc_warmup=1)
+    temperature = agent.log_temperature.clone()
+    info = agent.update(active.sample(16))
+    assert torch.equal(agent.log_temperature, temperature)
+    assert 0 < info["actor_loss"].item() < 4  # a mean squared error of actions
+    agent.update(active.sample(16))
+    assert not torch.equal(agent.log_temperature, temperature)
+
+
+def test_targets_follow_by_the_rate(slides):
+    agent, active = build("mtcsac", slides, target_rate=0.25)
+    before = agent.target.first.weight.clone()
+    agent.update(active.sample(16))
+    torch.testing.assert_close(agent.target.first.weight, before + 0.25 * (agent.critic.first.weight - before))
+
+
+def test_sampled_gradient_is_the_whole_one_on_average(slides):
+    """Many picks of the same proposals: the critic's gradient nears the exact one."""
+    whole, active = build("mtcsac", slides)
+    sampled, _ = build("mtcsac", slides, cql_backward="sampled", cql_picks=4000)
+    batch = active.sample(4)
+    noise = whole.draw_noise(batch)
+    mean, log_std = whole.actor(batch.observation, batch.task)
+    proposals = whole.proposals(batch, mean.detach(), log_std.detach(), noise)
+    target = torch.zeros(1, 4)
+    pick = torch.rand(1, 2, 4, 4000, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for agent in (whole, sampled):
+        loss, _ = agent.critic_loss(batch, target, *proposals, pick)
+        gradients.append(torch.autograd.grad(loss.sum(), agent.critic.trunk.hidden[0].weight)[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0.1, atol=0.02)
+
+
+def test_the_update_happens_in_the_documented_order(slides):
+    """Recompute one update step by step with NumPy-checked losses and a hand-written first Adam step."""
+    from hcsac.losses import cql, sac
+    from hcsac.networks.actors import squashed_sample
+
+    agent, active = build("mtcsac", slides)
+    twin, _ = build("mtcsac", slides)
+    batch = active.sample(16)
+    noise = agent.draw_noise(batch)
+    agent.update(batch, noise)
+
+    def first_adam(parameters, loss):  # the first step of Adam moves every weight by rate * g / (|g| + eps)
+        gradients = torch.autograd.grad(loss.sum(), parameters)
+        with torch.no_grad():
+            for p, g in zip(parameters, gradients, strict=True):
+                p -= 3e-4 * g / (g.abs() + 1e-8)
+
+    s, s2 = twin.scaling(batch.observation), twin.scaling(batch.next_observation)
+    mean, log_std = twin.actor(s, batch.task)
+    a, log_pi = squashed_sample(mean, log_std, noise.actor)
+    first_adam([twin.log_temperature], sac.temperature_loss(twin.log_temperature, log_pi, -2.0))
+    alpha = twin.log_temperature.detach().exp()
+    assert alpha != 1  # the actor already sees the new temperature
+    q = twin.critic(s, batch.task, a[:, :, None])[..., 0]
+    here, here_density = squashed_sample(mean.detach()[:, :, None], log_std.detach()[:, :, None], noise.here)
+    first_adam(list(twin.actor.parameters()), sac.actor_loss(alpha, log_pi, q))
+    with torch.no_grad():  # the target already sees the new actor
+        a2, log_pi2 = squashed_sample(*twin.actor(s2, batch.task), noise.target)
+        next_q = twin.target(s2, batch.task, a2[:, :, None])[..., 0]
+        y = sac.td_target(batch.reward, batch.discount, next_q, log_pi2, alpha, True)
+    data_q = twin.critic(s, batch.task, batch.action[:, :, None])[..., 0]
+    q_u, q_pi = twin.critic(s, batch.task, noise.uniform), twin.critic(s, batch.task, here)
+    flat = torch.full_like(here_density, -2 * np.log(2))
+    lse = cql.log_sum_exp(torch.cat([q_u, q_pi], -1), torch.cat([flat, here_density], -1))
+    first_adam(list(twin.critic.parameters()), sac.bellman_loss(data_q, y) + 5.0 * cql.conservative_loss(lse, data_q))
+
+    for name in ("actor", "critic"):
+        for p, expected in zip(getattr(agent, name).parameters(), getattr(twin, name).parameters(), strict=True):
+            torch.testing.assert_close(p, expected, rtol=1e-4, atol=2e-6)
+    torch.testing.assert_close(agent.log_temperature, twin.log_temperature)
+
+
+def test_csac_refuses_two_tasks(slides):
+    with pytest.raises(UserError, match=r"csac learns one task.*--tasks"):
+        resolve("csac", preset("slides", "csac"), slides.task_names)
+
+
+def test_names_fix_what_they_mean(slides):
+    settings = preset("slides", "hcsac")
+    assert resolve("mtcsac", settings, slides.task_names).sharing == "none"
+    assert resolve("csac", settings, ["slide-left"]).embedding == "none"
+    assert resolve("hcsac", settings, slides.task_names).sharing == "quantile"
+
+
+@pytest.mark.long
+def test_compiled_equals_eager(slides):
+    """About a minute: compiling is slow."""
+    settings = resolve("mtcsac", Settings().replace(TINY), slides.task_names)
+    scaling = Scaling(torch.zeros(3), torch.ones(3), CPU)
+    pair = [make_agent("mtcsac", 3, 2, 2, settings, (0,), scaling, compiled) for compiled in (False, True)]
+    active = ActiveDataset(slides, 0.99, "keep", generators((0,), 2), CPU)
+    for _ in range(5):
+        batch = active.sample(16)
+        for agent in pair:
+            agent.update(batch)
+    for a, b in zip(pair[0].critic.parameters(), pair[1].critic.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)

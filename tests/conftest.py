@@ -1,0 +1,76 @@
+"""What all tests share: one thread, a private Minari store, a light task, and tiny datasets."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from hcsac.data.align import Episode
+from hcsac.data.dataset import Dataset
+from hcsac.tasks import Task, register_task
+
+
+class Slide(gymnasium.Env):
+    """A point that is pushed around; `sign` makes two tasks of one world."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def __init__(self, sign: float = 1.0):
+        self.sign = sign
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = self.np_random.normal(size=3).astype(np.float32)
+        return self.state.copy(), {}
+
+    def step(self, action):
+        self.state = (0.9 * self.state + np.array([*action, action.sum()]) * 0.1).astype(np.float32)
+        return self.state.copy(), float(self.sign * self.state[0]), False, False, {}
+
+
+TASKS = {"slide-left": -1.0, "slide-right": 1.0}
+for _name, _sign in TASKS.items():
+    gymnasium.register(
+        f"tests/{_name}-v0", entry_point="tests.conftest:Slide", kwargs={"sign": _sign}, max_episode_steps=12
+    )
+    register_task(Task(_name, f"tests/{_name}-v0", random_return=0.0, expert_return=10.0))
+
+
+@pytest.fixture(autouse=True)
+def _private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own datasets or directory."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    (tmp_path / "minari").mkdir()
+    torch.set_num_threads(1)
+
+
+def slide_episodes(name: str, count: int = 4, seed: int = 0, length: int = 12) -> list[Episode]:
+    """Random episodes of a light task."""
+    env = gymnasium.make(f"tests/{name}-v0")
+    random = np.random.default_rng([seed, int(TASKS[name]) + 1])
+    episodes = []
+    for number in range(count):
+        observations = [env.reset(seed=1000 * seed + 100 * int(TASKS[name]) + 200 + number)[0]]
+        actions = random.uniform(-1, 1, (length, 2)).astype(np.float32)
+        rewards = []
+        for action in actions:
+            observation, reward, *_ = env.step(action)
+            observations.append(observation)
+            rewards.append(reward)
+        last = np.arange(length) == length - 1
+        episodes.append(
+            Episode(np.stack(observations), actions, np.array(rewards, np.float32), np.zeros(length, bool), last)
+        )
+    return episodes
+
+
+@pytest.fixture
+def slides() -> Dataset:
+    """Two light tasks, 4 episodes of 12 steps each."""
+    return Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})

@@ -1,0 +1,73 @@
+"""The conservative term against NumPy, against numerical integration, and its sampled gradient against the whole."""
+
+import numpy as np
+import torch
+from scipy.integrate import quad
+
+from hcsac.losses.cql import conservative_loss, log_sum_exp, softmax_pick, uniform_log_density
+from hcsac.networks.actors import squashed_sample
+
+R, E, B, K = 2, 2, 3, 6
+
+
+def t(array):
+    return torch.tensor(array, dtype=torch.float64)
+
+
+def test_log_sum_exp_is_the_slides_equation():
+    random = np.random.default_rng(1)
+    q_uniform, q_policy = random.normal(scale=5, size=(2, R, E, B, K))
+    log_pi = random.normal(size=(R, B, K))
+    density = 0.5**4
+    half_uniform = np.exp(q_uniform) / density
+    half_policy = np.exp(q_policy) / np.exp(log_pi)[:, None]
+    expected = np.log(0.5 * half_uniform.mean(-1) + 0.5 * half_policy.mean(-1))
+    log_density = np.concatenate([np.full((R, B, K), uniform_log_density(4)), log_pi], axis=-1)
+    result = log_sum_exp(t(np.concatenate([q_uniform, q_policy], axis=-1)), t(log_density))
+    assert result.shape == (R, E, B)
+    np.testing.assert_allclose(result, expected)
+
+
+def test_log_sum_exp_approaches_the_integral():
+    """On one action dimension the sum over all actions is the integral of exp Q over [-1, 1]."""
+
+    def q(action):
+        return 3 * torch.sin(4 * torch.as_tensor(action)) - torch.as_tensor(action) ** 2
+
+    exact = np.log(quad(lambda a: np.exp(q(a).item()), -1, 1)[0])
+    generator = torch.Generator().manual_seed(0)
+    n = 200_000
+    uniform = torch.rand(1, 1, n, 1, generator=generator, dtype=torch.float64) * 2 - 1
+    noise = torch.randn(1, 1, n, 1, generator=generator, dtype=torch.float64)
+    policy, log_pi = squashed_sample(t([[[[0.3]]]]), t([[[[-0.2]]]]), noise)
+    actions = torch.cat([uniform, policy], dim=2)
+    log_density = torch.cat([torch.full_like(log_pi, uniform_log_density(1)), log_pi], dim=2)
+    estimate = log_sum_exp(q(actions[..., 0])[:, None], log_density)
+    assert abs(estimate.item() - exact) < 0.01
+
+
+def test_conservative_loss():
+    random = np.random.default_rng(2)
+    lse, data_q = random.normal(size=(2, R, E, B))
+    expected = [sum(np.mean(lse[r, e] - data_q[r, e]) for e in range(E)) for r in range(R)]
+    np.testing.assert_allclose(conservative_loss(t(lse), t(data_q)), expected)
+
+
+def test_picked_gradient_is_unbiased():
+    """The mean gradient over picks is the gradient of the log-sum-exp, which is its softmax."""
+    random = np.random.default_rng(3)
+    q = t(random.normal(scale=2, size=(1, 1, 1, K))).requires_grad_()
+    log_density = t(random.normal(size=(1, 1, K)))
+    (exact,) = torch.autograd.grad(log_sum_exp(q, log_density).sum(), q)
+    draws = 100_000
+    uniform = torch.rand(1, 1, 1, draws, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    index = softmax_pick(q.detach(), log_density, uniform)
+    (estimate,) = torch.autograd.grad(q.gather(-1, index).mean(-1).sum(), q)
+    np.testing.assert_allclose(estimate, exact, atol=0.01)
+
+
+def test_pick_stays_inside_and_never_takes_the_impossible():
+    q = t([[[[0.0, -1e9, 0.0, -1e9]]]])
+    uniform = t([[[[0.0, 0.25, 0.499999, 0.500001, 0.75, 1 - 1e-16]]]])
+    index = softmax_pick(q, t([[[0.0] * 4]]), uniform)
+    assert index.flatten().tolist() == [0, 0, 0, 2, 2, 2]

@@ -1,0 +1,77 @@
+"""Every equation of SAC against an independent computation in float64, written as sums over the batch."""
+
+import numpy as np
+import torch
+
+from hcsac.losses.imitation import imitation_loss
+from hcsac.losses.sac import actor_loss, bellman_loss, regularised_actor_loss, td_target, temperature_loss
+
+R, E, B, A = 3, 2, 5, 4
+random = np.random.default_rng(0)
+q = random.normal(size=(R, E, B))
+log_prob = random.normal(size=(R, B))
+reward = random.normal(size=(R, B))
+discount = random.choice([0.0, 0.99], size=(R, B))
+temperature = random.uniform(0.1, 2, size=R)
+
+
+def t(array):
+    return torch.tensor(array, dtype=torch.float64)
+
+
+def test_temperature_loss():
+    expected = [np.mean([-np.log(temperature[r]) * (log_prob[r, b] + -4.0) for b in range(B)]) for r in range(R)]
+    np.testing.assert_allclose(temperature_loss(t(np.log(temperature)), t(log_prob), -4.0), expected)
+
+
+def test_temperature_rises_when_entropy_is_too_low():
+    log_temperature = torch.zeros(1, requires_grad=True)
+    too_sure = torch.full((1, 8), 10.0)  # entropy -10, below the target -4
+    (gradient,) = torch.autograd.grad(temperature_loss(log_temperature, too_sure, -4.0).sum(), log_temperature)
+    assert gradient < 0  # descent raises log alpha
+
+
+def test_actor_loss():
+    expected = [
+        np.mean([temperature[r] * log_prob[r, b] - min(q[r, e, b] for e in range(E)) for b in range(B)])
+        for r in range(R)
+    ]
+    np.testing.assert_allclose(actor_loss(t(temperature), t(log_prob), t(q)), expected)
+
+
+def test_regularised_actor_loss():
+    loss, imitation = random.normal(size=R), random.uniform(size=R)
+    expected = [loss[r] / np.mean([abs(min(q[r, :, b])) for b in range(B)]) + 3.0 * imitation[r] for r in range(R)]
+    np.testing.assert_allclose(regularised_actor_loss(t(loss), t(q), t(imitation), 3.0), expected)
+
+
+def test_td_target():
+    for entropy in (True, False):
+        expected = np.empty((R, B))
+        for r in range(R):
+            for b in range(B):
+                value = min(q[r, 0, b], q[r, 1, b]) - (temperature[r] * log_prob[r, b] if entropy else 0.0)
+                expected[r, b] = reward[r, b] + discount[r, b] * value
+        result = td_target(t(reward), t(discount), t(q), t(log_prob), t(temperature), entropy)
+        assert result.shape == (R, B)
+        np.testing.assert_allclose(result, expected)
+
+
+def test_bellman_loss_sums_critics_and_never_broadcasts_a_batch_against_a_batch():
+    target = random.normal(size=(R, B))
+    expected = [sum(np.mean((q[r, e] - target[r]) ** 2) for e in range(E)) for r in range(R)]
+    result = bellman_loss(t(q), t(target))
+    assert result.shape == (R,)
+    np.testing.assert_allclose(result, expected)
+
+
+def test_bellman_loss_gives_the_target_no_gradient():
+    target = torch.zeros(R, B, requires_grad=True)
+    loss = bellman_loss(t(q).float().requires_grad_(), target).sum()
+    assert torch.autograd.grad(loss, target, allow_unused=True) == (None,)
+
+
+def test_imitation_loss():
+    action, data = random.uniform(-1, 1, (2, R, B, A))
+    expected = [np.mean([np.sum((action[r, b] - data[r, b]) ** 2) / A for b in range(B)]) for r in range(R)]
+    np.testing.assert_allclose(imitation_loss(t(action), t(data)), expected)

@@ -1,0 +1,261 @@
+"""The command line: that it works, and that each bad input is one sentence, status 2, and nothing touched."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hcsac.cli import main
+from hcsac.data import minari_store
+from hcsac.data.align import to_arrivals
+from hcsac.settings import Settings
+from tests.conftest import TASKS, slide_episodes
+
+TINY = ["--hidden-size", "8", "--hidden-layers", "2", "--batch-size", "16", "--cql-samples", "2", "--updates", "6"]
+TINY += ["--evaluation-episodes", "1", "--final-episodes", "1", "--device", "cpu", "--log-interval", "2"]
+
+
+def tree(path):
+    return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """A folder of three good episodes as a user arrives with."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number, episode in enumerate(slide_episodes("slide-left", 3)):
+        np.savez(folder / f"episode_{number}.npz", **to_arrivals(episode))
+    return folder
+
+
+@pytest.fixture
+def stored():
+    """Datasets lab/TASK-LEVEL-v0 of both light tasks."""
+    for name in TASKS:
+        for seed, level in enumerate(["medium", "medium-replay"]):
+            minari_store.write(f"lab/{name}-{level}-v0", name, slide_episodes(name, seed=seed))
+    return [f"lab/{name}-medium-v0" for name in TASKS]
+
+
+def run(*arguments):
+    """The exit status."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(a) for a in arguments])
+    return exit_.value.code
+
+
+def refuse(capsys, tmp_path, *arguments):
+    """Run, check the form of the refusal, return the sentence."""
+    capsys.readouterr()
+    before = tree(tmp_path)
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("hcsac: ")
+    assert captured.err.strip().count("\n") == 0
+    assert "Traceback" not in captured.err
+    assert tree(tmp_path) == before
+    return captured.err
+
+
+def import_(folder, name="lab/new-v0", task="slide-left"):
+    return ["data", "import", folder, "--task", task, "--name", name]
+
+
+def test_import_list_info_check(logs, capsys):
+    assert run(*import_(logs)) == 0
+    assert run("data", "list") == 0
+    assert "lab/new-v0" in capsys.readouterr().out
+    assert run("data", "info", "lab/new-v0") == 0
+    out = capsys.readouterr().out
+    assert "slide-left" in out
+    assert "3 with 36 steps" in out
+    assert run("data", "check", "lab/new-v0") == 0
+
+
+def damage_truncated(file):
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+def damage(key, change):
+    def spoil(file):
+        with np.load(file) as arrays:
+            content = dict(arrays)
+        content[key] = change(content[key])
+        np.savez(file, **content)
+
+    return spoil
+
+
+def put(value):
+    def change(array):
+        array = array.copy()
+        array[3] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (damage_truncated, "episode_1.npz"),
+        (damage("reward", lambda a: np.array([{"a": 1}] * len(a), dtype=object)), "episode_1.npz"),
+        (damage("observation", put(np.nan)), "episode_1.npz"),
+        (damage("reward", put(np.inf)), "episode_1.npz"),
+        (damage("action", put(1.5)), "[-1, 1]"),
+        (damage("reward", lambda a: np.concatenate([a, a[-1:]])), "episode_1.npz"),
+        (damage("observation", lambda a: a[:, :2]), "episode"),
+    ],
+    ids=["truncated", "pickled", "nan", "inf", "action", "labels longer", "other size"],
+)
+def test_bad_episodes(logs, tmp_path, capsys, spoil, says):
+    spoil(logs / "episode_1.npz")
+    assert says in refuse(capsys, tmp_path, *import_(logs))
+
+
+def test_bad_folders_and_names(logs, tmp_path, capsys):
+    assert "nowhere" in refuse(capsys, tmp_path, *import_(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    assert "empty" in refuse(capsys, tmp_path, *import_(tmp_path / "empty"))
+    assert "did you mean 'slide-left'?" in refuse(capsys, tmp_path, *import_(logs, task="slide-lift"))
+    assert "namespace/name" in refuse(capsys, tmp_path, *import_(logs, name="x"))
+    run(*import_(logs))
+    assert "already exists" in refuse(capsys, tmp_path, *import_(logs))
+
+
+def test_check_finds_a_shift_and_exits_1(tmp_path, capsys):
+    """In a folder of .npz files, as it arrives, with actions one row early."""
+    for number, episode in enumerate(slide_episodes("slide-left", 60)):
+        arrays = to_arrivals(episode)
+        arrays["action"] = np.roll(arrays["action"], -1, axis=0)
+        np.savez(tmp_path / f"{number:03d}.npz", **arrays)
+    assert run("data", "check", tmp_path, "--task", "slide-left") == 1
+    assert "offset" in capsys.readouterr().out
+
+
+def test_train_evaluate_resume(stored, tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["train", "hcsac", "--data", stored[0], "--data", stored[1], "--output", out, *TINY]
+    assert run(*arguments) == 0
+    assert "best of run" in capsys.readouterr().out
+    assert run("evaluate", out, "--episodes", "2") == 0
+    assert "slide-right" in capsys.readouterr().out
+    assert "--resume" in refuse(capsys, tmp_path, *arguments)
+    assert run(*arguments, "--resume") == 0
+    assert "setting discount" in refuse(capsys, tmp_path, *arguments, "--resume", "--discount", "0.5")
+
+
+def test_toml_wins_over_the_preset_and_options_over_toml(stored, tmp_path):
+    from hcsac.training import RunDirectory
+
+    file = tmp_path / "s.toml"
+    file.write_text('discount = 0.5\ncql_weight = 2\nembedding = "concat"\n')
+    out = tmp_path / "run"
+    assert (
+        run("train", "mtcsac", "--data", stored[0], "--config", file, "--discount", "0.7", "--output", out, *TINY) == 0
+    )
+    settings = RunDirectory(out).identity()["settings"]
+    assert (settings["discount"], settings["cql_weight"], settings["embedding"]) == (0.7, 2.0, "concat")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["data", "chek"], "did you mean 'check'?"),
+        (["train", "hcsak", "--data", "lab/slide-left-medium-v0"], "did you mean 'hcsac'?"),
+        (["train", "bc", "--data", "lab/slide-left-mediun-v0"], "did you mean 'lab/slide-left-medium-v0'?"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--preset", "slide"], "did you mean 'slides'?"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--discont", "1"], "--discount"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--discount", "much"], "--discount"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--discount", "7"], "discount"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--embedding", "ad"], "did you mean 'add'?"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--seeds", "0,x"], "--seeds"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--seeds", "1,1"], "each given once"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--tasks", "slide-lef"], "did you mean 'slide-left'?"),
+        (["train", "bc"], "--data"),
+        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--config", "no.toml"], "no.toml"),
+        (["train", "csac", "--data", "lab/slide-left-medium-v0", "--data", "lab/slide-right-medium-v0"], "one task"),
+        (["evaluate", "no-such-run"], "no-such-run"),
+        (["reproduce", "--agents", "bc,csaz"], "did you mean 'csac'?"),
+        (["reproduce", "--tasks", "slide-left,slide-rite"], "did you mean 'slide-right'?"),
+        (["reproduce", "--data", "lub", "--tasks", "slide-left"], "did you mean 'lab/slide-left-medium-v0'?"),
+        (["collect", "walker-wolk"], "did you mean 'walker-walk'?"),
+    ],
+)
+def test_bad_words(stored, tmp_path, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert says in refuse(capsys, tmp_path, *arguments)
+
+
+def test_a_toml_key_that_is_no_setting(stored, tmp_path, capsys):
+    (tmp_path / "s.toml").write_text("batchsize = 3\n")
+    said = refuse(capsys, tmp_path, "train", "bc", "--data", stored[0], "--config", tmp_path / "s.toml")
+    assert "did you mean 'batch_size'?" in said
+
+
+def test_tasks_of_different_sizes(stored, tmp_path, monkeypatch, capsys):
+    from hcsac.data.align import Episode
+    from hcsac.tasks import Task, random_rollout, register_task
+
+    register_task(Task("car", "MountainCarContinuous-v0"))
+    minari_store.write("lab/car-v0", "car", [Episode(**random_rollout("car", 0))])
+    monkeypatch.chdir(tmp_path)
+    said = refuse(capsys, tmp_path, "train", "mtcsac", "--data", stored[0], "--data", "lab/car-v0")
+    assert "car" in said
+    assert "slide-left" in said
+
+
+def test_a_directory_of_somebody_else(stored, tmp_path, capsys):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("years")
+    said = refuse(capsys, tmp_path, "train", "bc", "--data", stored[0], "--output", tmp_path / "thesis", *TINY)
+    assert "thesis" in said
+
+
+@pytest.mark.parametrize("command", [[], ["data"], ["data", "import"], ["data", "check"], ["train"], ["evaluate"],
+                                     ["collect"], ["reproduce"]])  # fmt: skip
+def test_help_teaches(command, capsys):
+    assert run(*command, "--help") == 0
+    assert "Usage: hcsac" in capsys.readouterr().out
+
+
+def test_help_names_every_setting(capsys):
+    from dataclasses import fields
+
+    run("train", "--help")
+    out = capsys.readouterr().out
+    for entry in fields(Settings):
+        assert f"--{entry.name.replace('_', '-')}" in out
+
+
+def test_reproduce(stored, tmp_path, monkeypatch, capsys):
+    """In a subprocess, as a user starts it; its own tasks come in through HCSAC_TASKS."""
+    monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
+    command = [sys.executable, "-m", "hcsac.cli", "reproduce", "--data", "lab", "--tasks", ",".join(TASKS)]
+    command += ["--output", str(tmp_path / "out"), "--jobs", "1", "--seeds", "0,1", "--bc-warmup", "2", *TINY]
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "| medium | average |" in first.stdout
+    assert {p.name for p in (tmp_path / "out").glob("*.png")} == {
+        f"{level}-{task}.png" for level in ("medium", "medium-replay") for task in TASKS
+    }
+    assert (tmp_path / "out" / "table.md").read_text().count("±") > 10
+    rows = (tmp_path / "out" / "table.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 2 * 4
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("checkpoint.safetensors")}
+    assert len(before) == 12
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_user_error_in_a_subprocess_has_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "hcsac.cli", "evaluate", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
