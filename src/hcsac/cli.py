@@ -336,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"hcsac: {message}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nhcsac: stopped; the same command with --resume continues.", err=True)
+        click.echo("\nhcsac: stopped; the same command continues (`train` with --resume).", err=True)
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -95,6 +95,12 @@ class TestWritten:
         assert_same(quiet, "there/slide-right-medium-v0")
         assert all(np.abs(episode.action).max() <= 1 for episode in episodes_of(quiet))
 
+    def test_every_episode_and_every_seed_begins_elsewhere(self, tmp_path):
+        first = [episode for name in run(tmp_path / "work") for episode in episodes_of(name)]
+        other = [e for name in run(tmp_path / "other", namespace="there", seed=1) for e in episodes_of(name)]
+        starts = np.stack([episode.observation[0] for episode in first + other])
+        assert len(np.unique(starts, axis=0)) == len(starts)
+
     def test_it_learns(self, tmp_path):
         settings = {"hidden_size": 32, "batch_size": 64, "random_steps": 120, "learning_rate": 3e-3}
         medium, replayed = run(tmp_path / "work", steps=500, episodes=10, **settings)

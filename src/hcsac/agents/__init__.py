@@ -76,5 +76,5 @@ def make_agent(
 def _fast_bf16(on_gpu: bool) -> bool:
     if on_gpu:
         return torch.cuda.get_device_capability() >= (8, 0)
-    capability = torch.cpu.get_capabilities()
+    capability = getattr(torch.cpu, "get_capabilities", dict)()  # absent from older releases
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))

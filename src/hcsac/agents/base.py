@@ -91,5 +91,6 @@ def load_module_state(name: str, module: nn.Module, state: State) -> None:
 
 
 def wants_compile(settings: Settings, updates: int) -> bool:
-    """Whether to compile the losses: half a minute of compilation pays after some ten thousand updates."""
-    return settings.compile == "on" or (settings.compile == "auto" and updates >= 10_000)
+    """Whether to compile the losses. `auto` does so on a GPU for runs long enough to repay half a minute; on a 2-core
+    CPU the compiled losses were slower than the plain ones (docs/measurements.md)."""
+    return settings.compile == "on" or (settings.compile == "auto" and settings.device == "cuda" and updates >= 10_000)

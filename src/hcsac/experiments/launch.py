@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from hcsac.data.minari_store import load as load_dataset
 from hcsac.experiments.grid import Cell
+from hcsac.settings import Settings
 from hcsac.training import RunDirectory, train
 
 
@@ -27,8 +28,9 @@ def run_cells(cells: Sequence[Cell], jobs: int | None = None, progress: bool = T
     cores = len(os.sched_getaffinity(0))
     jobs = jobs or (1 if torch.cuda.is_available() else cores)
     threads = max(1, cores // jobs)
-    # Cells that share datasets load them once each in their own process; checking here keeps the error before the work.
-    total = {cell.path: _updates(cell) for cell in cells}
+    # Loading every dataset here finds bad data before the work; the processes load their own.
+    rows = {refs: len(load_dataset(list(refs))) for refs in dict.fromkeys(cell.refs for cell in cells)}
+    total = {cell.path: _updates(cell.settings, rows[cell.refs]) for cell in cells}
     waiting = [cell for cell in cells if not RunDirectory(cell.path).finished]
     finished_before = sum(total.values()) - sum(total[cell.path] for cell in waiting)
     bar = tqdm(
@@ -65,9 +67,7 @@ def _run(cell: Cell) -> None:
     )  # fmt: skip
 
 
-def _updates(cell: Cell) -> int:
-    rows = len(load_dataset(list(cell.refs)))
-    settings = cell.settings
+def _updates(settings: Settings, rows: int) -> int:
     return settings.updates or settings.epochs * math.ceil(rows / settings.batch_size)
 
 
