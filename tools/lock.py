@@ -2,6 +2,7 @@
 
 requirements.lock       what hcsac needs to run, hashed, for every Python and platform
 requirements-dev.lock   what its tests and checks need on top
+requirements-cpu.lock   PyTorch's CPU build, for a pip that is set up to find it; install.sh tries it first
 requirements-cuda.lock  what PyTorch's GPU build needs on top; its CPU build needs none of it
 """
 
@@ -37,10 +38,8 @@ def write(name: str, blocks: list[str]) -> None:
 def main() -> None:
     """Resolve once for running and once for developing, and split."""
     run, everything = compile_lock(), compile_lock("--extra", "dev")
-    for line, block in run.items():
-        if line.startswith("torch=="):
-            run[line] = f"{block} \\\n    --hash={TORCH_CPU_HASH}"
     write("requirements.lock", [block for line, block in run.items() if not CUDA.match(line)])
+    write("requirements-cpu.lock", [f"torch=={TORCH}+cpu \\\n    --hash={TORCH_CPU_HASH}"])
     write("requirements-cuda.lock", [block for line, block in run.items() if CUDA.match(line)])
     write("requirements-dev.lock", [block for line, block in everything.items() if line not in run])
 
