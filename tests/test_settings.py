@@ -1,37 +1,18 @@
-"""Settings, presets and the files they come from."""
+"""Settings, their bounds and sentences, and the files they come from."""
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields
+from typing import get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hcsac.agents import AGENTS, PRESETS, preset
-from hcsac.errors import UserError
-from hcsac.settings import Settings, read_toml
+from hcsac.errors import UserError, unknown
+from hcsac.settings import Settings, choices, plain_type, read_toml
 
-
-@pytest.mark.parametrize("agent", AGENTS)
-def test_slides_preset_is_the_slides(agent):
-    s = preset("slides", agent)
-    assert (s.hidden_layers, s.hidden_size, s.batch_size) == (3, 256, 256)
-    assert s.actor_learning_rate == s.critic_learning_rate == 3e-4
-    assert (s.epochs, s.evaluate_interval, s.share_interval, s.updates) == (1000, 10, 100, None)
-    assert (s.target_rate, s.discount, s.cql_weight, s.cql_samples) == (5e-3, 0.99, 5.0, 10)
-    assert (s.embedding, s.next_actions, s.backup_entropy, s.share_quantile) == ("add", "none", True, 0.95)
-    assert (s.sharing, s.reward_rule, s.standardise_observations) == ("quantile", "keep", False)
-    assert (s.bc_weight, s.bc_warmup, s.cql_backward) == (0.0, 0, "all")
-
-
-def test_report_preset_is_the_report():
-    s = preset("report", "hcsac")
-    assert (s.hidden_layers, s.hidden_size, s.batch_size) == (3, 1024, 1024)
-    assert (s.actor_learning_rate, s.critic_learning_rate, s.target_rate) == (1e-4, 3e-4, 0.01)
-    assert (s.cql_weight, s.backup_entropy, s.next_actions) == (10.0, False, "target_at_next")
-    assert preset("report", "csac").hidden_size == 256
-    assert preset("report", "bc").actor_learning_rate == 1e-3
-
-
-def test_every_preset_is_complete_for_every_agent():
-    for name in PRESETS:
-        for agent in AGENTS:
-            assert isinstance(preset(name, agent), Settings)
+HINTS = get_type_hints(Settings)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +28,18 @@ def test_every_preset_is_complete_for_every_agent():
         ({"embedding": "conat"}, "did you mean 'concat'?"),
         ({"precision": "fp8"}, "choose one of float32, bf16, auto"),
         ({"updates": 0}, "updates = 0 is out of bounds"),
+        ({"updates": 1e3}, "updates = 1000.0 is not of type int"),
+        ({"discount": None}, "discount = None is not of type float"),
+        ({"discount": "0.9"}, "is not of type float"),
+        ({"cql_weight": math.inf}, "cql_weight = inf is out of bounds; it must be a finite number"),
+        ({"target_entropy": -math.inf}, "must be a finite number"),
+        ({"cql_weight": 10**400}, "must be a finite number"),
+        ({"initial_temperature": 0.0}, "out of bounds"),
+        ({"embedding": ["add"]}, "is not a choice"),
+        ({"embedding": 3}, "choose one of add, concat, onehot, none"),
+        ({"backup_entropy": 1}, "is not of type bool"),
+        ({"share_quantile": 95}, "share_quantile = 95.0 is out of bounds; it must be at least 0 and at most 1"),
+        ({"settings": {"discount": 0.9}}, "unknown setting 'settings'"),
     ],
 )
 def test_bad_values_are_one_clear_sentence(changes, says):
@@ -69,3 +62,73 @@ def test_toml(tmp_path):
         read_toml(file)
     with pytest.raises(UserError, match=r"cannot read settings file .*none\.toml"):
         read_toml(tmp_path / "none.toml")
+
+
+def test_toml_of_another_shape(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text("[training]\ndiscount = 0.9\n")
+    with pytest.raises(UserError, match="unknown setting 'training'"):
+        Settings().replace(read_toml(file))
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="not valid TOML"):
+        read_toml(file)
+    with pytest.raises(UserError, match="cannot read settings file"):
+        read_toml(tmp_path)
+
+
+def test_every_setting_can_be_given_in_toml(tmp_path):
+    """Written out with other values than the defaults, and read back."""
+    changed = {}
+    for entry in fields(Settings):
+        if words := choices(HINTS[entry.name]):
+            changed[entry.name] = words[-1]
+        elif plain_type(HINTS[entry.name]) is bool:
+            changed[entry.name] = not entry.default
+        else:
+            changed[entry.name] = plain_type(HINTS[entry.name])(1)
+    file = tmp_path / "s.toml"
+    file.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in changed.items()))
+    assert Settings().replace(read_toml(file)).as_dict() == changed
+
+
+@pytest.mark.parametrize("entry", fields(Settings), ids=lambda e: e.name)
+def test_every_setting_explains_and_guards_itself(entry):
+    assert len(entry.metadata["help"]) > 10
+    default = getattr(Settings(), entry.name)
+    assert Settings().replace({entry.name: default}) == Settings()
+    with pytest.raises(UserError, match=entry.name):
+        Settings().replace({entry.name: object()})
+    kind, low, high = plain_type(HINTS[entry.name]), entry.metadata["low"], entry.metadata["high"]
+    if kind in (int, float):
+        for bound, beyond in ((low, -1), (high, 1)):
+            if math.isfinite(bound):
+                assert getattr(Settings().replace({entry.name: kind(bound)}), entry.name) == bound
+                with pytest.raises(UserError, match=f"{entry.name} = .* is out of bounds; it must be at least"):
+                    Settings().replace({entry.name: kind(bound + beyond)})
+    for word in choices(HINTS[entry.name]):
+        assert getattr(Settings().replace({entry.name: word}), entry.name) == word
+
+
+def test_a_mistyped_name_is_answered_with_the_right_one():
+    for entry in fields(Settings):
+        name = entry.name
+        for wrong in (name[:-1], name + "x", name[1:]):
+            if wrong != name:
+                with pytest.raises(UserError, match="did you mean '"):
+                    Settings().replace({wrong: 1})
+
+
+@given(st.text(max_size=12), st.lists(st.text(min_size=1, max_size=8), max_size=4))
+def test_unknown_always_makes_a_sentence(name, known):
+    text = str(unknown("thing", name, known))
+    assert text.startswith("unknown thing ")
+    assert text[-1] in "?."
+
+
+def test_settings_do_not_change_and_survive_json():
+    settings = Settings()
+    with pytest.raises(FrozenInstanceError):
+        settings.discount = 0.5
+    changed = settings.replace({"discount": 0.5, "target_entropy": -3})
+    assert (settings.discount, changed.discount) == (0.99, 0.5)
+    assert Settings().replace(json.loads(json.dumps(changed.as_dict()))) == changed

@@ -135,9 +135,11 @@ def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
         return value
     kind = plain_type(hint)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 2**1023 else math.inf
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise UserError(f"setting {name} = {value!r} is not of type {kind.__name__}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"setting {name} = {value} is out of bounds; it must be a finite number.")
     if kind in (int, float) and not metadata["low"] <= value <= metadata["high"]:
         bounds = f"at least {metadata['low']}" + (
             f" and at most {metadata['high']}" if metadata["high"] < math.inf else ""

@@ -7,6 +7,7 @@ import torch
 from hcsac.agents import AGENTS, Scaling, make_agent, preset, resolve
 from hcsac.agents.base import generators
 from hcsac.errors import UserError
+from hcsac.networks.actors import squashed_sample
 from hcsac.settings import Settings
 from hcsac.sharing.active import ActiveDataset
 
@@ -62,10 +63,13 @@ class TestEveryAgent:
         for _ in range(10):
             many.update(batches.sample(16))
             one.update(batch.sample(16))
-        observation, task = torch.randn(1, 5, 3), torch.zeros(1, 5, dtype=torch.int64)
-        together = many.act(observation.expand(2, -1, -1), task.expand(2, -1))
-        loose = 0.02 if switch.get("precision") == "bf16" else 1e-5
-        torch.testing.assert_close(together[1:], one.act(observation, task), rtol=loose, atol=loose)
+        together, alone = many.state(), one.state()
+        for name, tensor in alone.items():
+            if name == "noise.0":
+                assert torch.equal(together["noise.1"], tensor)
+            elif tensor.dim() > 0:  # counts of steps have no replica
+                loose = 0.02 if switch.get("precision") == "bf16" else 1e-5
+                torch.testing.assert_close(together[name][1:], tensor, rtol=loose, atol=loose, msg=name)
 
     def test_continues_exactly_from_its_state(self, name, switch, slides):
         data = self.data(name, slides)
@@ -90,6 +94,93 @@ class TestEveryAgent:
         assert torch.equal(action, agent.act(observation, task))
 
 
+@pytest.mark.parametrize("name", AGENTS)
+def test_acts_by_the_tanh_of_its_mean_at_scaled_observations(name, slides):
+    agent, _ = build(name, slides.select(["slide-left"]), (0, 1), embedding="none", hidden_layers=1)
+    observation, task = torch.randn(2, 5, 3), torch.zeros(2, 5, dtype=torch.int64)
+    w = {key: tensor for key, tensor in agent.state().items() if key.startswith("actor.")}
+    hidden = torch.relu((observation - 0.1) / 2.0 @ w["actor.body.first.weight"] + w["actor.body.first.bias"])
+    out = hidden @ w["actor.body.trunk.output.weight"] + w["actor.body.trunk.output.bias"]
+    torch.testing.assert_close(agent.act(observation, task), torch.tanh(out[..., :2]))
+
+
+def test_bc_descends_on_the_squared_error_at_the_actors_rate(slides):
+    agent, active = build("bc", slides, (0, 1), actor_learning_rate=2e-3)
+    before = [p.detach().clone() for p in agent.actor.parameters()]
+    batch = active.sample(16)
+    error = agent.actor(agent.scaling(batch.observation), batch.task) - batch.action
+    gradients = torch.autograd.grad(error.square().mean((1, 2)).sum(), list(agent.actor.parameters()))
+    info = agent.update(batch)
+    torch.testing.assert_close(info["imitation_loss"], error.detach().square().mean((1, 2)))
+    for p, old, g in zip(agent.actor.parameters(), before, gradients, strict=True):
+        torch.testing.assert_close(p, old - 2e-3 * g / (g.abs() + 1e-8), rtol=1e-4, atol=1e-6)
+
+
+def test_begins_with_targets_equal_to_the_critics_and_the_asked_temperature(slides):
+    agent, _ = build("mtcsac", slides, (0, 1), initial_temperature=0.2)
+    for p, q in zip(agent.target.parameters(), agent.critic.parameters(), strict=True):
+        assert torch.equal(p, q)
+        assert not p.requires_grad
+    torch.testing.assert_close(agent.log_temperature.detach().exp(), torch.tensor([0.2, 0.2]))
+    assert agent.target_entropy == -2.0  # minus the action size
+
+
+def test_generators_of_seeds_and_streams_are_all_different():
+    drawn = [g.initial_seed() for stream in range(3) for g in generators(range(100), stream)]
+    assert len(set(drawn)) == 300
+
+
+def test_noise_is_what_its_legend_says(slides):
+    agent, active = build("mtcsac", slides, (0, 1), next_actions="target_at_next", cql_samples=50, critics=3,
+                          cql_backward="sampled", cql_picks=4)  # fmt: skip
+    noise = agent.draw_noise(active.sample(16))
+    shapes = {"actor": (16, 2), "target": (16, 2), "here": (16, 50, 2), "next": (16, 50, 2), "uniform": (16, 50, 2),
+              "pick": (3, 16, 4)}  # fmt: skip
+    for name, shape in shapes.items():
+        assert getattr(noise, name).shape == (2, *shape)
+    for normal in (noise.here, noise.next):
+        assert abs(normal.mean()) < 0.1
+        assert abs(normal.std() - 1) < 0.1
+    for low, high, flat in ((-1, 1, noise.uniform), (0, 1, noise.pick)):
+        assert low <= flat.min() < low + 0.1
+        assert high - 0.1 < flat.max() < high
+    # Nothing is drawn once and used twice, between states, replicas, kinds or updates: float32 has few coincidences.
+    again = torch.cat([n.flatten() for n in agent.draw_noise(active.sample(16))])
+    kinds = (noise.actor, noise.target, noise.here, noise.next, noise.uniform)
+    for one in kinds:
+        values = one.flatten().unique()
+        assert len(values) > 0.99 * one.numel()
+        for other in (*(kind for kind in kinds if kind is not one), again):
+            assert torch.isin(values, other).float().mean() < 0.01
+
+
+def test_metrics_mean_what_they_are_called(slides):
+    agent, active = build("mtcsac", slides, (0, 1))
+    batch = active.sample(16)
+    noise = agent.draw_noise(batch)
+    s = agent.scaling(batch.observation)
+    with torch.no_grad():
+        _, log_pi = squashed_sample(*agent.actor(s, batch.task), noise.actor)
+        q = agent.critic(s, batch.task, batch.action[:, :, None]).mean((1, 2, 3))
+        q_uniform = agent.critic(s, batch.task, noise.uniform).mean((1, 2, 3))
+    info = agent.update(batch, noise)
+    torch.testing.assert_close(info["entropy"], -log_pi.mean(-1))
+    torch.testing.assert_close(info["q"], q)
+    torch.testing.assert_close(info["q_uniform"], q_uniform)
+    torch.testing.assert_close(info["temperature"], agent.log_temperature.detach().exp())
+
+
+def test_a_replica_that_diverges_leaves_the_others_alone(slides):
+    (many, batches), (one, batch) = build("mtcsac", slides, (4, 9)), build("mtcsac", slides, (9,))
+    with torch.no_grad():
+        many.critic.first.weight[0] = float("nan")
+    for _ in range(3):
+        many.update(batches.sample(16))
+        one.update(batch.sample(16))
+    for p, q in zip(many.critic.parameters(), one.critic.parameters(), strict=True):
+        torch.testing.assert_close(p[1:], q, rtol=1e-5, atol=1e-5)
+
+
 def test_score_is_the_least_critic_under_the_asked_task(slides):
     agent, active = build("mtcsac", slides, (0, 1))
     score = agent.score(active.observation, active.action, 1)
@@ -101,20 +192,39 @@ def test_score_is_the_least_critic_under_the_asked_task(slides):
 
 
 def test_warmup_leaves_temperature_and_ignores_q(slides):
-    agent, active = build("mtcsac", slides, bc_warmup=1)
+    agent, active = build("mtcsac", slides, bc_warmup=2)
     temperature = agent.log_temperature.clone()
-    info = agent.update(active.sample(16))
-    assert torch.equal(agent.log_temperature, temperature)
-    assert 0 < info["actor_loss"].item() < 4  # a mean squared error of actions
+    for _ in range(2):
+        info = agent.update(active.sample(16))
+        assert torch.equal(agent.log_temperature, temperature)
+        assert 0 < info["actor_loss"].item() < 4  # a mean squared error of actions
     agent.update(active.sample(16))
     assert not torch.equal(agent.log_temperature, temperature)
 
 
-def test_targets_follow_by_the_rate(slides):
-    agent, active = build("mtcsac", slides, target_rate=0.25)
-    before = agent.target.first.weight.clone()
+def test_warmup_ends_at_the_same_update_after_a_resume(slides):
+    agent, active = build("mtcsac", slides, bc_warmup=3)
+    for _ in range(2):
+        agent.update(active.sample(16))
+    other, _ = build("mtcsac", slides, bc_warmup=3)
+    other.load_state(agent.state())
+    changed = []
+    for _ in range(2):
+        before = other.log_temperature.clone()
+        other.update(active.sample(16))
+        changed.append(not torch.equal(before, other.log_temperature))
+    assert changed == [False, True]
+
+
+@pytest.mark.parametrize("embedding", ["add", "onehot"])
+def test_targets_follow_by_the_rate(embedding, slides):
+    agent, active = build("mtcsac", slides, target_rate=0.25, embedding=embedding)
+    before = {name: p.clone() for name, p in agent.target.named_parameters()}
     agent.update(active.sample(16))
-    torch.testing.assert_close(agent.target.first.weight, before + 0.25 * (agent.critic.first.weight - before))
+    for name, p in agent.critic.named_parameters():
+        expected = before[name] + 0.25 * (p - before[name])
+        torch.testing.assert_close(agent.target.get_parameter(name), expected)
+        assert not torch.equal(p, before[name])
 
 
 def test_sampled_gradient_is_the_whole_one_on_average(slides):
@@ -137,7 +247,6 @@ def test_sampled_gradient_is_the_whole_one_on_average(slides):
 def test_the_update_happens_in_the_documented_order(slides):
     """Recompute one update step by step with NumPy-checked losses and a hand-written first Adam step."""
     from hcsac.losses import cql, sac
-    from hcsac.networks.actors import squashed_sample
 
     agent, active = build("mtcsac", slides)
     twin, _ = build("mtcsac", slides)
@@ -179,6 +288,27 @@ def test_the_update_happens_in_the_documented_order(slides):
 def test_csac_refuses_two_tasks(slides):
     with pytest.raises(UserError, match=r"csac learns one task.*--tasks"):
         resolve("csac", preset("slides", "csac"), slides.task_names)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("hcsak", {}, "unknown agent 'hcsak'; did you mean 'hcsac'"),
+        ("hcsac", {"cql_backward": "sampled", "next_actions": "online_at_next"}, "online_at_next.*use 'all'"),
+    ],
+)
+def test_resolve_refuses(name, changes, says, slides):
+    with pytest.raises(UserError, match=says):
+        resolve(name, Settings().replace(changes), slides.task_names)
+
+
+def test_resolve_leaves_nothing_for_the_machine_to_decide(slides):
+    settings = resolve("hcsac", Settings().replace({"precision": "auto"}), slides.task_names)
+    assert settings.device == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert settings.precision in ("float32", "bf16")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="sees no GPU"):
+            resolve("hcsac", Settings().replace({"device": "cuda"}), slides.task_names)
 
 
 def test_names_fix_what_they_mean(slides):

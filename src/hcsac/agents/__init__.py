@@ -8,7 +8,7 @@ from hcsac.agents.base import Agent, Scaling
 from hcsac.agents.bc import BehaviouralCloning
 from hcsac.agents.conservative_sac import ConservativeSAC
 from hcsac.agents.presets import AGENTS, PRESETS, preset
-from hcsac.errors import UserError
+from hcsac.errors import UserError, unknown
 from hcsac.settings import Settings
 
 __all__ = [
@@ -36,8 +36,10 @@ def resolve(agent: str, settings: Settings, tasks: Sequence[str]) -> Settings:
     """The settings as this agent runs them on these tasks, with what the machine decides filled in.
 
     Raises:
-        UserError: CSAC on more than one task.
+        UserError: no such agent, CSAC on more than one task, settings that exclude each other, or no GPU.
     """
+    if agent not in AGENTS:
+        raise unknown("agent", agent, AGENTS)
     if agent == "csac" and len(tasks) > 1:
         raise UserError(
             f"csac learns one task, but the data hold {', '.join(tasks)}; pick one with --tasks or use mtcsac."
@@ -76,5 +78,5 @@ def make_agent(
 def _fast_bf16(on_gpu: bool) -> bool:
     if on_gpu:
         return torch.cuda.get_device_capability() >= (8, 0)
-    capability = getattr(torch.cpu, "get_capabilities", dict)()  # absent from older releases
+    capability: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # absent from older releases
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
