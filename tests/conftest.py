@@ -34,6 +34,23 @@ class Slide(gymnasium.Env):
         return self.state.copy(), float(self.sign * self.state[0]), False, False, {}
 
 
+class Goal(Slide):
+    """The same world, which ends when the point nears the origin and cannot be stepped on after."""
+
+    def reset(self, *, seed=None, options=None):
+        self.over = False
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        assert not self.over, "stepped after the end"
+        observation, reward, *_ = super().step(action)
+        self.over = bool(abs(observation).max() < 0.8)
+        return observation, reward + 1.0, self.over, False, {}
+
+
+gymnasium.register("tests/goal-v0", entry_point="tests.conftest:Goal", max_episode_steps=12)
+register_task(Task("goal", "tests/goal-v0"))
+
 TASKS = {"slide-left": -1.0, "slide-right": 1.0}
 for _name, _sign in TASKS.items():
     gymnasium.register(

@@ -12,22 +12,60 @@ def linear(observation, task):
     return np.tanh(observation[..., :2] * (1 + task[..., None])).astype(np.float32)
 
 
+def one_return(name, m, policy, seed):
+    """The return of one episode and its length, in a plain loop."""
+    env = make_env(name)
+    observation, _ = env.reset(seed=seed)
+    total, steps, over = 0.0, 0, False
+    while not over:
+        action = policy(observation[None, None], np.array([[m]]))[0, 0]
+        observation, reward, terminated, truncated, _ = env.step(action)
+        total, steps = total + reward, steps + 1
+        over = terminated or truncated
+    env.close()
+    return total, steps
+
+
 def test_equals_one_environment_at_a_time():
-    names = ("slide-left", "slide-right")
-    returns = Evaluator(names, episodes=3, replicas=2, seed=50)(linear)
-    assert returns.shape == (2, 2, 3)
-    np.testing.assert_array_equal(returns[0], returns[1])  # every replica meets the same initial states
-    for m, name in enumerate(names):
-        for e in range(3):
-            env = make_env(name)
-            observation, _ = env.reset(seed=50 + e)
-            total, over = 0.0, False
-            while not over:
-                action = linear(observation[None, None], np.array([[m]]))[0, 0]
-                observation, reward, terminated, truncated, _ = env.step(action)
-                total += reward
-                over = terminated or truncated
-            assert returns[0, m, e] == pytest.approx(total, abs=1e-6)
+    """Episodes of different lengths, and each replica its own policy."""
+    names = ("slide-left", "goal", "slide-right")
+
+    def mirrored(observation, task):
+        return -linear(observation, task)
+
+    def replicas(observation, task):
+        return np.concatenate([linear(observation[:1], task[:1]), mirrored(observation[1:], task[1:])])
+
+    evaluator = Evaluator(names, episodes=6, replicas=2, seed=50)
+    returns = evaluator(replicas)
+    lengths = set()
+    assert returns.shape == (2, 3, 6)
+    for r, policy in enumerate((linear, mirrored)):
+        for m, name in enumerate(names):
+            for e in range(6):
+                total, steps = one_return(name, m, policy, 50 + e)
+                lengths.add(steps)
+                assert returns[r, m, e] == pytest.approx(total, abs=1e-6)
+    assert len(lengths) > 2
+    assert not np.allclose(returns[0], returns[1])
+    np.testing.assert_array_equal(evaluator(replicas), returns)
+    evaluator.close()
+
+
+def test_replicas_and_tasks_meet_the_same_initial_states_and_episodes_do_not():
+    seen = []
+
+    def act(observation, task):
+        seen.append(observation.copy())
+        return linear(observation, task)
+
+    Evaluator(("slide-left", "slide-right"), episodes=3, replicas=2)(act)
+    first = seen[0].reshape(2, 2, 3, 3)
+    assert first.dtype == np.float32
+    for r in range(2):
+        for m in range(2):
+            np.testing.assert_array_equal(first[r, m], first[0, 0])
+    assert len(np.unique(first[0, 0], axis=0)) == 3
 
 
 def test_is_called_once_a_vector_step_and_repeats():
@@ -43,9 +81,25 @@ def test_is_called_once_a_vector_step_and_repeats():
     np.testing.assert_array_equal(first, evaluator(act))
 
 
-def test_random_walker_is_as_bad_as_its_registered_return():
-    returns = Evaluator(("walker-run",), episodes=3)(random_policy(6))
-    assert returns.mean() == pytest.approx(get_task("walker-run").random_return, abs=8)
+def test_random_policy_scores_nothing():
+    """In the real simulator, against the returns that the registry gives to random policies."""
+    names = ("walker-walk", "walker-run")
+    evaluator = Evaluator(names, episodes=2)
+    returns = evaluator(random_policy(6)).mean((0, 2))
+    evaluator.close()
+    for name, value in zip(names, returns, strict=True):
+        assert value == pytest.approx(get_task(name).random_return, abs=15)
+        assert abs(score(name, value)) < 3
+
+
+def test_random_policy_is_uniform_and_repeats():
+    one, two = (random_policy(2, seed=3)(np.zeros((4, 500, 9)), np.zeros((4, 500))) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert one.shape == (4, 500, 2)
+    assert -1 <= one.min() < -0.99
+    assert 0.99 < one.max() <= 1
+    assert abs(one.mean()) < 0.05
+    assert len(np.unique(one)) == one.size
 
 
 def test_statistics():

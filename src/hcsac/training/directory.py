@@ -41,8 +41,11 @@ class RunDirectory:
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(f"{self.path} exists and is not a run; choose another directory.")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.write_json("run.json", identity)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_json("run.json", identity)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.path} ({error.strerror}); choose another directory.") from error
 
     def identity(self) -> dict[str, Any]:
         """What `run.json` says.
@@ -55,13 +58,16 @@ class RunDirectory:
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; UserError where it is missing or damaged."""
         try:
-            return json.loads((self.path / name).read_text())
+            content = json.loads((self.path / name).read_text())
         except OSError as error:
             raise UserError(
                 f"{self.path} holds no {name}; give the directory of a run made by `hcsac train`."
             ) from error
         except ValueError as error:
             raise UserError(f"{self.path / name} is damaged ({error}); restore it or train again elsewhere.") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{self.path / name} is damaged (no JSON object); restore it or train again elsewhere.")
+        return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file atomically."""
@@ -70,12 +76,16 @@ class RunDirectory:
         os.replace(temporary, self.path / name)
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The records of a JSONL file of the run, oldest first; none where it does not exist."""
+        """The records of a JSONL file of the run, oldest first; none where it does not exist.
+
+        A last line that is still being written, or was when the run was killed, is left out.
+        """
         path = self.path / name
         if path.exists():
             with open(path) as file:
                 for line in file:
-                    yield json.loads(line)
+                    if line.endswith("\n"):
+                        yield json.loads(line)
 
     def tail(self, name: str) -> Iterator[dict[str, Any]]:
         """The last whole record of a JSONL file of the run, if there is one; reads no more than its end."""

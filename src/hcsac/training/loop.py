@@ -12,13 +12,15 @@ import torch
 
 from hcsac.agents import ConservativeSAC, Scaling, make_agent, preset, resolve
 from hcsac.agents.base import Agent, generators, wants_compile
+from hcsac.data.align import ALIGNMENTS
 from hcsac.data.dataset import Dataset
 from hcsac.data.minari_store import load as load_dataset
-from hcsac.errors import UserError
+from hcsac.errors import UserError, unknown
 from hcsac.evaluation import Act, Evaluator
 from hcsac.settings import Settings
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.rules import share
+from hcsac.tasks import box_size, make_env
 from hcsac.training import checkpoint
 from hcsac.training.directory import RunDirectory
 from hcsac.training.log import Log
@@ -49,18 +51,35 @@ def train(
         sources: the names `data` was loaded from, for the record.
 
     Raises:
-        UserError: bad names or settings, or a directory that holds another run.
+        UserError: bad names, settings or sizes, or a directory that holds another run; nothing is written then.
     """
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data), alignment=alignment)
     settings = resolve(agent, preset("slides", agent) if settings is None else settings, dataset.task_names)
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise UserError(f"seeds {list(seeds)} must be at least one number, each given once.")
+    if alignment not in ALIGNMENTS:
+        raise unknown("alignment", alignment, ALIGNMENTS)
+    if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
+    _require_sizes_of_tasks(dataset)
     run = RunDirectory(directory)
     named = list(sources) if isinstance(data, Dataset) else list(data)
     run.begin(_identity(agent, dataset, named, settings, seeds, alignment), resume)
     if not run.finished:
         _Training(agent, dataset, settings, list(seeds), run).loop(progress)
     return run
+
+
+def _require_sizes_of_tasks(dataset: Dataset) -> None:
+    """A policy of these data must fit the simulator that judges it; found out now, not at the first evaluation."""
+    for task in dataset.task_names:
+        env = make_env(task)
+        spaces = {"observation": env.observation_space, "action": env.action_space}
+        env.close()
+        for kind, held in (("observation", dataset.observation_size), ("action", dataset.action_size)):
+            wanted = box_size(spaces[kind], f"task {task!r}: the {kind} space")
+            if held != wanted:
+                raise UserError(
+                    f"{kind} size is {held} in the data, but {wanted} in task {task!r}; give the data their own task."
+                )
 
 
 class _Training:
