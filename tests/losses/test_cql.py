@@ -1,6 +1,7 @@
 """The conservative term against NumPy, against numerical integration, and its sampled gradient against the whole."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.integrate import quad
 
@@ -28,7 +29,8 @@ def test_log_sum_exp_is_the_slides_equation():
     np.testing.assert_allclose(result, expected)
 
 
-def test_log_sum_exp_approaches_the_integral():
+@pytest.mark.parametrize("proposals", ["uniform", "policy", "both", "both and another"])
+def test_log_sum_exp_approaches_the_integral(proposals):
     """On one action dimension the sum over all actions is the integral of exp Q over [-1, 1]."""
 
     def q(action):
@@ -38,12 +40,19 @@ def test_log_sum_exp_approaches_the_integral():
     generator = torch.Generator().manual_seed(0)
     n = 200_000
     uniform = torch.rand(1, 1, n, 1, generator=generator, dtype=torch.float64) * 2 - 1
-    noise = torch.randn(1, 1, n, 1, generator=generator, dtype=torch.float64)
-    policy, log_pi = squashed_sample(t([[[[0.3]]]]), t([[[[-0.2]]]]), noise)
-    actions = torch.cat([uniform, policy], dim=2)
-    log_density = torch.cat([torch.full_like(log_pi, uniform_log_density(1)), log_pi], dim=2)
+    drawn = {"uniform": (uniform, torch.full((1, 1, n), uniform_log_density(1), dtype=torch.float64))}
+    for name, mean, log_std in [("policy", 0.3, 0.1), ("another", -0.5, 0.3)]:
+        noise = torch.randn(1, 1, n, 1, generator=generator, dtype=torch.float64)
+        drawn[name] = squashed_sample(t([[[[mean]]]]), t([[[[log_std]]]]), noise)
+    names = {"both": ["uniform", "policy"], "both and another": list(drawn)}.get(proposals, [proposals])
+    actions, log_density = (torch.cat([drawn[name][part] for name in names], dim=2) for part in (0, 1))
     estimate = log_sum_exp(q(actions[..., 0])[:, None], log_density)
     assert abs(estimate.item() - exact) < 0.01
+
+
+def test_log_sum_exp_survives_large_values():
+    result = log_sum_exp(t([[[[1000.0, 1000.0]], [[-1000.0, -1000.0]]]]), t([[[0.0, 0.0]]]))
+    np.testing.assert_allclose(result, [[[1000.0], [-1000.0]]])
 
 
 def test_conservative_loss():
@@ -54,14 +63,17 @@ def test_conservative_loss():
 
 
 def test_picked_gradient_is_unbiased():
-    """The mean gradient over picks is the gradient of the log-sum-exp, which is its softmax."""
+    """The mean gradient over picks is the gradient of the log-sum-exp, of every replica, critic and state its own."""
     random = np.random.default_rng(3)
-    q = t(random.normal(scale=2, size=(1, 1, 1, K))).requires_grad_()
-    log_density = t(random.normal(size=(1, 1, K)))
+    q = t(random.normal(scale=2, size=(R, E, B, K))).requires_grad_()
+    log_density = t(random.normal(size=(R, B, K)))
     (exact,) = torch.autograd.grad(log_sum_exp(q, log_density).sum(), q)
+    weight = np.exp(q.detach().numpy() - log_density.numpy()[:, None])
+    np.testing.assert_allclose(exact, weight / weight.sum(-1, keepdims=True))  # its softmax
     draws = 100_000
-    uniform = torch.rand(1, 1, 1, draws, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    uniform = torch.rand(R, E, B, draws, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     index = softmax_pick(q.detach(), log_density, uniform)
+    assert index.shape == (R, E, B, draws)
     (estimate,) = torch.autograd.grad(q.gather(-1, index).mean(-1).sum(), q)
     np.testing.assert_allclose(estimate, exact, atol=0.01)
 

@@ -24,6 +24,51 @@ def test_temperature_loss():
     np.testing.assert_allclose(temperature_loss(t(np.log(temperature)), t(log_prob), -4.0), expected)
 
 
+def test_gradients_stop_where_the_equations_say():
+    """alpha's loss moves alpha alone, the policy's leaves alpha, the size of Q only scales."""
+    log_alpha, log_pi, values = (t(x).requires_grad_() for x in (np.log(temperature), log_prob, q))
+
+    def gradient(loss, of):
+        return torch.autograd.grad(loss.sum(), of, allow_unused=True, retain_graph=True)[0]
+
+    assert gradient(temperature_loss(log_alpha, log_pi, -4.0), log_pi) is None
+    expected = [-np.mean(log_prob[r] - 4.0) for r in range(R)]
+    np.testing.assert_allclose(gradient(temperature_loss(log_alpha, log_pi, -4.0), log_alpha), expected)
+
+    loss = actor_loss(log_alpha.exp(), log_pi, values)
+    assert gradient(loss, log_alpha) is None
+    np.testing.assert_allclose(gradient(loss, log_pi), np.tile(temperature[:, None] / B, (1, B)))
+    least = np.zeros_like(q)
+    for r in range(R):
+        for b in range(B):
+            least[r, np.argmin(q[r, :, b]), b] = -1 / B  # only the least critic pulls
+    np.testing.assert_allclose(gradient(loss, values), least)
+
+    regularised = regularised_actor_loss(loss, values, torch.zeros(R), 1.0)
+    size = np.abs(q.min(1)).mean(-1)
+    np.testing.assert_allclose(gradient(regularised, values), least / size[:, None, None])
+
+
+def test_every_loss_is_one_number_a_replica_whatever_the_sizes():
+    """Sizes of 1 and equal sizes are where a (B,) against a (B, 1) hides."""
+    for R, E, B, A in [(1, 1, 1, 1), (1, 2, 3, 1), (2, 2, 2, 2), (3, 1, 1, 2), (4, 4, 4, 4)]:
+        values, y, log_pi = random.normal(size=(R, E, B)), random.normal(size=(R, B)), random.normal(size=(R, B))
+        alpha = random.uniform(0.5, 2, size=R)
+        action, data = random.normal(size=(2, R, B, A))
+        least = values.min(1)
+        target = td_target(t(y), t(y), t(values), t(log_pi), t(alpha), True)
+        np.testing.assert_allclose(target, y + y * (least - np.stack([alpha[r] * log_pi[r] for r in range(R)])))
+        for result, expected in [
+            (bellman_loss(t(values), t(y)), [np.sum((values[r] - y[r]) ** 2) / B for r in range(R)]),
+            (actor_loss(t(alpha), t(log_pi), t(values)),
+             [np.sum(alpha[r] * log_pi[r] - least[r]) / B for r in range(R)]),
+            (temperature_loss(t(alpha), t(log_pi), 1.0), [-alpha[r] * np.sum(log_pi[r] + 1) / B for r in range(R)]),
+            (imitation_loss(t(action), t(data)), [np.sum((action[r] - data[r]) ** 2) / (A * B) for r in range(R)]),
+        ]:  # fmt: skip
+            assert result.shape == (R,)
+            np.testing.assert_allclose(result, expected)
+
+
 def test_temperature_rises_when_entropy_is_too_low():
     log_temperature = torch.zeros(1, requires_grad=True)
     too_sure = torch.full((1, 8), 10.0)  # entropy -10, below the target -4

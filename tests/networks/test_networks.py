@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
+from scipy.stats import norm
 
 from hcsac.agents.base import generators
 from hcsac.networks.actors import DeterministicActor, GaussianActor, squashed_sample
@@ -96,11 +97,77 @@ def test_actors_equal_plain_networks(embedding):
     torch.testing.assert_close(gaussian.act(observation, task), torch.tanh(mean))
 
 
-def test_a_replica_has_the_weights_of_its_seed_alone():
-    together = Critic(S, A, M, settings(), generators([4, 5, 6], 0)).state_dict()
-    alone = Critic(S, A, M, settings(), generators([5], 0)).state_dict()
-    for name, tensor in alone.items():
-        torch.testing.assert_close(together[name][1:2], tensor, rtol=0, atol=0)
+@pytest.mark.parametrize("kind", [Critic, GaussianActor, DeterministicActor])
+def test_a_replica_has_the_weights_of_its_seed_alone(kind):
+    together, alone = (kind(S, A, M, settings(), generators(seeds, 0)) for seeds in ([4, 5, 6], [5]))
+    weights = together.state_dict()
+    for name, tensor in alone.state_dict().items():
+        torch.testing.assert_close(weights[name][1:2], tensor, rtol=0, atol=0)
+    observation, task, actions = inputs()
+    args = (observation, task, actions) if kind is Critic else (observation, task)
+    out, one = together(*args), alone(*(x[1:2] for x in args))
+    torch.testing.assert_close(
+        out[1:2] if torch.is_tensor(out) else out[0][1:2], one if torch.is_tensor(one) else one[0]
+    )
+
+
+def test_weights_begin_as_in_torch_linear_and_tables_as_standard_normal():
+    critic = Critic(64, A, 50, settings(embedding="add", hidden_size=200), generators([0], 0))
+    for layer, size_in in [(critic.first, 64 + A), (critic.trunk.hidden[0], 200), (critic.trunk.output, 200)]:
+        plain = torch.nn.Linear(size_in, 200)
+        for ours, theirs in [(layer.weight, plain.weight), (layer.bias, plain.bias)]:
+            assert ours.abs().max() <= size_in**-0.5
+            assert ours.abs().max() > 0.9 * theirs.abs().max() or ours.numel() < 50
+    assert abs(critic.trunk.hidden[0].weight.std() - 200**-0.5 / 3**0.5) < 0.001
+    assert abs(critic.embedding.table.std() - 1) < 0.05
+    assert isinstance(critic.embedding.table, torch.nn.Parameter)
+    # No two critics begin alike.
+    assert not torch.isclose(critic.first.weight[0, 0], critic.first.weight[0, 1]).float().mean() > 0.01
+
+
+@pytest.mark.parametrize(("bias", "bound"), [(1000.0, 2.0), (-1000.0, -20.0)])
+def test_log_std_is_clamped(bias, bound):
+    actor = GaussianActor(S, A, M, settings(), generators(range(R), 0))
+    with torch.no_grad():
+        actor.body.trunk.output.bias += bias
+    observation, task, _ = inputs()
+    assert (actor(observation, task)[1] == bound).all()
+
+
+def test_log_std_has_a_learned_scale_and_shift_for_each_replica():
+    actor = GaussianActor(S, A, M, settings(), generators(range(R), 0))
+    observation, task, _ = inputs()
+    before = actor(observation, task)[1]
+    with torch.no_grad():
+        actor.log_std_scale[1] = 2.0
+        actor.log_std_shift[2] = 0.5
+    after = actor(observation, task)[1]
+    torch.testing.assert_close(after[0], before[0])
+    torch.testing.assert_close(after[1], 2 * (before[1] + 1) - 1)
+    torch.testing.assert_close(after[2], before[2] + 1.5)
+
+
+def test_gradients_of_replicas_and_critics_do_not_mix():
+    critic = Critic(S, A, M, settings(), generators(range(R), 0))
+    q = critic(*inputs())
+    for name, gradient in zip(
+        dict(critic.named_parameters()), torch.autograd.grad(q[1, 0].sum(), list(critic.parameters())), strict=True
+    ):
+        assert gradient[1, 0].abs().sum() > 0, name
+        gradient[1, 0] = 0
+        assert gradient.abs().sum() == 0, name
+
+
+def test_bf16_values_are_finer_than_bf16():
+    """Around 66 bf16 has steps of 0.5; the last layer must not."""
+    critic = Critic(S, A, M, settings(precision="bf16"), generators(range(R), 0))
+    with torch.no_grad():
+        critic.trunk.output.bias += 66
+    q = critic(*inputs())
+    assert (q - q.bfloat16().float()).abs().median() > 0.01
+    actor = GaussianActor(S, A, M, settings(precision="bf16"), generators(range(R), 0))
+    observation, task, _ = inputs()
+    assert {x.dtype for x in actor(observation, task)} == {torch.float32}
 
 
 def test_bf16_is_near_and_ends_in_float32():
@@ -130,6 +197,17 @@ def test_squashed_density_is_a_density():
         return np.exp(log_prob.item())
 
     assert abs(quad(density, -1 + 1e-9, 1 - 1e-9)[0] - 1) < 1e-6
+
+
+def test_squashed_density_is_the_change_of_variables():
+    """log N(u) - log |da/du|, the determinant taken numerically of a = tanh(u)."""
+    random = np.random.default_rng(0)
+    mean, log_std, noise = random.normal(size=(2, 3, 4)), random.normal(size=(2, 3, 4)), random.normal(size=(2, 3, 4))
+    action, log_prob = squashed_sample(*map(torch.tensor, (mean, log_std, noise)))
+    u = mean + np.exp(log_std) * noise
+    slope = (np.tanh(u + 1e-5) - np.tanh(u - 1e-5)) / 2e-5
+    np.testing.assert_allclose(action, np.tanh(u))
+    np.testing.assert_allclose(log_prob, (norm.logpdf(u, mean, np.exp(log_std)) - np.log(slope)).sum(-1), atol=1e-4)
 
 
 def test_squashed_density_stays_finite_at_the_bounds():

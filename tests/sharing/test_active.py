@@ -1,8 +1,12 @@
 """D*: what it samples, what a row is worth there, and that it is an index."""
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from hcsac.agents.base import generators
 from hcsac.sharing.active import ActiveDataset
@@ -26,19 +30,64 @@ def test_samples_rows_of_d_under_their_own_task(slides):
         np.testing.assert_array_equal(batch.next_observation[0, b], slides.next_observation[n])
 
 
+def pairs_of(data, batch, replica=0):
+    """(row of D, task it counts for) of each sample, found by its observation."""
+    row_of = {tuple(row): n for n, row in enumerate(data.observation.tolist())}
+    rows = [row_of[tuple(row)] for row in batch.observation[replica].tolist()]
+    return np.array(rows), batch.task[replica].numpy()
+
+
 def test_is_uniform_over_own_and_borrowed_pairs(slides):
+    """Chi-square over every pair, the first and the last of D and of what is borrowed included."""
     d = active(slides)
-    rows = np.array([0, 1, 50])
-    d.set_borrowed([Borrowed(rows, np.array([1, 1, 0], np.int8))])
-    assert d.borrowed[0][0].shape == (3,)
-    batch = d.sample(200_000)
-    size = len(slides) + 3
-    lent = sum(
-        ((batch.observation[0] == torch.tensor(slides.observation[n])).all(-1) & (batch.task[0] == i)).sum().item()
-        for n, i in [(0, 1), (1, 1), (50, 0)]
-    )
-    expected = 200_000 * 3 / size
-    assert abs(lent - expected) < 5 * np.sqrt(expected)
+    lent = [(0, 1), (1, 1), (95, 0), (50, 0)]
+    d.set_borrowed([Borrowed(np.array([n for n, _ in lent]), np.array([i for _, i in lent], np.int8))])
+    pairs = [*((n, int(slides.task[n])) for n in range(len(slides))), *lent]
+    rows, tasks = pairs_of(slides, d.sample(100_000))
+    counts = Counter(zip(rows.tolist(), tasks.tolist(), strict=True))
+    assert set(counts) == set(pairs)
+    assert chisquare([counts[pair] for pair in pairs]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("rule", ["keep", "zero"])
+def test_everything_of_a_borrowed_row_but_its_reward_is_its_own(rule, slides):
+    ended = slides.terminated.copy()
+    ended[[5, 60]] = True
+    data = replace(slides, terminated=ended)
+    d = active(data, rule)
+    lent = np.arange(0, 96, 5)
+    d.set_borrowed([Borrowed(lent, (1 - slides.task[lent]).astype(np.int8))])
+    batch = d.sample(3000)
+    rows, tasks = pairs_of(slides, batch)
+    foreign = tasks != slides.task[rows]
+    assert set(rows[foreign]) == set(lent)
+    np.testing.assert_array_equal(batch.action[0], slides.action[rows])
+    np.testing.assert_array_equal(batch.next_observation[0], slides.next_observation[rows])
+    np.testing.assert_array_equal(batch.discount[0], np.where(ended[rows], 0, np.float32(0.99)))
+    paid = slides.reward[rows] if rule == "keep" else np.where(foreign, 0, slides.reward[rows])
+    np.testing.assert_array_equal(batch.reward[0], paid)
+    assert (batch.observation.dtype, batch.reward.dtype, batch.discount.dtype, batch.task.dtype) == (
+        torch.float32, torch.float32, torch.float32, torch.int64,
+    )  # fmt: skip
+
+
+def test_replicas_borrow_for_themselves(slides):
+    d = active(slides, seeds=(0, 1, 2))
+    lent = [Borrowed(np.array(rows, np.int64), np.array(tasks, np.int8)) for rows, tasks in
+            [([0], [1]), ([], []), ([95] * 30, [0] * 30)]]  # fmt: skip
+    d.set_borrowed(lent)
+    batch = d.sample(2000)
+    for r, expected in enumerate([{0}, set(), {95}]):
+        rows, tasks = pairs_of(slides, batch, r)
+        assert set(rows[tasks != slides.task[rows]]) == expected
+
+
+def test_a_borrowed_row_costs_at_most_16_bytes(slides):
+    d = active(slides)
+    held = {name: tensor.nbytes for name, tensor in vars(d).items() if torch.is_tensor(tensor)}
+    d.set_borrowed([Borrowed(np.arange(96), (1 - slides.task).astype(np.int8))])
+    assert {name: tensor.nbytes for name, tensor in vars(d).items() if torch.is_tensor(tensor)} == held
+    assert sum(tensor.nbytes for pair in d.borrowed for tensor in pair) <= 16 * 96
 
 
 def test_setting_borrowed_starts_again_from_d(slides):
@@ -61,8 +110,6 @@ def test_keeping_rewards_takes_no_memory():
 
 
 def test_only_termination_stops_bootstrapping(slides):
-    from dataclasses import replace
-
     ended = slides.terminated.copy()
     ended[3] = True
     d = active(replace(slides, terminated=ended))

@@ -54,6 +54,56 @@ def test_quantile_is_algorithm_1(problem):
     assert len(flows) == tasks * (tasks - 1)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 4), st.floats(0, 1))
+def test_real_values_in_float32_as_the_critics_give_them(seed, tasks, quantile):
+    """By counting: a borrowed value is one that at most the worst `quantile` of the own values exceed or equal."""
+    random = np.random.default_rng(seed)
+    task = np.concatenate([np.arange(tasks), random.integers(tasks, size=40)])
+    q = random.normal(scale=50, size=(tasks, 1, len(task))).astype(np.float32)
+    ((borrowed, _),) = share("quantile", task, tasks, lambda i: q[i], quantile, replicas=1)
+    lent = set(zip(borrowed.row.tolist(), borrowed.task.tolist(), strict=True))
+    assert all(task[n] != i for n, i in lent)
+    for i in range(tasks):
+        own = np.sort(q[i, 0, task == i])
+        place = quantile * (len(own) - 1)
+        low, high = own[int(np.floor(place - 1e-6))] if place >= 1 else own[0], own[int(np.ceil(place))]
+        for n in np.flatnonzero(task != i):
+            if q[i, 0, n] >= high:
+                assert (n, i) in lent
+            elif q[i, 0, n] < low:
+                assert (n, i) not in lent
+
+
+def test_quantile_0_takes_all_above_the_worst_and_1_all_above_the_best():
+    task = np.array([0, 0, 0, 1, 1, 1, 1])
+    values = np.array([[1.0, 2.0, 3.0, 0.999, 1.0, 2.5, 3.0]])
+
+    def rows(quantile):
+        ((borrowed, _),) = share("quantile", task, 2, lambda i: values if i == 0 else -values, quantile, 1)
+        return borrowed.row[borrowed.task == 0].tolist()
+
+    assert rows(0.0) == [4, 5, 6]
+    assert rows(0.5) == [5, 6]
+    assert rows(1.0) == [6]
+
+
+def test_values_are_asked_once_a_task():
+    asked = []
+
+    def score(i):
+        asked.append(i)
+        return np.zeros((2, 6))
+
+    share("quantile", np.array([0, 1, 2, 0, 1, 2]), 3, score, 0.5, replicas=2)
+    assert asked == [0, 1, 2]
+
+
+def test_values_that_are_no_numbers_lend_nothing():
+    ((borrowed, flows),) = share("quantile", np.array([0, 1]), 2, lambda i: np.full((1, 2), np.nan), 0.5, 1)
+    assert len(borrowed.row) == 0
+    assert [flow.borrowed for flow in flows] == [0, 0]
+
+
 def test_a_row_on_the_threshold_is_borrowed():
     task = np.array([0, 0, 0, 1, 1])
     values = np.array([[1.0, 2.0, 3.0, 3.0, 2.999]])
