@@ -331,6 +331,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         click.echo(f"hcsac: {error}", err=True)
         sys.exit(2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         message = error.format_message().replace("\n", " ")
         click.echo(f"hcsac: {message}", err=True)

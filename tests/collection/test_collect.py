@@ -169,9 +169,15 @@ class TestInterrupted:
 class TestRefused:
     def test_a_taken_name_before_any_work(self, tmp_path):
         run(tmp_path / "work")
-        with pytest.raises(UserError, match=r"'here/slide-right-medium-v0' already exists; .*--namespace"):
+        with pytest.raises(UserError, match=r"'here/slide-right-medium-v0' already exists in .*; choose another"):
             run(tmp_path / "other")
         assert not (tmp_path / "other").exists()
+
+    @pytest.mark.parametrize("namespace", ["a b", "sample", ""])
+    def test_a_bad_name_before_any_work(self, tmp_path, namespace):
+        with pytest.raises(UserError, match=r"choose another|is not a dataset name"):
+            run(tmp_path / "work", namespace=namespace)
+        assert not (tmp_path / "work").exists()
 
     @pytest.mark.parametrize("change", [{"seed": 1}, {"steps": 101}, {"level": 5.0}, {"replay_episodes": 2}])
     def test_other_settings_in_the_same_directory(self, tmp_path, change):

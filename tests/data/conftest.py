@@ -11,15 +11,14 @@ from hcsac.data import Episode
 from hcsac.data.align import to_arrivals
 from hcsac.tasks import random_rollout
 
-_DEFAULT = Path(__file__).parents[2].parent / "shared" / "data"
-COURSE = Path(os.environ.get("HCSAC_COURSE_DATA", _DEFAULT))
+COURSE = Path(os.environ.get("HCSAC_COURSE_DATA", "no such folder"))
 
 
 @pytest.fixture(scope="session")
 def course() -> Path:
     """The folder of the course data; skips where it is absent."""
     if not (COURSE / "walker_walk-td3-medium").is_dir():
-        pytest.skip("the course data are not here; set HCSAC_COURSE_DATA to their folder")
+        pytest.skip("needs the course data: set HCSAC_COURSE_DATA to the folder that holds walker_walk-td3-medium")
     return COURSE
 
 

@@ -83,10 +83,8 @@ def collect(
             raise UserError(f"no expert return is known for task {task!r}; say with --level which return is medium.")
         level = expert / 2
     names = [f"{namespace}/{task}-{kind}-v0" for kind in ("medium", "medium-replay")]
-    taken = {listing.ref for listing in minari_store.list_datasets()}
     for name in names:
-        if name in taken:
-            raise UserError(f"dataset {name!r} already exists; choose another --namespace, or remove it.")
+        minari_store.require_free_name(name)
 
     work = _Collection(task, Path(directory), settings, level)
     reached = work.learn(progress)

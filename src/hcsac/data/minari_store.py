@@ -48,16 +48,7 @@ def write(
     undiscounted return of the episodes. `compress` rewrites the file with gzip, which any Minari reads.
     Raises `UserError` for a bad or taken name, an unknown task, no episodes, or episodes that `validate` refuses.
     """
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} is not a dataset name; write namespace/name-v0, in letters, digits, - and _, "
-            "with a version at its end: walker/walk-medium-v0."
-        )
-    if name.startswith(SAMPLE):
-        raise UserError(f"{name!r}: names that begin with {SAMPLE} belong to the shipped sample; choose another.")
-    folder = _store() / name
-    if folder.exists():
-        raise UserError(f"dataset {name!r} already exists in {folder}; choose another name or version, or remove it.")
+    folder = require_free_name(name)
     if not episodes:
         raise UserError(f"dataset {name!r}: there is no episode to write.")
     env = make_env(task_name)
@@ -83,6 +74,21 @@ def write(
         raise
     finally:
         env.close()
+
+
+def require_free_name(name: str) -> Path:
+    """The folder a dataset of this name will have; `UserError` for a name that is bad, taken or the sample's."""
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is not a dataset name; write namespace/name-v0, in letters, digits, - and _, "
+            "with a version at its end: walker/walk-medium-v0."
+        )
+    if name.startswith(SAMPLE):
+        raise UserError(f"{name!r}: names that begin with {SAMPLE} belong to the shipped sample; choose another.")
+    folder = _store() / name
+    if folder.exists():
+        raise UserError(f"dataset {name!r} already exists in {folder}; choose another name or version, or remove it.")
+    return folder
 
 
 def read(ref: str, task: str | None = None) -> tuple[str, list[Episode], dict[str, Any]]:

@@ -1,0 +1,46 @@
+"""Checkpoints: whole or not at all, and damage said so."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hcsac.errors import UserError
+from hcsac.training import checkpoint, load_policy, train
+from tests.training.conftest import settings, tree
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint.save(path, {"a": torch.ones(3)}, 7)
+
+    def half(tensors, file, metadata):
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoint, "save_file", half)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save(path, {"a": torch.zeros(3)}, 8)
+    state, update = checkpoint.load(path)
+    assert (state["a"].tolist(), update) == ([1, 1, 1], 7)
+
+
+def test_parts_of_a_state_join_and_part_again():
+    parts = {"agent": {"x.1": torch.ones(1), "agent/y": torch.zeros(1)}, "active": {"x.1": torch.zeros(2)}}
+    joined = checkpoint.join(**parts)
+    assert {name: checkpoint.part(joined, name) for name in parts} == parts
+
+
+def test_a_damaged_checkpoint_is_said_so_and_left_alone(finished, slides):
+    (finished.path / "result.json").unlink()
+    whole = finished.checkpoint.read_bytes()
+    for damage in (whole[:100], whole[:-10], b"", b"x" * 1000):
+        finished.checkpoint.write_bytes(damage)
+        before = tree(finished.path)
+        with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged"):
+            load_policy(finished.path)
+        with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged"):
+            train("hcsac", slides, finished.path, settings(), seeds=(0, 1), resume=True, progress=False)
+        assert tree(finished.path) == before
+    save_file({"a": torch.zeros(1)}, finished.checkpoint)  # somebody else's
+    with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged"):
+        load_policy(finished.path)

@@ -1,0 +1,101 @@
+"""Training: its schedule, what it leaves, replicas, and Algorithm 1 inside it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hcsac.agents import preset
+from hcsac.training import RunDirectory, checkpoint, load_policy, loop, train
+from tests.training.conftest import lines, settings, tree
+
+
+def test_leaves_the_documented_files(finished, slides):
+    identity = finished.identity()
+    assert identity["fingerprint"] == slides.fingerprint()
+    assert identity["settings"] == settings().as_dict()
+    assert [r["update"] for r in lines(finished.path / "metrics.jsonl") if r["seed"] == 1] == list(range(2, 25, 2))
+    evaluations = lines(finished.path / "evaluations.jsonl")
+    assert {r["update"] for r in evaluations} == {6, 12, 18, 24}
+    assert {len(r["returns"]) for r in evaluations if r["update"] == 24} == {3}
+    flows = lines(finished.path / "sharing.jsonl")
+    assert {(r["from"], r["to"]) for r in flows} == {("slide-left", "slide-right"), ("slide-right", "slide-left")}
+    assert all(0 <= r["borrowed"] <= r["offered"] == 48 and np.isfinite(r["threshold"]) for r in flows)
+    assert list((finished.path / "tensorboard").glob("events*"))
+    assert finished.finished
+    documented = {"run.json", "result.json", "metrics.jsonl", "evaluations.jsonl", "sharing.jsonl",
+                  "checkpoint.safetensors", "tensorboard"}  # fmt: skip
+    assert {p.name for p in finished.path.iterdir()} == documented
+    for content in tree(finished.path).values():  # a pickle, or the archive that torch.save makes of one
+        assert content[:2] not in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def test_schedule_is_counted_in_epochs_of_the_rows_of_d(slides, tmp_path):
+    """96 rows in batches of 20 are 5 updates an epoch, also when D* has grown."""
+    short = settings(batch_size=20, updates=None, epochs=3, evaluate_interval=2, share_interval=1)
+    run = train("hcsac", slides, tmp_path / "run", short, progress=False)
+    assert sorted({r["update"] for r in lines(run.path / "evaluations.jsonl")}) == [10, 15]
+    assert sorted({r["update"] for r in lines(run.path / "sharing.jsonl")}) == [5, 10, 15]
+    assert run.read_json("result.json")["updates"] == 15
+
+
+def test_settings_reach_what_they_set(slides, tmp_path):
+    given = settings(discount=0.5, reward_rule="zero", standardise_observations=True)
+    training = loop._Training("hcsac", slides, given, [0, 1], RunDirectory(tmp_path))
+    assert set(training.active.discount.tolist()) == {0.5}
+    foreign = training.active.reward[torch.arange(96), 1 - training.active.task]
+    assert (foreign == 0).all()
+    torch.testing.assert_close(training.agent.scaling.std, torch.tensor(slides.observation.std(0)))
+    noise, batches = training.agent.noise_generators, training.active.generators
+    assert len({g.initial_seed() for g in [*noise, *batches]}) == 4
+
+
+def test_a_constant_column_is_not_blown_up(slides):
+    flat = slides.observation.copy()
+    flat[:, 1] = 7.0
+    mean, std = loop._statistics(replace(slides, observation=flat), True)
+    assert (mean[1], std[1]) == (7.0, 1.0)
+
+
+def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop._Training, "loop", lambda self, progress: None)
+    run = train("hcsac", slides, tmp_path / "run", progress=False)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    assert run.identity()["settings"] == preset("slides", "hcsac").replace({"device": device}).as_dict()
+
+
+def test_each_replica_is_the_run_with_its_seed(finished, slides, tmp_path):
+    alone = train("hcsac", slides, tmp_path / "alone", settings(), seeds=(1,), progress=False)
+    for name in ("metrics.jsonl", "sharing.jsonl", "evaluations.jsonl"):
+        together = [r for r in lines(finished.path / name) if r["seed"] == 1]
+        for both, one in zip(together, lines(alone.path / name), strict=True):
+            assert both.keys() == one.keys()
+            for key, value in one.items():
+                assert both[key] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-4, abs=1e-4)), key
+
+
+def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch):
+    """Sharing and checkpoint fall on one update, so the saved critics are those that chose; scored in pieces."""
+    monkeypatch.setattr(loop, "SCORING_ROWS", 7)
+    run = train("hcsac", slides, tmp_path / "run", settings(), seeds=(0, 1), progress=False)
+    state, update = checkpoint.load(run.checkpoint)
+    assert update == 24
+    agent = load_policy(run.path)._agent
+    flows = [r for r in lines(run.path / "sharing.jsonl") if r["update"] == 24]
+    for r in (0, 1):
+        expected, near = set(), set()
+        for i in (0, 1):
+            q = agent.score(torch.tensor(slides.observation), torch.tensor(slides.action), i)[r].numpy()
+            tau = np.median(q[slides.task == i])  # share_quantile is 0.5
+            expected |= {(n, i) for n in range(96) if slides.task[n] != i and q[n] >= tau}
+            near |= {(n, i) for n in range(96) if abs(q[n] - tau) < 1e-4}
+            (flow,) = [f for f in flows if f["seed"] == r and f["to"] == slides.task_names[i]]
+            assert flow["threshold"] == pytest.approx(tau, abs=1e-4)
+            assert flow["offered"] == 48
+        pairs = zip(
+            state[f"active/borrowed.{r}.row"].tolist(), state[f"active/borrowed.{r}.task"].tolist(), strict=True
+        )
+        got = list(pairs)
+        assert len(got) == len(set(got)) == sum(f["borrowed"] for f in flows if f["seed"] == r) > 0
+        assert set(got) ^ expected <= near

@@ -1,0 +1,84 @@
+"""An interrupted run ends as an uninterrupted one, wherever it was interrupted."""
+
+import pytest
+
+from hcsac.training import RunDirectory, checkpoint, loop, train
+from tests.training.conftest import lines, settings
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(call, count):
+    """`call`, which breaks off when it is called for the time after `count`."""
+    calls = iter(range(10_000))
+
+    def breaking(*arguments, **named):
+        if next(calls) == count:
+            raise Stop
+        return call(*arguments, **named)
+
+    return breaking
+
+
+def in_update(patch, count):
+    make = loop.make_agent
+
+    def fragile(*arguments, **named):
+        agent = make(*arguments, **named)
+        agent.update = stop_at(agent.update, count)
+        return agent
+
+    patch.setattr(loop, "make_agent", fragile)
+
+
+def before_result(patch, _):
+    write = RunDirectory.write_json
+
+    def fragile(self, name, content):
+        if name == "result.json":
+            raise Stop
+        write(self, name, content)
+
+    patch.setattr(RunDirectory, "write_json", fragile)
+
+
+PLACES = {  # updates are logged every 2nd, shared and evaluated every 6th
+    "before the first checkpoint": lambda patch: in_update(patch, 3),
+    "between evaluations": lambda patch: in_update(patch, 15),
+    "in an evaluation": lambda patch: patch.setattr(loop.Evaluator, "__call__", stop_at(loop.Evaluator.__call__, 2)),
+    "after an evaluation is logged": lambda patch: patch.setattr(checkpoint, "save", stop_at(checkpoint.save, 2)),
+    "while sharing": lambda patch: patch.setattr(loop, "share", stop_at(loop.share, 2)),
+    "in the last evaluation": lambda patch: patch.setattr(
+        loop.Evaluator, "__call__", stop_at(loop.Evaluator.__call__, 3)
+    ),
+    "after the last checkpoint": lambda patch: before_result(patch, 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("agent", "place"),
+    [*(("hcsac", place) for place in PLACES), ("bc", "between evaluations"), ("mtcsac", "between evaluations")],
+)
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(agent, place, slides, tmp_path):
+    given = {"settings": settings(agent), "seeds": (0, 5), "progress": False}
+    whole = train(agent, slides, tmp_path / "whole", **given)
+    with pytest.MonkeyPatch.context() as patch:
+        PLACES[place](patch)
+        with pytest.raises(Stop):
+            train(agent, slides, tmp_path / "broken", **given)
+    assert not RunDirectory(tmp_path / "broken").finished
+    if (tmp_path / "broken" / "metrics.jsonl").exists():
+        with open(tmp_path / "broken" / "metrics.jsonl", "a") as file:
+            file.write('{"update": 15, "se')  # killed while writing
+    broken = train(agent, slides, tmp_path / "broken", resume=True, **given)
+
+    assert broken.finished
+    assert broken.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
+    records = {p.name: p.read_text() for p in whole.path.glob("*.jsonl")}
+    assert {p.name: p.read_text() for p in broken.path.glob("*.jsonl")} == records
+    assert set(records) == {"metrics.jsonl", "evaluations.jsonl"} | ({"sharing.jsonl"} if agent == "hcsac" else set())
+    for name in records:
+        updates = [r["update"] for r in lines(broken.path / name)]
+        assert updates == sorted(updates)
