@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hcsac.experiments.grid import Cell
+from hcsac.tasks import get_task
 from hcsac.training import RunDirectory, learning_curve
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
@@ -11,7 +12,7 @@ COLOURS = {"bc": "#000000", "csac": "#E69F00", "mtcsac": "#0072B2", "hcsac": "#D
 
 
 def draw_curves(cells: Sequence[Cell], directory: Path) -> list[Path]:
-    """Write one PNG per level and task: mean over seeds, band of one sample std, behaviour as a dashed line."""
+    """Write one PNG per level and task: mean over seeds, band of one sample std, behaviour and random as lines."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -34,6 +35,8 @@ def draw_curves(cells: Sequence[Cell], directory: Path) -> list[Path]:
                 axes.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
         if behaviour is not None:
             axes.axhline(behaviour, linestyle="--", color="grey", label="behaviour")
+        if (random := get_task(task).random_return) is not None:
+            axes.axhline(random, linestyle=":", color="grey", label="random policy")
         seeds = len(next(cell.seeds for cell in cells))
         axes.set(xlabel="updates", ylabel="return", title=f"{task}, {level} ({seeds} seed{'s' if seeds > 1 else ''})")
         axes.set_xlim(left=0)
