@@ -72,7 +72,7 @@ class Settings:
     log_interval: int = setting(500, "updates between two lines of metrics", 1)
     # the machine
     precision: Literal["float32", "bf16", "auto"] = setting("float32", "matrix products of the hidden layers")
-    compile: Literal["on", "off", "auto"] = setting("auto", "compile the losses (auto: long runs on a GPU)")
+    compile: Literal["on", "off", "auto"] = setting("auto", "compile the update (auto: from 10,000 updates on)")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to train")
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from hcsac.settings import Settings
 from hcsac.types import Batch, Info
 
 State = dict[str, Tensor]
@@ -44,40 +43,10 @@ def generators(seeds: Sequence[int], stream: int, device: torch.device | str = "
     return [torch.Generator(device).manual_seed(1_000_003 * seed + stream) for seed in seeds]
 
 
-def adam(parameters: Sequence[Tensor], rate: float) -> torch.optim.Adam:
-    """Adam is elementwise, so one optimiser serves every replica and critic."""
-    return torch.optim.Adam(parameters, lr=rate, fused=True)
-
-
-def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One descent on the sum over replicas, touching only this optimiser's parameters (zero where it has none)."""
-    parameters = optimiser.param_groups[0]["params"]
-    gradients = torch.autograd.grad(loss.sum(), parameters, materialize_grads=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    optimiser.step()
-
-
 @torch.no_grad()
 def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Soft target update (slides): target <- (1 - rate) target + rate source."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
-
-
-def optimiser_state(name: str, optimiser: torch.optim.Adam) -> State:
-    """Adam's moments and step counts under `name`."""
-    entries = optimiser.state_dict()["state"]
-    return {f"{name}.{index}.{key}": value for index, entry in entries.items() for key, value in entry.items()}
-
-
-def load_optimiser_state(name: str, optimiser: torch.optim.Adam, state: State) -> None:
-    """The reverse of `optimiser_state`."""
-    entries: dict[int, dict[str, Tensor]] = {}
-    for key, value in state.items():
-        if key.startswith(name + "."):
-            index, entry = key[len(name) + 1 :].split(".")
-            entries.setdefault(int(index), {})[entry] = value
-    optimiser.load_state_dict({"state": entries, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def module_state(name: str, module: nn.Module) -> State:
@@ -88,9 +57,3 @@ def module_state(name: str, module: nn.Module) -> State:
 def load_module_state(name: str, module: nn.Module, state: State) -> None:
     """The reverse of `module_state`."""
     module.load_state_dict({k[len(name) + 1 :]: v for k, v in state.items() if k.startswith(name + ".")})
-
-
-def wants_compile(settings: Settings, updates: int) -> bool:
-    """Whether to compile the losses. `auto` does so on a GPU for runs long enough to repay half a minute; on a 2-core
-    CPU the compiled losses were slower than the plain ones (docs/measurements.md)."""
-    return settings.compile == "on" or (settings.compile == "auto" and settings.device == "cuda" and updates >= 10_000)

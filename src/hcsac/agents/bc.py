@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from hcsac.agents import base
+from hcsac.agents.adam import Adam
 from hcsac.agents.base import Scaling, State
+from hcsac.agents.compiled import compile_update
 from hcsac.losses.imitation import imitation_loss
 from hcsac.networks.actors import DeterministicActor
 from hcsac.settings import Settings
@@ -30,18 +32,19 @@ class BehaviouralCloning:
         self.scaling = scaling
         weights = base.generators(seeds, 0)
         self.actor = DeterministicActor(observation_size, action_size, tasks, settings, weights).to(device)
-        self.optimiser = base.adam(list(self.actor.parameters()), settings.actor_learning_rate)
-        self._loss = torch.compile(self.loss) if compiled else self.loss
+        self.optimiser = Adam(list(self.actor.parameters()), settings.actor_learning_rate)
+        self._recipe = compile_update(self.recipe) if compiled else self.recipe
 
     def update(self, batch: Batch) -> Info:
-        """One step on the mean squared error."""
-        loss = self._loss(batch)
-        base.step(self.optimiser, loss)
-        return {"imitation_loss": loss.detach()}
+        """One step on one minibatch per replica: `recipe`, compiled where that was asked for."""
+        return self._recipe(batch)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The imitation loss [R] of the batch."""
-        return imitation_loss(self.actor(self.scaling(batch.observation), batch.task), batch.action)
+    def recipe(self, batch: Batch) -> Info:
+        """One step on the mean squared error."""
+        action = self.actor(self.scaling(batch.observation), batch.task)
+        loss = imitation_loss(action, batch.action)
+        self.optimiser.step(loss)
+        return {"imitation_loss": loss.detach()}
 
     @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor) -> Tensor:
@@ -50,9 +53,9 @@ class BehaviouralCloning:
 
     def state(self) -> State:
         """Everything that decides the next update, as named tensors."""
-        return base.module_state("actor", self.actor) | base.optimiser_state("adam_actor", self.optimiser)
+        return base.module_state("actor", self.actor) | self.optimiser.state("adam_actor")
 
     def load_state(self, state: State) -> None:
         """Continue from `state` exactly."""
         base.load_module_state("actor", self.actor, state)
-        base.load_optimiser_state("adam_actor", self.optimiser, state)
+        self.optimiser.load_state("adam_actor", state)

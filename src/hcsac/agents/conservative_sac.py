@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from hcsac.agents import base
+from hcsac.agents.adam import Adam
 from hcsac.agents.base import Scaling, State
+from hcsac.agents.compiled import compile_update
 from hcsac.losses.cql import conservative_loss, log_sum_exp, softmax_pick, uniform_log_density
 from hcsac.losses.imitation import imitation_loss
 from hcsac.losses.sac import actor_loss, bellman_loss, regularised_actor_loss, td_target, temperature_loss
@@ -37,7 +39,7 @@ class ConservativeSAC:
         settings: see `Settings`; `precision` must be float32 or bf16 here.
         seeds: one per replica; a replica equals the run with its seed alone.
         scaling: how observations enter the networks.
-        compiled: compile the critic's loss.
+        compiled: compile the update.
     """
 
     def __init__(
@@ -63,31 +65,36 @@ class ConservativeSAC:
         initial = torch.full((len(seeds),), settings.initial_temperature, device=device).log()
         self.log_temperature = initial.requires_grad_()
         self.optimisers = {
-            "adam_temperature": base.adam([self.log_temperature], settings.actor_learning_rate),
-            "adam_actor": base.adam(list(self.actor.parameters()), settings.actor_learning_rate),
-            "adam_critic": base.adam(list(self.critic.parameters()), settings.critic_learning_rate),
+            "adam_temperature": Adam([self.log_temperature], settings.actor_learning_rate),
+            "adam_actor": Adam(list(self.actor.parameters()), settings.actor_learning_rate),
+            "adam_critic": Adam(list(self.critic.parameters()), settings.critic_learning_rate),
         }
         self.noise_generators = base.generators(seeds, 1, device)
         self.updates = 0
-        self._critic_loss = torch.compile(self.critic_loss) if compiled else self.critic_loss
+        self._recipe = compile_update(self.recipe) if compiled else self.recipe
 
     def update(self, batch: Batch, noise: Noise | None = None) -> Info:
+        """One step on one minibatch per replica: `recipe`, compiled where that was asked for."""
+        noise = self.draw_noise(batch) if noise is None else noise
+        info = self._recipe(batch, noise, self.updates < self.settings.bc_warmup)
+        self.updates += 1
+        return info
+
+    def recipe(self, batch: Batch, noise: Noise, warming_up: bool) -> Info:
         """Temperature, actor, critic, targets, in this order; each sees what the one before has changed.
 
         The one exception saves a pass: the policy samples at s of the critic's log-sum-exp come from the actor as
         it was when the update began.
         """
-        noise = self.draw_noise(batch) if noise is None else noise
         batch = batch._replace(
             observation=self.scaling(batch.observation), next_observation=self.scaling(batch.next_observation)
         )
         mean, log_std = self.actor(batch.observation, batch.task)
         action, log_prob = squashed_sample(mean, log_std, noise.actor)
 
-        warming_up = self.updates < self.settings.bc_warmup
         if not warming_up:
             temperature_objective = temperature_loss(self.log_temperature, log_prob, self.target_entropy)
-            base.step(self.optimisers["adam_temperature"], temperature_objective)
+            self.optimisers["adam_temperature"].step(temperature_objective)
         temperature = self.log_temperature.detach().exp()
 
         if warming_up:
@@ -98,15 +105,14 @@ class ConservativeSAC:
             if self.settings.bc_weight > 0:
                 imitation = imitation_loss(action, batch.action)
                 actor_objective = regularised_actor_loss(actor_objective, q, imitation, self.settings.bc_weight)
-        base.step(self.optimisers["adam_actor"], actor_objective)
+        self.optimisers["adam_actor"].step(actor_objective)
 
         target = self.target_values(batch, temperature, noise)
         proposals, log_density, fixed_q = self.proposals(batch, mean.detach(), log_std.detach(), noise)
-        critic_objective, info = self._critic_loss(batch, target, proposals, log_density, fixed_q, noise.pick)
-        base.step(self.optimisers["adam_critic"], critic_objective)
+        critic_objective, info = self.critic_loss(batch, target, proposals, log_density, fixed_q, noise.pick)
+        self.optimisers["adam_critic"].step(critic_objective)
 
         base.follow(self.target, self.critic, self.settings.target_rate)
-        self.updates += 1
         return info | {
             "actor_loss": actor_objective.detach(),
             "temperature": temperature,
@@ -228,7 +234,7 @@ class ConservativeSAC:
         for name in ("actor", "critic", "target"):
             state |= base.module_state(name, getattr(self, name))
         for name, optimiser in self.optimisers.items():
-            state |= base.optimiser_state(name, optimiser)
+            state |= optimiser.state(name)
         return state | {f"noise.{r}": g.get_state() for r, g in enumerate(self.noise_generators)}
 
     @torch.no_grad()
@@ -239,6 +245,6 @@ class ConservativeSAC:
         for name in ("actor", "critic", "target"):
             base.load_module_state(name, getattr(self, name), state)
         for name, optimiser in self.optimisers.items():
-            base.load_optimiser_state(name, optimiser, state)
+            optimiser.load_state(name, state)
         for r, generator in enumerate(self.noise_generators):
             generator.set_state(state[f"noise.{r}"].cpu())

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hcsac.agents import base
+from hcsac.agents.adam import Adam
 from hcsac.agents.base import State
 from hcsac.losses.sac import bellman_loss
 from hcsac.losses.td3 import policy_loss, smoothed_action, td3_target
@@ -34,8 +35,8 @@ class TD3:
         self.target_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.optimisers = {
-            "adam_actor": base.adam(list(self.actor.parameters()), settings.actor_learning_rate),
-            "adam_critic": base.adam(list(self.critic.parameters()), settings.critic_learning_rate),
+            "adam_actor": Adam(list(self.actor.parameters()), settings.actor_learning_rate),
+            "adam_critic": Adam(list(self.critic.parameters()), settings.critic_learning_rate),
         }
         self.noise_generators = base.generators(seeds, 1, device)
         self.updates = 0
@@ -51,12 +52,12 @@ class TD3:
             target = td3_target(batch.reward, batch.discount, next_q)
         q = self.critic(batch.observation, batch.task, batch.action[:, :, None])[..., 0]
         critic_objective = bellman_loss(q, target)
-        base.step(self.optimisers["adam_critic"], critic_objective)
+        self.optimisers["adam_critic"].step(critic_objective)
 
         self.updates += 1
         if self.updates % POLICY_DELAY == 0:
             action = self.actor(batch.observation, batch.task)
-            base.step(self.optimisers["adam_actor"], policy_loss(self._first_critic(batch, action)))
+            self.optimisers["adam_actor"].step(policy_loss(self._first_critic(batch, action)))
             base.follow(self.target_actor, self.actor, self.settings.target_rate)
             base.follow(self.target_critic, self.critic, self.settings.target_rate)
         return {"bellman_loss": critic_objective.detach(), "q": q.detach().mean((1, 2))}
@@ -77,7 +78,7 @@ class TD3:
         for name in ("actor", "critic", "target_actor", "target_critic"):
             state |= base.module_state(name, getattr(self, name))
         for name, optimiser in self.optimisers.items():
-            state |= base.optimiser_state(name, optimiser)
+            state |= optimiser.state(name)
         return state | {f"noise.{r}": g.get_state() for r, g in enumerate(self.noise_generators)}
 
     def load_state(self, state: State) -> None:
@@ -86,6 +87,6 @@ class TD3:
         for name in ("actor", "critic", "target_actor", "target_critic"):
             base.load_module_state(name, getattr(self, name), state)
         for name, optimiser in self.optimisers.items():
-            base.load_optimiser_state(name, optimiser, state)
+            optimiser.load_state(name, state)
         for r, generator in enumerate(self.noise_generators):
             generator.set_state(state[f"noise.{r}"].cpu())

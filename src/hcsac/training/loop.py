@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from hcsac.agents import ConservativeSAC, Scaling, make_agent, preset, resolve
-from hcsac.agents.base import Agent, generators, wants_compile
+from hcsac.agents.base import Agent, generators
+from hcsac.agents.compiled import wants_compile
 from hcsac.data.align import ALIGNMENTS
 from hcsac.data.dataset import Dataset
 from hcsac.data.minari_store import load as load_dataset
