@@ -8,6 +8,8 @@ requirements-cuda.lock  what PyTorch's GPU build needs on top; its CPU build nee
 
 import re
 import subprocess
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -17,13 +19,17 @@ TORCH_CPU_HASH = "sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa
 CUDA = re.compile(r"(nvidia-|cuda-|triton)")
 
 
-def compile_lock(*extra: str) -> dict[str, str]:
-    """Requirement line -> its block of text, hashes included."""
+def compile_lock(*extra: str, within: Iterable[str] = ()) -> dict[str, str]:
+    """Requirement line -> its block of text, hashes included; `within` holds it to those versions."""
     command = ["uv", "pip", "compile", "--universal", "--generate-hashes", "--python-version", "3.11", "--quiet"]
     command += ["--no-header", "--no-annotate", *extra, "pyproject.toml", "-"]
-    text = subprocess.run(
-        command, cwd=ROOT, check=True, text=True, capture_output=True, input=f"torch=={TORCH}\nsetuptools\n"
-    ).stdout
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("\n".join(line.rstrip("\\ ") for line in within))
+        constraints.flush()
+        command += ["--constraints", constraints.name]
+        text = subprocess.run(
+            command, cwd=ROOT, check=True, text=True, capture_output=True, input=f"torch=={TORCH}\nsetuptools\n"
+        ).stdout
     blocks: dict[str, str] = {}
     for block in re.split(r"\n(?=\S)", text.strip()):
         blocks[block.splitlines()[0]] = block
@@ -36,8 +42,9 @@ def write(name: str, blocks: list[str]) -> None:
 
 
 def main() -> None:
-    """Resolve once for running and once for developing, and split."""
-    run, everything = compile_lock(), compile_lock("--extra", "dev")
+    """Resolve for developing, then for running within it, so that both install side by side, and split."""
+    everything = compile_lock("--extra", "dev")
+    run = compile_lock(within=everything)
     write("requirements.lock", [block for line, block in run.items() if not CUDA.match(line)])
     write("requirements-cpu.lock", [f"torch=={TORCH}+cpu \\\n    --hash={TORCH_CPU_HASH}"])
     write("requirements-cuda.lock", [block for line, block in run.items() if CUDA.match(line)])
