@@ -1,5 +1,6 @@
-"""Workers on this machine: none outlives the process that started it."""
+"""Bringing cells to their end: finished skipped, failed retried, dead processes noticed, none left behind."""
 
+import json
 import subprocess
 import sys
 import time
@@ -7,8 +8,108 @@ from pathlib import Path
 
 import pytest
 
+from hcsac.cli import main
 from hcsac.data import minari_store
+from hcsac.errors import UserError
+from hcsac.experiments import Cell, LocalLauncher, require_all, run_cells
+from hcsac.experiments.launch import Ended, updates_done
+from hcsac.experiments.status import last_errors
+from hcsac.training import RunDirectory, train
 from tests.conftest import slide_episodes
+from tests.training.conftest import settings
+
+REF = "lab/slide-left-medium-v0"
+
+
+@pytest.fixture
+def cells(tmp_path, monkeypatch):
+    monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
+    minari_store.write(REF, "slide-left", slide_episodes("slide-left"))
+    made = settings("bc", evaluation_episodes=1, final_episodes=1, evaluate_interval=2)
+    return [
+        Cell("medium", "", "bc", ("slide-left",), (REF,), made, (seed,), "correct", tmp_path / "out" / f"{seed}")
+        for seed in range(3)
+    ]
+
+
+class Scripted:
+    """A launcher whose cells end as told: cell -> the error of each attempt, None for the end of training."""
+
+    def __init__(self, script, slots=2):
+        self.script, self.slots, self.running, self.started, self.closed = script, slots, [], [], False
+
+    def start(self, cell):
+        self.running.append(cell)
+        self.started.append(cell)
+        assert len(self.running) <= self.slots
+
+    def ended(self, seconds):
+        cell = self.running.pop(0)
+        error, hopeless = self.script[cell.path.name].pop(0)
+        if error is None:
+            cell.path.mkdir(parents=True, exist_ok=True)
+            (cell.path / "result.json").write_text(json.dumps({"updates": 24, "seconds": 1.0}))
+        return [Ended(cell, error, hopeless)]
+
+    def updates_of(self, cell):
+        return 0
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_failed_cell_is_tried_once_more_then_reported(cells, tmp_path):
+    launcher = Scripted({
+        "0": [("Traceback\nOSError: disk", False), (None, False)],
+        "1": [("RuntimeError: a", False), ("RuntimeError: b", False)],
+        "2": [("bad data", True)],
+    })  # fmt: skip
+    failed = run_cells(cells, launcher, tmp_path / "events.jsonl", progress=False)
+    assert [(end.cell.path.name, end.error) for end in failed] == [("2", "bad data"), ("1", "RuntimeError: b")]
+    assert [cell.path.name for cell in launcher.started] == ["0", "1", "2", "0", "1"]
+    assert launcher.closed
+    assert last_errors(tmp_path / "events.jsonl") == {
+        str(cells[1].path): "RuntimeError: b", str(cells[2].path): "bad data",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="2 runs failed, the first of them medium bc slide-left seed 2: bad data"):
+        require_all(failed)
+    again = Scripted({"1": [(None, False)], "2": [(None, False)]})
+    assert run_cells(cells, again, progress=False) == []  # the finished one is not run again
+    assert [cell.path.name for cell in again.started] == ["1", "2"]
+    require_all([])
+
+
+def test_cells_in_processes(cells, tmp_path):
+    """One is finished, one is interrupted, one cannot begin."""
+    train("bc", [REF], cells[0].path, cells[0].settings, seeds=(0,), progress=False)
+    before = (cells[0].path / "evaluations.jsonl").read_bytes()
+    cells[2].path.mkdir()
+    (cells[2].path / "notes.txt").write_text("mine")
+    failed = run_cells(cells, LocalLauncher(jobs=2), tmp_path / "events.jsonl", progress=False)
+    assert [end.cell for end in failed] == [cells[2]]
+    assert "exists and is not a run" in str(failed[0].error)
+    assert (cells[0].path / "evaluations.jsonl").read_bytes() == before
+    assert RunDirectory(cells[1].path).finished
+    assert updates_done(RunDirectory(cells[1].path)) == 24
+    events = [json.loads(line)["event"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert sorted(events) == ["failed", "finished", "started", "started"]  # a sentence is not tried again
+
+
+def test_a_process_that_dies_without_a_word_has_failed(cells):
+    endless = [Cell(**{**cells[0].__dict__, "settings": cells[0].settings.replace({"updates": 10**8})})]
+    launcher = LocalLauncher(jobs=1)
+    launcher.start(endless[0])
+    try:
+        wait_for(lambda: (endless[0].path / "metrics.jsonl").exists())
+        assert launcher.ended(seconds=0) == []
+        assert launcher.updates_of(endless[0]) > 0
+        ((_, process),) = launcher._running.values()
+        process.kill()
+        (end,) = launcher.ended(seconds=60)
+        assert (end.cell, end.hopeless) == (endless[0], False)
+        assert "exit status -9" in str(end.error)
+    finally:
+        launcher.close()
 
 
 def alive(pid):
@@ -33,9 +134,7 @@ def wait_for(condition, seconds=60):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_workers_end_with_a_parent_that_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
-    minari_store.write("lab/slide-left-medium-v0", "slide-left", slide_episodes("slide-left"))
+def test_workers_end_with_a_parent_that_is_killed(tmp_path, cells):
     command = [sys.executable, "-m", "hcsac.cli", "reproduce", "--data", "lab", "--tasks", "slide-left"]
     command += ["--levels", "medium", "--agents", "bc", "--updates", "100000000", "--output", str(tmp_path / "out")]
     parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -48,3 +147,48 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, monkeypatch):
         parent.kill()
         parent.wait()
     wait_for(lambda: not any(alive(pid) for pid in children))
+
+
+STUDY = """
+preset = "quick"
+agents = ["bc", "mtcsac"]
+
+[datasets]
+medium = ["lab/slide-left-medium-v0"]
+
+[settings]
+hidden_size = 8
+batch_size = 16
+updates = 6
+evaluation_episodes = 1
+final_episodes = 1
+device = "cpu"
+"""
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    return exit_.value.code
+
+
+def test_the_command_line(cells, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text(STUDY)
+    assert run("grid", "status", "study.toml") == 2
+    assert "holds no grid" in capsys.readouterr().err
+    assert run("grid", "run", "study.toml", "--jobs", "2") == 0
+    assert "2 of 2 cells are finished." in capsys.readouterr().out
+    assert RunDirectory("runs/study/medium/mtcsac/slide-left").finished
+    for named in ("study.toml", "runs/study"):
+        assert run("grid", "status", named) == 0
+        first, _, _, counts = capsys.readouterr().out.splitlines()
+        assert first.split()[:5] == ["finished", "6/6", "medium", "bc", "slide-left"]
+        assert counts == "2 finished"
+    Path("study.toml").write_text(STUDY.replace("updates = 6", "updates = 7"))
+    assert run("grid", "run", "study.toml") == 2
+    assert "updates 6 became 7" in capsys.readouterr().err
+    assert run("grid", "run", "study.toml", "--changed", "--jobs", "2") == 0
+    assert RunDirectory("runs/study/medium/bc/slide-left.before-1").read_json("result.json")["updates"] == 6
+    assert run("grid", "run", "nowhere.toml") == 2
+    assert "nowhere.toml" in capsys.readouterr().err

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hcsac.experiments import collect_results, draw_curves, markdown, slides_grid, write_csv
+from hcsac.experiments import Cell, collect_results, draw_curves, markdown, write_csv
+from hcsac.settings import Settings
 
 
 def write_run(cell, returns):
@@ -24,23 +25,19 @@ def write_run(cell, returns):
 
 @pytest.fixture
 def cells(tmp_path):
-    cells = slides_grid("slides", "lab", tmp_path, (0, 1), ("bc", "hcsac"), ("medium",), ("slide-left", "slide-right"))
+    cells = [
+        Cell("medium", "", agent, tasks, (), Settings(), (0, 1), "correct", tmp_path / agent / "+".join(tasks))
+        for agent, tasks in (
+            ("bc", ("slide-left",)),
+            ("bc", ("slide-right",)),
+            ("hcsac", ("slide-left", "slide-right")),
+        )
+    ]
     left, right, both = cells
     write_run(left, {"slide-left": [[10, 90], [40, 60]]})
     write_run(right, {"slide-right": [[5, 5], [20, 24]]})
     write_run(both, {"slide-left": [[0, 0], [70, 50]], "slide-right": [[0, 30], [10, 12]]})
     return cells
-
-
-def test_grid(tmp_path):
-    cells = slides_grid("slides", "lab", tmp_path, (0,), tasks=("slide-left", "slide-right"))
-    assert [(c.level, c.agent, c.tasks) for c in cells[:6]] == [
-        ("medium", "bc", ("slide-left",)), ("medium", "bc", ("slide-right",)),
-        ("medium", "csac", ("slide-left",)), ("medium", "csac", ("slide-right",)),
-        ("medium", "mtcsac", ("slide-left", "slide-right")), ("medium", "hcsac", ("slide-left", "slide-right")),
-    ]  # fmt: skip
-    assert len({c.path for c in cells}) == 12
-    assert cells[-1].refs == ("lab/slide-left-medium-replay-v0", "lab/slide-right-medium-replay-v0")
 
 
 def test_markdown_of_the_last_policy(cells):

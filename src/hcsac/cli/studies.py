@@ -35,7 +35,8 @@ def sharing(
     places = {run.path: output / run.path.relative_to(source) if run.path != source else output for run in runs}
     changes = {name: value for name, value in given.items() if value is not None}
     studies = [experiments.twin_cells(run, rules.split(","), each_direction, places[run.path], changes) for run in runs]
-    experiments.run_cells([cell for cells in studies for cell in cells], jobs)
+    every = [cell for cells in studies for cell in cells]
+    experiments.require_all(experiments.run_cells(every, experiments.LocalLauncher(jobs)))
     for run, cells in zip(runs, studies, strict=True):
         table = experiments.gains_table(experiments.gains(cells, places[run.path]), len(cells[0].seeds))
         (places[run.path] / "sharing.md").write_text(table + "\n")
@@ -78,19 +79,12 @@ def reproduce(
     changes |= {name: value for name, value in given.items() if value is not None}
     suffix = "" if alignment == "correct" else f"-{alignment}"
     output = output or Path("runs") / f"{preset_name}{suffix}"
-    cells = experiments.slides_grid(
-        preset_name,
-        namespace,
-        output,
-        seeds,
-        agents.split(","),
-        levels.split(","),
-        tasks.split(","),
-        alignment,
-        changes,
+    grid = experiments.slides_grid(
+        preset_name, namespace, seeds, agents.split(","), levels.split(","), tasks.split(","), alignment, changes
     )
+    cells = experiments.begin(grid, output).cells
     click.echo(f"preset {preset_name}: {_stated(cells[-1].settings)}")
-    experiments.run_cells(cells, jobs)
+    experiments.require_all(experiments.run_cells(cells, experiments.LocalLauncher(jobs), output / "events.jsonl"))
     results = experiments.collect_results(cells)
     last, best = experiments.markdown(results), experiments.markdown(results, "best")
     seconds = experiments.seconds_of(cells)

@@ -1,14 +1,23 @@
-"""The comparison: cells, where they run, and the tables and pictures made from them."""
+"""The comparison: grids of cells, where they run, and the tables, pictures and report made from them."""
 
+from hcsac.experiments.cells import Cell
 from hcsac.experiments.curves import draw_curves
 from hcsac.experiments.flow import draw_flow, flow_table, row_story
-from hcsac.experiments.grid import Cell, slides_grid
-from hcsac.experiments.launch import run_cells, seconds_of
+from hcsac.experiments.grid import Grid, read_grid, slides_grid
+from hcsac.experiments.launch import Launcher, require_all, run_cells, seconds_of
+from hcsac.experiments.local import LocalLauncher
+from hcsac.experiments.record import Record, begin, read_record
+from hcsac.experiments.status import status_table
 from hcsac.experiments.table import collect_results, markdown, write_csv
 from hcsac.experiments.worth import find_runs, gains, gains_table, twin_cells
 
 __all__ = [
     "Cell",
+    "Grid",
+    "Launcher",
+    "LocalLauncher",
+    "Record",
+    "begin",
     "collect_results",
     "draw_curves",
     "draw_flow",
@@ -17,10 +26,14 @@ __all__ = [
     "gains",
     "gains_table",
     "markdown",
+    "read_grid",
+    "read_record",
+    "require_all",
     "row_story",
     "run_cells",
     "seconds_of",
     "slides_grid",
+    "status_table",
     "twin_cells",
     "write_csv",
 ]

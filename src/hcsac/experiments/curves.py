@@ -1,9 +1,9 @@
-"""Training curves: return over updates, one picture per level and task."""
+"""Training curves: return over updates, one picture per dataset and task."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from hcsac.experiments.grid import Cell
+from hcsac.experiments.cells import Cell
 from hcsac.tasks import get_task
 from hcsac.training import RunDirectory, learning_curve
 
@@ -12,18 +12,18 @@ COLOURS = {"bc": "#000000", "csac": "#E69F00", "mtcsac": "#0072B2", "hcsac": "#D
 
 
 def draw_curves(cells: Sequence[Cell], directory: Path) -> list[Path]:
-    """Write one PNG per level and task: mean over seeds, band of one sample std, behaviour and random as lines."""
+    """Write one PNG per dataset and task: mean over seeds, band of one sample std, behaviour and random as lines."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     paths = []
-    for level, task in dict.fromkeys((cell.level, task) for cell in cells for task in cell.tasks):
+    for dataset, task in dict.fromkeys((cell.dataset, task) for cell in cells for task in cell.tasks):
         figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
         behaviour = None
         for cell in cells:
-            if cell.level != level or task not in cell.tasks:
+            if cell.dataset != dataset or task not in cell.tasks:
                 continue
             run = RunDirectory(cell.path)
             updates, returns = learning_curve(run, task)
@@ -38,12 +38,12 @@ def draw_curves(cells: Sequence[Cell], directory: Path) -> list[Path]:
         if (random := get_task(task).random_return) is not None:
             axes.axhline(random, linestyle=":", color="grey", label="random policy")
         seeds = len(next(cell.seeds for cell in cells))
-        axes.set(xlabel="updates", ylabel="return", title=f"{task}, {level} ({seeds} seed{'s' if seeds > 1 else ''})")
+        axes.set(xlabel="updates", ylabel="return", title=f"{task}, {dataset} ({seeds} seed{'s' if seeds > 1 else ''})")
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend()
-        path = directory / f"{level}-{task}.png"
+        path = directory / f"{dataset}-{task}.png"
         figure.savefig(path, dpi=150)
         plt.close(figure)
         paths.append(path)

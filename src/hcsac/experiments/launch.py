@@ -1,96 +1,125 @@
-"""Running cells on this machine: as many processes as asked for, finished cells skipped, interrupted ones resumed."""
+"""Bringing cells to their end, wherever they run: skip the finished, resume the interrupted, retry the failed."""
 
+import json
 import math
-import multiprocessing
-import os
-import threading
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
-import torch
 from tqdm import tqdm
 
-from hcsac.agents import resolve
 from hcsac.data.minari_store import load as load_dataset
-from hcsac.experiments.grid import Cell
+from hcsac.errors import UserError
+from hcsac.experiments.cells import Cell
 from hcsac.settings import Settings
-from hcsac.training import RunDirectory, train
+from hcsac.training import RunDirectory
+
+ATTEMPTS = 2  # a failed cell is tried once more, from its last checkpoint
 
 
-def run_cells(cells: Sequence[Cell], jobs: int | None = None, progress: bool = True) -> None:
+class Ended(NamedTuple):
+    """A cell that stopped running: at its end, or with an error."""
+
+    cell: Cell
+    error: str | None = None  # the sentence or the traceback
+    hopeless: bool = False  # whether another attempt would fail as well
+
+
+class Launcher(Protocol):
+    """Where cells run."""
+
+    slots: int  # cells that it takes at once
+
+    def start(self, cell: Cell) -> None:
+        """Begin a cell, or go on with it from its last checkpoint; returns at once."""
+
+    def ended(self, seconds: float) -> list[Ended]:
+        """What stopped since the last call; waits up to `seconds` for something to stop."""
+
+    def updates_of(self, cell: Cell) -> int:
+        """How many updates the cell has done."""
+
+    def close(self) -> None:
+        """Stop what still runs."""
+
+
+def run_cells(cells: Sequence[Cell], launcher: Launcher, log: Path | None = None, progress: bool = True) -> list[Ended]:
     """Bring every cell to its end.
 
     Args:
-        jobs: processes at once (default: one per core, each with one thread: small networks gain more from running
-            side by side than from a second thread; on a GPU one process).
+        log: a JSONL file that is told of every start, end and error.
+
+    Returns:
+        The cells that failed, with their errors; the others went on without them.
 
     Raises:
-        UserError: settings that exclude each other, before anything is started; or a cell's data or directory is
-            unusable, and nothing after it is started.
+        UserError: a cell's data are unusable; nothing is started then.
     """
-    cores = len(os.sched_getaffinity(0))
-    jobs = jobs or (1 if torch.cuda.is_available() else cores)
-    threads = max(1, cores // jobs)
-    for cell in cells:
-        resolve(cell.agent, cell.settings, cell.tasks)
     # Loading every dataset here finds bad data before the work; the processes load their own.
     rows = {refs: len(load_dataset(list(refs))) for refs in dict.fromkeys(cell.refs for cell in cells)}
-    total = {cell.path: _updates(cell.settings, rows[cell.refs]) for cell in cells}
-    waiting = [cell for cell in cells if not RunDirectory(cell.path).finished]
-    finished_before = sum(total.values()) - sum(total[cell.path] for cell in waiting)
-    bar = tqdm(
-        total=sum(total.values()), initial=finished_before, unit="update", disable=not progress, dynamic_ncols=True
-    )
-    context = multiprocessing.get_context("spawn")
-    with (
-        bar,
-        ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(threads,)) as pool,
-    ):
-        running: dict[Future[None], Cell] = {pool.submit(_run, cell): cell for cell in waiting}
-        try:
-            while running:
-                done, _ = wait(running, timeout=2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    cell = running.pop(future)
-                    future.result()
+    total = {cell.path: length(cell.settings, rows[cell.refs]) for cell in cells}
+    done = {cell.path: total[cell.path] for cell in cells if RunDirectory(cell.path).finished}
+    waiting = deque(cell for cell in cells if cell.path not in done)
+    attempts: dict[Path, int] = {}
+    running: dict[Path, Cell] = {}
+    failed: list[Ended] = []
+    bar = tqdm(total=sum(total.values()), initial=sum(done.values()), unit="update", disable=not progress,
+               dynamic_ncols=True, mininterval=1)  # fmt: skip
+    try:
+        with bar:
+            while waiting or running:
+                while waiting and len(running) < launcher.slots:
+                    cell = waiting.popleft()
+                    attempts[cell.path] = attempts.get(cell.path, 0) + 1
+                    running[cell.path] = cell
+                    _tell(log, cell, "started", attempt=attempts[cell.path])
+                    launcher.start(cell)
+                for end in launcher.ended(seconds=2):
+                    cell = running.pop(end.cell.path)
+                    if end.error is None:
+                        done[cell.path] = total[cell.path]
+                        _tell(log, cell, "finished")
+                        tqdm.write(f"finished {cell.label}") if progress else None
+                        continue
+                    _tell(log, cell, "failed", attempt=attempts[cell.path], error=end.error)
+                    again = attempts[cell.path] < ATTEMPTS and not end.hopeless
+                    if again:
+                        waiting.append(cell)
+                    else:
+                        failed.append(end)
                     if progress:
-                        tqdm.write(f"finished {cell.label}")
-                bar.n = sum(min(_progress(cell), total[cell.path]) for cell in cells)
-                bar.set_postfix_str(f"{len(cells) - len(running)}/{len(cells)} runs")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+                        last = end.error.strip().splitlines()[-1]
+                        tqdm.write(f"{'tried again later' if again else 'failed'}: {cell.label}: {last}")
+                at = {path: min(launcher.updates_of(cell), total[path]) for path, cell in running.items()}
+                bar.n = sum(done.values()) + sum(at.values())
+                bar.set_postfix_str(
+                    f"{len(done)}/{len(cells)} runs" + (f", {len(failed)} failed" if failed else ""), refresh=False
+                )
+                bar.update(0)
+    finally:
+        launcher.close()
+    return failed
 
 
-def _start(threads: int) -> None:
-    """Set a worker up; it ends with the process that started it, however that one ends."""
-    torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+def require_all(failed: Sequence[Ended]) -> None:
+    """Raise `UserError` if a cell failed: for studies that are nothing without each of their runs."""
+    if failed:
+        first = failed[0]
+        raise UserError(
+            f"{len(failed)} run{'s' * (len(failed) > 1)} failed, the first of them {first.cell.label}: "
+            f"{str(first.error).strip().splitlines()[-1]}"
+        )
 
 
-def _run(cell: Cell) -> None:
-    dataset = load_dataset(list(cell.refs), alignment=cell.alignment)
-    train(
-        cell.agent, dataset, cell.path, cell.settings, cell.seeds, cell.alignment,
-        resume=True, progress=False, sources=cell.refs,
-    )  # fmt: skip
-
-
-def _updates(settings: Settings, rows: int) -> int:
+def length(settings: Settings, rows: int) -> int:
+    """Updates of a run with these settings on data of so many rows."""
     return settings.updates or settings.epochs * math.ceil(rows / settings.batch_size)
 
 
-def _progress(cell: Cell) -> int:
-    run = RunDirectory(cell.path)
+def updates_done(run: RunDirectory) -> int:
+    """How far a run has come, by what it wrote last."""
     if run.finished:
         return run.read_json("result.json")["updates"]
     return max(
@@ -99,5 +128,13 @@ def _progress(cell: Cell) -> int:
 
 
 def seconds_of(cells: Sequence[Cell]) -> float:
-    """Wall-clock seconds of training and evaluation, summed over the runs."""
-    return sum(RunDirectory(cell.path).read_json("result.json")["seconds"] for cell in cells)
+    """Wall-clock seconds of training and evaluation, summed over the runs that are finished."""
+    runs = [RunDirectory(cell.path) for cell in cells]
+    return sum(run.read_json("result.json")["seconds"] for run in runs if run.finished)
+
+
+def _tell(log: Path | None, cell: Cell, event: str, **more: Any) -> None:
+    if log is not None:
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        with open(log, "a") as file:
+            file.write(json.dumps({"time": when, "cell": str(cell.path), "event": event, **more}) + "\n")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hcsac.evaluation import mean_std
-from hcsac.experiments.grid import Cell
+from hcsac.experiments.cells import Cell
 from hcsac.training import RunDirectory, learning_curve
 
 
@@ -31,7 +31,10 @@ def collect_results(cells: Sequence[Cell]) -> Results:
         behaviour = run.identity()["behaviour"]
         for task in cell.tasks:
             returns = learning_curve(run, task)[1]
-            results[cell.level, task, cell.agent] = Result(returns[-1], returns.max(0), behaviour[task])
+            last, best = returns[-1], returns.max(0)
+            if (held := results.get((cell.dataset, task, cell.agent))) is not None:  # its other seeds
+                last, best = np.concatenate([held.last, last]), np.concatenate([held.best, best])
+            results[cell.dataset, task, cell.agent] = Result(last, best, behaviour[task])
     return results
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hcsac.errors import UserError
 from hcsac.evaluation import paired_interval
-from hcsac.experiments.grid import Cell
+from hcsac.experiments.cells import Cell
 from hcsac.settings import Settings
 from hcsac.training import RunDirectory, last_returns
 
@@ -63,7 +63,7 @@ def twin_cells(
             variants += [(f"{word} {pair}", {**changes, "share": pair}) for pair in pairs]
     return [
         Cell(
-            base.path.name, "hcsac", tasks, tuple(identity["data"]), settings.replace(changes),
+            base.path.name, name, "hcsac", tasks, tuple(identity["data"]), settings.replace(changes),
             tuple(identity["seeds"]), identity["alignment"], output / name.replace(":", "-").replace(" ", "/"),
         ) for name, changes in variants
     ]  # fmt: skip

@@ -1,0 +1,98 @@
+"""Cells on this machine: one process a cell, as many at once as there are cores, or one on a GPU."""
+
+import multiprocessing
+import os
+import threading
+import traceback
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+
+from hcsac.data.minari_store import load as load_dataset
+from hcsac.errors import UserError
+from hcsac.experiments.cells import Cell
+from hcsac.experiments.launch import Ended, updates_done
+from hcsac.training import RunDirectory, train
+
+
+class LocalLauncher:
+    """Runs cells in processes of their own, so that one that dies takes no other with it.
+
+    Args:
+        jobs: processes at once (default: one per core, each with one thread: small networks gain more from running
+            side by side than from a second thread; on a GPU one process).
+    """
+
+    def __init__(self, jobs: int | None = None):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.slots = jobs or (1 if torch.cuda.is_available() else cores)
+        self.threads = max(1, cores // self.slots)
+        self._running: dict[Connection, tuple[Cell, BaseProcess]] = {}
+
+    def start(self, cell: Cell) -> None:
+        """See `Launcher`."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(cell, self.threads, theirs))
+        process.start()
+        theirs.close()
+        self._running[ours] = cell, process
+
+    def ended(self, seconds: float) -> list[Ended]:
+        """See `Launcher`. A process that dies without a word (killed, out of memory) has failed."""
+        ends = []
+        for pipe in wait(list(self._running), timeout=seconds):
+            assert isinstance(pipe, Connection)
+            cell, process = self._running.pop(pipe)
+            try:
+                error, hopeless = pipe.recv()
+            except EOFError:
+                process.join()
+                error, hopeless = f"its process ended with exit status {process.exitcode}, without a word", False
+            pipe.close()
+            process.join()
+            ends.append(Ended(cell, error, hopeless))
+        return ends
+
+    def updates_of(self, cell: Cell) -> int:
+        """See `Launcher`."""
+        return updates_done(RunDirectory(cell.path))
+
+    def close(self) -> None:
+        """See `Launcher`."""
+        for _, process in self._running.values():
+            process.terminate()
+        for _, process in self._running.values():
+            process.join()
+        self._running.clear()
+
+
+def run_cell(cell: Cell, path: Path | None = None) -> None:
+    """Train a cell to its end, from its last checkpoint if there is one, in `path` (default: its own)."""
+    dataset = load_dataset(list(cell.refs), alignment=cell.alignment)
+    train(
+        cell.agent, dataset, path or cell.path, cell.settings, cell.seeds, cell.alignment,
+        resume=True, progress=False, sources=cell.refs,
+    )  # fmt: skip
+
+
+def _work(cell: Cell, threads: int, pipe: Connection) -> None:
+    """A process: ends with the one that started it, however that one ends."""
+    torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    try:
+        run_cell(cell)
+        pipe.send((None, False))
+    except UserError as error:
+        pipe.send((str(error), True))
+    except Exception:
+        pipe.send((traceback.format_exc(), False))
