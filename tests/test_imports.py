@@ -26,7 +26,7 @@ ONLY = {
     "torch": {"types", "sharing", "networks", "losses", "agents", "training", "collection", "experiments", "cli"},
     "torch.nn": {"networks", "agents"},
     "torch.optim": {"agents"},
-    "time": {"training", "collection"},
+    "time": {"training", "collection", "experiments"},
     "pickle": set(),
 }
 

@@ -141,7 +141,7 @@ def test_a_grid_is_held_to_how_it_began(read, tmp_path):
     with pytest.raises(UserError, match="10 cells new"):
         begin(read(GRID.replace("seeds = [0, 1]", "seeds = [0, 1, 2]")), out)
     fewer = GRID.replace('concat = { embedding = "concat", agents = ["hcsac"] }\n', "")
-    with pytest.raises(UserError, match="4 cells gone, as medium concat,cql_weight=1.0 hcsac"):
+    with pytest.raises(UserError, match=r"4 cells gone, as medium concat,cql_weight=1\.0 hcsac"):
         begin(read(fewer), out)
 
 
