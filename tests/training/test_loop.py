@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from hcsac.agents import preset, resolve
+from hcsac.data import minari_store
 from hcsac.errors import UserError
-from hcsac.training import RunDirectory, checkpoint, load_policy, loop, train
-from tests.conftest import TASKS
+from hcsac.tasks import Task, register_task, registry
+from hcsac.training import RunDirectory, checkpoint, evaluate, load_policy, loop, summary, train
+from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import lines, settings, tree
 
 
@@ -143,3 +145,23 @@ def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch
         got = list(pairs)
         assert len(got) == len(set(got)) == sum(f["borrowed"] for f in flows if f["seed"] == r) > 0
         assert set(got) ^ expected <= near
+
+
+def test_a_robot_without_a_simulator_is_trained_and_not_evaluated(slides, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    for name, like in (("lab-left", "slide-left"), ("lab-right", "slide-right")):
+        register_task(Task(name))
+        minari_store.write(f"lab/{name}-v0", name, slide_episodes(like))
+    refs = ["lab/lab-left-v0", "lab/lab-right-v0"]
+    run = train("hcsac", refs, tmp_path / "run", settings(), seeds=(0,), progress=False)
+    assert run.finished
+    assert not list(run.lines("evaluations.jsonl"))
+    assert list(run.lines("sharing.jsonl"))
+    assert "not evaluated" in summary(run)
+    simulated = train("hcsac", slides, tmp_path / "twin", settings(), seeds=(0,), progress=False)
+    state = np.ones(3, np.float32)
+    np.testing.assert_array_equal(  # nothing but the judging differs
+        load_policy(run.path).act(state, "lab-right"), load_policy(simulated.path).act(state, "slide-right")
+    )
+    with pytest.raises(UserError, match="'lab-left' has no simulator"):
+        evaluate(run.path)

@@ -105,8 +105,8 @@ class _Collection:
     def __init__(self, task: str, directory: Path, settings: CollectSettings, level: float):
         keep_freed_memory()
         self.task, self.settings, self.level, self.directory = task, settings, level, directory
-        self._claim()
         self.env = make_env(task)
+        self._claim()
         assert self.env.observation_space.shape is not None
         assert self.env.action_space.shape is not None
         sizes = self.env.observation_space.shape[0], self.env.action_space.shape[0]

@@ -21,7 +21,7 @@ from hcsac.data.layout import Source, lay_out
 from hcsac.data.mapped import map_dataset
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError, unknown
-from hcsac.tasks import box_size, get_task, make_env, task_names, task_of_env
+from hcsac.tasks import box_size, get_task, has_simulator, make_env, robot_spaces, task_names, task_of_env
 
 SAMPLE = "sample/"  # refs that begin so are shipped inside the package
 _SAMPLE_FOLDER = Path(__file__).parent.parent / "sample"
@@ -53,15 +53,20 @@ def write(
     folder = require_free_name(name)
     if not episodes:
         raise UserError(f"dataset {name!r}: there is no episode to write.")
-    env = make_env(task_name)
+    env = make_env(task_name) if has_simulator(task_name) else None
     for number, episode in enumerate(episodes):
         validate(episode, f"dataset {name!r}, episode {number}")
     validate_sizes(episodes, [f"dataset {name!r}, episode {number}" for number in range(len(episodes))])
-    _require_sizes_of(env, task_name, episodes[0])
+    spaces = robot_spaces(episodes[0].observation.shape[1], episodes[0].action.shape[1])
+    if env is not None:
+        _require_sizes_of(env, task_name, episodes[0])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # author, e-mail, permalink: ours are in `metadata`
-            dataset = minari.create_dataset_from_buffers(name, [_to_buffer(e) for e in episodes], env=env)
+            dataset = minari.create_dataset_from_buffers(
+                name, [_to_buffer(e) for e in episodes], env=env,
+                observation_space=None if env else spaces[0], action_space=None if env else spaces[1],
+            )  # fmt: skip
         returns = [episode.episode_return for episode in episodes]
         own = {"task": task_name, "behaviour_return": float(np.mean(returns))}
         if compress:
@@ -75,7 +80,8 @@ def write(
             raise UserError(f"task {task_name!r} cannot be stored in a dataset; {mend}.") from error
         raise
     finally:
-        env.close()
+        if env is not None:
+            env.close()
 
 
 def name_of(namespace: str, task_name: str, level: str) -> str:

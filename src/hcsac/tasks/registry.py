@@ -28,10 +28,12 @@ class Task:
     `reward` tells what the environment pays on arrival, from what it arrives at and the action that led there. With it
     the rows of other tasks can be paid in this task's own coin (`reward_rule = recompute`) without a simulator. It is
     called with pieces of the data, float32 arrays it must not write to.
+
+    A real robot has no simulator: without `env_id` a task is trained on, and nothing is evaluated.
     """
 
     name: str
-    env_id: str  # of Gymnasium, with Box spaces and actions in [-1, 1]
+    env_id: str | None = None  # of Gymnasium, with Box spaces and actions in [-1, 1]
     kwargs: dict[str, Any] = field(default_factory=dict)  # handed to gymnasium.make
     random_return: float | None = None
     expert_return: float | None = None
@@ -118,9 +120,16 @@ def task_of_env(env_id: str, kwargs: Mapping[str, Any] | None = None) -> str | N
     )
 
 
+def has_simulator(task_name: str) -> bool:
+    """Whether the task has an environment to try a policy in."""
+    return get_task(task_name).env_id is not None
+
+
 def time_limit(task_name: str) -> int | None:
     """After how many steps the task's environment runs out of time; None where that is not known."""
     task = get_task(task_name)
+    if task.env_id is None:
+        return None
     try:
         limit = task.kwargs.get("max_episode_steps", gymnasium.spec(task.env_id).max_episode_steps)
     except gymnasium.error.Error:
@@ -131,10 +140,12 @@ def time_limit(task_name: str) -> int | None:
 def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasium.Env:
     """The task's environment, reset with `seed` if one is given. `kwargs` are added to the task's own.
 
-    Raises `UserError` if the environment cannot be made, if one of its spaces is not a flat Box, or if its actions are
-    not exactly [-1, 1]: policies here end in a tanh.
+    Raises `UserError` if the task has none, if the environment cannot be made, if one of its spaces is not a flat Box,
+    or if its actions are not exactly [-1, 1]: policies here end in a tanh.
     """
     task = get_task(task_name)
+    if task.env_id is None:
+        raise UserError(f"task {task_name!r} has no simulator; register it with the id of a Gymnasium environment.")
     try:
         env = gymnasium.make(task.env_id, disable_env_checker=True, **{**task.kwargs, **kwargs})
     except gymnasium.error.Error as error:
@@ -161,6 +172,12 @@ def box_size(space: gymnasium.Space, what: str) -> int:
             f"{what} has shape {space.shape}, but must be flat; use gymnasium's FlattenObservation wrapper."
         )
     return int(space.shape[0])
+
+
+def robot_spaces(observation_size: int, action_size: int) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
+    """The spaces of observations and actions where no simulator tells them: any numbers, and [-1, 1]."""
+    observation = gymnasium.spaces.Box(-np.inf, np.inf, (observation_size,), np.float32)
+    return observation, gymnasium.spaces.Box(-1.0, 1.0, (action_size,), np.float32)
 
 
 def _require_unit_box(space: gymnasium.Space, task: Task) -> None:

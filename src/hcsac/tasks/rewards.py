@@ -60,7 +60,7 @@ def fixed_by(task_name: str) -> list[Any] | None:
     if task.reward is not None:
         formula = [repr(task.reward), inspect.getsource(walker), *versions]
         return formula if isinstance(task.reward, walker.WalkerReward) else None
-    spec = gymnasium.registry.get(task.env_id)
+    spec = gymnasium.registry.get(task.env_id) if task.env_id else None
     if spec is None or not str(spec.entry_point).startswith("hcsac."):
         return None
     return [spec.entry_point, {**spec.kwargs, **task.kwargs}, *versions]

@@ -6,11 +6,13 @@ import gymnasium
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.tasks.registry import box_size, make_env
+from hcsac.tasks.registry import box_size, has_simulator, make_env
 
 
 def can_replay(task_name: str) -> bool:
-    """Whether the task's environment can be put into a stored physics state."""
+    """Whether the task has an environment, and it can be put into a stored physics state."""
+    if not has_simulator(task_name):
+        return False
     env = make_env(task_name)
     try:
         return hasattr(env.unwrapped, "set_physics")

@@ -23,7 +23,7 @@ from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.rewards import reward_table
 from hcsac.sharing.rules import by_value
 from hcsac.sharing.share import Sharer, borrowed
-from hcsac.tasks import box_size, get_task, make_env
+from hcsac.tasks import box_size, get_task, has_simulator, make_env
 from hcsac.training import checkpoint
 from hcsac.training.directory import RunDirectory
 from hcsac.training.ledger import LedgerWriter
@@ -78,7 +78,7 @@ def train(
 
 def _require_sizes_of_tasks(dataset: Dataset) -> None:
     """A policy of these data must fit the simulator that judges it; found out now, not at the first evaluation."""
-    for task in dataset.task_names:
+    for task in filter(has_simulator, dataset.task_names):
         env = make_env(task)
         spaces = {"observation": env.observation_space, "action": env.action_space}
         env.close()
@@ -102,6 +102,8 @@ class _Training:
         scaling = Scaling(*_statistics(dataset, settings.standardise_observations), self.device)
         self.agent = make_agent(name, *sizes, settings, seeds, scaling, compiled)
         minibatches = generators(seeds, 2, self.device)
+        # A robot without a simulator is not judged while it learns: its policy is saved all the same.
+        self.judged = all(map(has_simulator, dataset.task_names))
         self.evaluator: Evaluator | None = None
         # Where nothing is borrowed, nothing is looked up.
         rule = "keep" if settings.sharing == "none" or settings.reward_rule is None else settings.reward_rule
@@ -135,7 +137,8 @@ class _Training:
                 if update % (settings.evaluate_interval * self.epoch) == 0 or update == self.total:
                     paused = time.perf_counter()
                     episodes = settings.final_episodes if update == self.total else settings.evaluation_episodes
-                    log.returns(update, self._evaluator(episodes)(act_of(self.agent, self.device)))
+                    if self.judged:
+                        log.returns(update, self._evaluator(episodes)(act_of(self.agent, self.device)))
                     self._save(update)
                     spent += time.perf_counter() - paused
         if self.evaluator is not None:

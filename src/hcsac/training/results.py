@@ -28,7 +28,9 @@ def last_returns(run: RunDirectory, task: str) -> np.ndarray:
 def summary(run: RunDirectory) -> str:
     """The last evaluation as a table, and the best one of the run beside it, named so."""
     identity = run.identity()
-    last = max(record["update"] for record in run.lines("evaluations.jsonl"))
+    last = max((record["update"] for record in run.lines("evaluations.jsonl")), default=None)
+    if last is None:
+        return "trained, not evaluated: not every task has a simulator. `hcsac export` makes its policy portable."
     returns = np.stack([last_returns(run, task) for task in identity["tasks"]], axis=1)
     table = returns_table(returns, identity["tasks"], identity["behaviour"])
     best = {task: learning_curve(run, task)[1].max(0).mean() for task in identity["tasks"]}
