@@ -102,6 +102,14 @@ def test_bad_numbers(small: list[Episode]) -> None:
     Dataset.from_episodes(with_(action=barely))
 
 
+def test_returns_of_the_logged_episodes(both: Dataset, walk: list[Episode], run: list[Episode]) -> None:
+    expected = {"a": [walk[0].reward[:4].sum(), walk[1].reward[:3].sum()], "b": [run[0].reward[:5].sum()]}
+    for name, returns in expected.items():
+        np.testing.assert_allclose(both.behaviour_returns[name], returns, rtol=1e-6)
+        assert both.behaviour[name] == pytest.approx(both.behaviour_returns[name].mean())
+    assert both.select(["b", "a"]).behaviour_returns["a"].tolist() == both.behaviour_returns["a"].tolist()
+
+
 def test_nothing_to_lay_out() -> None:
     with pytest.raises(UserError, match="at least one"):
         Dataset.from_episodes({})

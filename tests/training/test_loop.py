@@ -35,6 +35,15 @@ def test_leaves_the_documented_files(finished, slides):
         assert content[:2] not in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
+def test_remembers_what_the_logged_episodes_returned(finished, slides, tmp_path):
+    held = finished.identity()["behaviour_returns"]
+    for task in TASKS:
+        np.testing.assert_allclose(held[task], slides.behaviour_returns[task], atol=5e-5)
+        assert np.mean(held[task]) == pytest.approx(slides.behaviour[task], abs=1e-4)
+    shifted = train("bc", slides, tmp_path / "shifted", settings("bc"), alignment="off_by_one", progress=False)
+    assert "behaviour_returns" not in shifted.identity()  # the rows' rewards are not what the episodes earned
+
+
 def test_schedule_is_counted_in_epochs_of_the_rows_of_d(slides, tmp_path):
     """96 rows in batches of 20 are 5 updates an epoch, also when D* has grown."""
     short = settings(batch_size=20, updates=None, epochs=3, evaluate_interval=2, share_interval=1)

@@ -121,6 +121,13 @@ class Dataset:
             behaviour={name: self.behaviour[name] for name in names},
         )
 
+    @property
+    def behaviour_returns(self) -> dict[str, np.ndarray]:
+        """Task name -> undiscounted sum of the rewards of each of its logged episodes [episodes] float64, in order."""
+        first = self.episode_start[:-1]
+        returns = np.add.reduceat(self.reward, first, dtype=np.float64)
+        return {name: returns[self.task[first] == i] for i, name in enumerate(self.task_names)}
+
     def fingerprint(self) -> str:
         """Hexadecimal digest of all that an agent learns from: two datasets share it only if these are the same."""
         return self._digest

@@ -7,7 +7,9 @@ from hcsac.experiments.grid import Grid, read_grid, slides_grid
 from hcsac.experiments.launch import Launcher, require_all, run_cells, seconds_of
 from hcsac.experiments.local import LocalLauncher
 from hcsac.experiments.record import Record, begin, read_record
+from hcsac.experiments.returns import behaviour_returns, collect_returns, read_returns, write_returns
 from hcsac.experiments.status import status_table
+from hcsac.experiments.summary import Summary, summarise
 from hcsac.experiments.table import collect_results, markdown, write_csv
 from hcsac.experiments.worth import find_runs, gains, gains_table, twin_cells
 
@@ -17,8 +19,11 @@ __all__ = [
     "Launcher",
     "LocalLauncher",
     "Record",
+    "Summary",
     "begin",
+    "behaviour_returns",
     "collect_results",
+    "collect_returns",
     "draw_curves",
     "draw_flow",
     "find_runs",
@@ -28,12 +33,15 @@ __all__ = [
     "markdown",
     "read_grid",
     "read_record",
+    "read_returns",
     "require_all",
     "row_story",
     "run_cells",
     "seconds_of",
     "slides_grid",
     "status_table",
+    "summarise",
     "twin_cells",
     "write_csv",
+    "write_returns",
 ]

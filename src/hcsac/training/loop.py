@@ -246,7 +246,7 @@ def _identity(
     seeds: Sequence[int],
     alignment: str,
 ) -> dict[str, Any]:
-    return {
+    identity = {
         "hcsac": version("hcsac"),
         "torch": torch.__version__,
         "agent": agent,
@@ -261,3 +261,7 @@ def _identity(
         "behaviour": dataset.behaviour,
         "settings": settings.as_dict(),
     }
+    if alignment == "correct":  # otherwise the rows' rewards are not what the episodes earned
+        logged = dataset.behaviour_returns.items()
+        identity["behaviour_returns"] = {task: [round(x, 4) for x in returns.tolist()] for task, returns in logged}
+    return identity
