@@ -90,3 +90,14 @@ def test_an_image_is_not_flat() -> None:
     box = gymnasium.spaces.Box(0, 1, (4, 4), np.float32)
     with pytest.raises(UserError, match="must be flat"):
         registry.box_size(box, "it")
+
+
+def test_named_modules_are_known_before_any_task_is_asked_for(tmp_path, monkeypatch) -> None:
+    (tmp_path / "tasks_of_a_lab.py").write_text(
+        "import hcsac\nhcsac.register_task(hcsac.Task('of-a-lab', 'MountainCarContinuous-v0'))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "of-a-lab" not in registry.task_names()
+    monkeypatch.setenv("HCSAC_TASKS", "tasks_of_a_lab")
+    assert "of-a-lab" in registry.task_names()
+    del registry._TASKS["of-a-lab"]

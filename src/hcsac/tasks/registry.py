@@ -99,7 +99,8 @@ def walker_speed(name: str, speed: float | str) -> Task:
 
 
 def task_names() -> tuple[str, ...]:
-    """All registered names, in the order of registration."""
+    """All registered names, those of the modules in HCSAC_TASKS too, in the order of registration."""
+    load_tasks()
     return tuple(_TASKS)
 
 
