@@ -1,0 +1,240 @@
+"""The documentation is held to the code: its site builds, its commands run, its names exist."""
+
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import gymnasium
+import pytest
+import torch
+
+import hcsac
+from hcsac import experiments
+from hcsac.agents import AGENTS, PRESETS, Scaling, make_agent, preset, resolve
+from hcsac.agents.td3 import TD3
+from hcsac.cli import main
+from hcsac.collection import CollectSettings
+from hcsac.data import minari_store
+from hcsac.settings import Settings
+from hcsac.sharing.active import ActiveDataset
+from hcsac.tasks import registry
+from hcsac.training import RunDirectory, train
+from tests.conftest import TASKS, slide_episodes
+
+ROOT = Path(hcsac.__file__).parents[2]
+DOCS = ROOT / "docs"
+if not DOCS.is_dir():
+    pytest.skip("the documentation is not beside an installed package", allow_module_level=True)
+
+PAGES = sorted(DOCS.rglob("*.md"))
+BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+SHOWN = ("text", "csv", "console", "diff", "sh")  # blocks that are read, or of which each line runs
+RUN = ("tutorials/own-robot.md", "index.md", *(f"how-to/{page}.md" for page in ("grids", "add-a-task", "resume")))
+BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "--random-steps": "5000"}
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """An empty folder to run in; tasks, environments and modules that a page makes are forgotten after it."""
+    held = [(table, dict(table)) for table in (registry._TASKS, gymnasium.registry)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for table, before in held:
+        table.clear()
+        table.update(before)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_every_block_of_the_page_runs(page, scratch, monkeypatch, capfd):
+    """In the order they stand in; budgets of training and evaluation are cut, and cells of grids are not started."""
+    monkeypatch.setattr(experiments, "run_cells", lambda cells, *_: [])
+    names: dict[str, object] = {"__name__": "page"}
+    ran = 0
+    for language, title, text in BLOCK.findall((DOCS / page).read_text()):
+        if title:
+            (scratch / title).write_text(_cut(text))
+        elif language == "python":
+            exec(compile(text, page, "exec"), names)
+        else:
+            assert language in SHOWN
+        if language == "sh":
+            for line in text.replace("\\\n", " ").splitlines():
+                _run(shlex.split(_cut(line), comments=True), monkeypatch)
+                ran += 1
+    assert ran > 1
+
+
+def _cut(text):
+    """The text with `BUDGET` in place of what it says."""
+    options = "|".join(re.escape(name) for name in BUDGET)
+    return re.sub(rf"({options})( = | )(\d+)", lambda found: found[1] + found[2] + BUDGET[found[1]], text)
+
+
+def _run(words, monkeypatch):
+    match words:
+        case []:
+            pass
+        case ["export", setting]:
+            name, value = setting.split("=")
+            monkeypatch.setenv(name, value)
+            if name == "PYTHONPATH":
+                monkeypatch.syspath_prepend(os.path.abspath(value))
+        case ["python", file]:
+            runpy.run_path(file, run_name="__main__")
+        case ["hcsac", *arguments]:
+            with pytest.raises(SystemExit) as stop:
+                main([*arguments, "--final-episodes", "1"] if arguments[0] == "train" else arguments)
+            assert stop.value.code == 0, words
+        case _:
+            pytest.fail(f"a page shows a command that this test cannot run: {shlex.join(words)}")
+
+
+def test_the_sharing_rule_of_the_page_trains(scratch, monkeypatch):
+    """Its changes are made to a copy of the source, with which `hcsac` then trains."""
+    text = (DOCS / "how-to/add-a-sharing-rule.md").read_text()
+    blocks = BLOCK.findall(text)
+    exec(next(code for language, _, code in blocks if language == "python"), {})
+    copy = shutil.copytree(ROOT / "src/hcsac", scratch / "src/hcsac", ignore=shutil.ignore_patterns("__pycache__"))
+    for change in (code for language, _, code in blocks if language == "diff"):
+        subprocess.run(["git", "apply"], input=change, text=True, cwd=scratch, check=True)
+    data = [word for name in TASKS for word in ("--data", f"{name}=lab/{name}-v0")]
+    for name in TASKS:
+        minari_store.write(f"lab/{name}-v0", name, slide_episodes(name))
+    small = "--preset quick --sharing mean --updates 4 --share-interval 1 --batch-size 48 --final-episodes 1"
+    done = subprocess.run(
+        [sys.executable, "-m", "hcsac.cli", "train", "hcsac", *data, *small.split(), "--output", "run"],
+        env=os.environ | {"PYTHONPATH": f"{copy.parent}:{ROOT}", "HCSAC_TASKS": "tests.conftest"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    shared = list(RunDirectory("run").lines("sharing.jsonl"))
+    assert shared
+    assert all(record["borrowed"] == 0 or record["borrowed_q"][0] >= record["threshold"] for record in shared)
+    assert any(record["borrowed"] for record in shared)
+
+
+def logged_by(agent, slides):
+    """The names that one update of the agent logs."""
+    tasks = slides.task_names[:1] if agent == "csac" else slides.task_names
+    data = slides.select(tasks)
+    settings = resolve(agent, preset("quick", agent).replace({"batch_size": 4, "device": "cpu"}), tasks)
+    cpu = torch.device("cpu")
+    sizes = (data.observation_size, data.action_size, data.num_tasks)
+    scaling = Scaling(torch.zeros(sizes[0]), torch.ones(sizes[0]), cpu)
+    made = make_agent(agent, *sizes, settings, [0], scaling)
+    batch = ActiveDataset(data, 0.99, "keep", [torch.Generator().manual_seed(0)], cpu).sample(4)
+    return set(made.update(batch))
+
+
+def named_on(page, title):
+    """The names in code under a heading of a page."""
+    section = re.search(rf"^## {title}$(.*?)(?=^## |\Z)", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert section, f"{page} has no heading {title!r}"
+    return set(re.findall(r"`(\w+)`", section[1]))
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_page_of_an_agent_names_what_it_logs(agent, slides):
+    logged, named = logged_by(agent, slides), named_on(f"algorithms/{agent}.md", "What is logged")
+    assert logged <= named
+    stale = named - logged - set(Settings().as_dict()) - set(PRESETS) - {"update", "seed"}
+    assert not stale, f"{agent}.md explains {stale}, which is not logged"
+
+
+def test_the_page_on_td3_names_what_it_logs(slides):
+    data = slides.select(slides.task_names[:1])
+    agent = TD3(3, 2, CollectSettings(hidden_size=8).agent_settings(), [0], torch.device("cpu"))
+    batch = ActiveDataset(data, 0.99, "keep", [torch.Generator().manual_seed(0)], torch.device("cpu")).sample(4)
+    assert set(agent.update(batch)) == named_on("algorithms/td3.md", "What is logged")
+
+
+def test_the_reference_names_all_that_a_run_leaves(slides, tmp_path):
+    settings = preset("quick", "hcsac").replace(
+        {"updates": 4, "share_interval": 1, "batch_size": 48, "log_interval": 1, "final_episodes": 1}
+    )
+    run = train("hcsac", slides, tmp_path / "run", settings, progress=False)
+    page = "reference/run-directory.md"
+    assert set(run.identity()) <= named_on(page, "run.json")
+    assert set(run.read_json("result.json")) == named_on(page, "result.json")
+    evaluated = next(run.lines("evaluations.jsonl"))
+    assert set(evaluated) == named_on(page, "evaluations.jsonl")
+    assert set(next(run.lines("sharing.jsonl"))) <= named_on("algorithms/sharing.md", "The ledger")
+    text = (DOCS / page).read_text()
+    assert [path.name for path in run.path.iterdir() if f"`{path.name}" not in text] == []
+
+
+def test_links_lead_to_files():
+    """As they do where the pages are read in the repository; inside the site, building it says so."""
+    for page in [*PAGES, ROOT / "README.md"]:
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            assert "://" in link or (page.parent / link).exists(), f"{page.relative_to(ROOT)} links to {link}"
+
+
+class Fetched(HTMLParser):
+    """What a page makes a browser fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag in ("script", "img", "iframe", "source"):
+            self.found.append(given.get("src") or "")
+        if tag == "link":
+            self.found.append(given.get("href") or "")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built site."""
+    pytest.importorskip("material", reason="needs the extra docs: pip install 'hcsac[docs]'")
+    pytest.importorskip("mkdocstrings", reason="needs the extra docs: pip install 'hcsac[docs]'")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+def test_the_site_holds_every_page(site):
+    missing = [page for page in PAGES if not (site / page.relative_to(DOCS)).with_suffix(".html").exists()]
+    assert missing == []
+    assert (site / "benchmarks/RESULTS.html").exists()
+
+
+def test_the_site_fetches_nothing_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        parser = Fetched()
+        parser.feed(page.read_text())
+        assert parser.found
+        assert [link for link in parser.found if re.match(r"(\w+:)?//", link)] == []
+    styles = "".join(sheet.read_text() for sheet in site.rglob("*.css"))
+    assert not re.search(r"url\([\"']?(https?:)?//|@import", styles)
+
+
+def test_the_reference_has_every_setting(site):
+    page = (site / "reference/settings.html").read_text()
+    assert [name for name in Settings().as_dict() if f"<code>{name}</code>" not in page] == []
+    collecting = (site / "algorithms/td3.html").read_text()
+    assert [name for name in vars(CollectSettings()) if f"<code>{name}</code>" not in collecting] == []
+
+
+def test_the_reference_has_all_that_the_package_exports(site):
+    pages = "".join(page.read_text() for page in (site / "reference").glob("*.html"))
+    assert [name for name in hcsac.__all__ if f'id="hcsac.{name}"' not in pages] == []
