@@ -35,9 +35,9 @@ class Task:
     name: str
     env_id: str | None = None  # of Gymnasium, with Box spaces and actions in [-1, 1]
     kwargs: dict[str, Any] = field(default_factory=dict)  # handed to gymnasium.make
-    random_return: float | None = None
-    expert_return: float | None = None
-    reward: Reward | None = None
+    random_return: float | None = None  # scores 0
+    expert_return: float | None = None  # scores 100
+    reward: Reward | None = None  # next observation [n, S], action [n, A] -> [n]
 
 
 _TASKS: dict[str, Task] = {}

@@ -35,7 +35,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Fill in the tables, and lead links to files from outside to their place in the site."""
-    markdown = TABLE.sub(lambda found: settings_table(found[1]), markdown)
+    if TABLE.search(markdown):
+        markdown = TABLE.sub(lambda found: settings_table(found[1]), markdown)
+        page.meta["search"] = {"boost": 2}  # who looks for a setting wants its line
     up = "../" * page.file.src_uri.count("/")
     if page.file.src_uri in map(str, outside()):  # it says docs/x.md, or ../docs/x.md, of what lies at x.md here
         return re.sub(rf"\]\({up}docs/", f"]({up}", markdown)
@@ -62,12 +64,13 @@ def settings_table(name: str) -> str:
     for title, names in groups(kind):
         if title:
             lines += [f"## {title.removeprefix('the ').capitalize()}", ""]
-        lines += [f"| setting | {' | '.join(presets)} | values | meaning |", "| --- |" + " --- |" * (len(presets) + 2)]
+        lines += [f"| setting | {' | '.join(presets)} |", "| --- |" + " --- |" * len(presets)]
         for entry in fields(kind):
             if entry.name in names:
                 given = [_value(getattr(held, entry.name)) for held in presets.values()]
                 values = [given[0], *(value if value != given[0] else "" for value in given[1:])]
-                cells = [f"`{entry.name}`", *values, _values(entry, hints[entry.name]), entry.metadata["help"]]
+                meaning = f"{entry.metadata['help']}; *{_values(entry, hints[entry.name])}*"
+                cells = [f"`{entry.name}`<br>{meaning}", *values]
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines)
