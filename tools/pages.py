@@ -1,4 +1,4 @@
-"""What the documentation's site is given at build time: tables made from the code, files kept elsewhere, the how-tos."""
+"""What the documentation's site is given at build time: tables made from the code, and files kept elsewhere."""
 
 import re
 from collections.abc import Iterator
@@ -95,7 +95,7 @@ def groups(kind: type) -> Iterator[tuple[str, list[str]]]:
 def _value(value: Any) -> str:
     """As it is written in TOML; a dash for what the machine or another setting decides."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
