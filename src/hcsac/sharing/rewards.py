@@ -16,11 +16,11 @@ from hcsac.tasks import fixed_by, get_task
 def reward_table(dataset: Dataset, rule: RewardRule) -> np.ndarray:
     """reward[N, M] float32, read-only. A row's own column holds the reward that was logged, whatever the rule.
 
-    `keep`: every task pays what the source task paid (Algorithm 1 as written); a view, no memory.
-    `zero`: a borrowed row pays nothing.
-    `recompute`: a borrowed row pays what its new task pays for it (`tasks.rewards_of`). Made once for a dataset and
-    mapped from the cache folder from then on, except where a user's own code has a part in it: that may change without
-    a trace, so it is called each time.
+    - `keep`: every task pays what the source task paid (Algorithm 1 as written); a view, no memory.
+    - `zero`: a borrowed row pays nothing.
+    - `recompute`: a borrowed row pays what its new task pays for it (`tasks.rewards_of`). Made once for a dataset and
+      mapped from the cache folder from then on, except where a user's own code has a part in it: that may change
+      without a trace, so it is called each time.
 
     Raises:
         UserError: `recompute` for a task whose rewards cannot be, or whose function fails or returns nonsense.
