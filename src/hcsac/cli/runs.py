@@ -123,8 +123,10 @@ def report(run: Path, row: int | None) -> None:
     directory = training.RunDirectory(run)
     if row is not None:
         click.echo(experiments.row_story(training.borrowers(directory, row)))
-        return
-    directory.identity()
-    click.echo(experiments.flow_table(directory))
-    if picture := experiments.draw_flow(directory):
-        click.echo(f"\nwritten: {picture}")
+    else:
+        directory.identity()
+        click.echo(experiments.flow_table(directory))
+        if picture := experiments.draw_flow(directory):
+            click.echo(f"\nwritten: {picture}")
+    for sentence in directory.damage():
+        click.echo(sentence)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hcsac.evaluation import mean_std
 from hcsac.experiments.grid import Cell
-from hcsac.training import RunDirectory, learning_curve
+from hcsac.training import RunDirectory, last_returns, learning_curve
 
 
 class Result(NamedTuple):
@@ -31,7 +31,8 @@ def collect_results(cells: Sequence[Cell]) -> Results:
         behaviour = run.identity()["behaviour"]
         for task in cell.tasks:
             returns = learning_curve(run, task)[1]
-            results[cell.level, task, cell.agent] = Result(returns[-1], returns.max(0), behaviour[task])
+            last = last_returns(run, task).mean(1)
+            results[cell.level, task, cell.agent] = Result(last, returns.max(0), behaviour[task])
     return results
 
 
