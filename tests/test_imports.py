@@ -27,6 +27,9 @@ ONLY = {
     "torch.nn": {"networks", "agents"},
     "torch.optim": {"agents"},
     "time": {"training", "collection"},
+    "wandb": {"training"},
+    "mlflow": {"training"},
+    "trackio": {"training"},
     "pickle": set(),
 }
 
