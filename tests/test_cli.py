@@ -186,6 +186,11 @@ def test_report(stored, tmp_path, capsys):
     first, *borrowings = capsys.readouterr().out.splitlines()
     assert first.startswith("row 50: slide-right, episode 0, step 2, reward ")
     assert all("borrowed by slide-left, claiming" in line and ">= threshold" in line for line in borrowings)
+    with open(out / "sharing.jsonl", "a") as file:
+        file.write("gone\n")
+    for row in ([], ["--row", "50"]):
+        assert run("report", out, *row) == 0
+        assert capsys.readouterr().out.endswith("\nsharing.jsonl: 1 damaged line left out\n")
     assert "its rows are 0 to 95" in refuse(capsys, tmp_path, "report", out, "--row", "96")
     assert "no-such-run" in refuse(capsys, tmp_path, "report", "no-such-run")
 

@@ -29,6 +29,9 @@ ONLY = {
     "torch.nn": {"networks", "agents"},
     "torch.optim": {"agents"},
     "time": {"training", "collection", "experiments"},
+    "wandb": {"training"},
+    "mlflow": {"training"},
+    "trackio": {"training"},
     "pickle": set(),
 }
 

@@ -112,7 +112,7 @@ def test_a_constant_column_is_not_blown_up(slides):
 
 
 def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Training, "loop", lambda self, progress: None)
+    monkeypatch.setattr(loop._Training, "loop", lambda self, progress, trackers: None)
     run = train("hcsac", slides, tmp_path / "run", progress=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     resolved = {"device": device, "reward_rule": "keep", "target_pessimism": "min"}

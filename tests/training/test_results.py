@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hcsac.errors import UserError
-from hcsac.training import evaluate, learning_curve, load_policy, summary, train
+from hcsac.training import evaluate, last_returns, learning_curve, load_policy, summary, train
 from tests.training.conftest import lines, settings
 
 
@@ -20,6 +20,36 @@ def test_records_of_a_run_cut_off_while_writing_can_be_read(finished):
 def test_an_evaluation_that_lacks_a_seed_is_not_part_of_the_curve(finished):
     finished.append("evaluations.jsonl", [{"update": 30, "seed": 0, "task": "slide-left", "returns": [1.0]}])
     assert learning_curve(finished, "slide-left")[0].tolist() == [6, 12, 18, 24]
+
+
+def test_damage_is_told_beside_the_returns(finished):
+    assert "damaged" not in summary(finished)
+    path = finished.path / "evaluations.jsonl"
+    held = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(["gone\n", *held[1:]]))
+    assert learning_curve(finished, "slide-left")[0].tolist() == [12, 18, 24]
+    assert learning_curve(finished, "slide-right")[0].tolist() == [6, 12, 18, 24]
+    assert summary(finished).endswith("\nevaluations.jsonl: 1 damaged line left out")
+
+
+def test_an_earlier_evaluation_never_stands_in_for_a_damaged_last_one(finished):
+    path = finished.path / "evaluations.jsonl"
+    held = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*held[:-1], "gone\n"]))  # the last one is of slide-right
+    assert last_returns(finished, "slide-left").shape == (2, 3)
+    for call in (lambda: last_returns(finished, "slide-right"), lambda: summary(finished)):
+        with pytest.raises(UserError, match="is damaged where it tells of the last policy"):
+            call()
+    (finished.path / "result.json").unlink()  # a run that goes on has none yet: what there is counts
+    assert last_returns(finished, "slide-right").shape == (2, 2)
+    assert summary(finished).startswith("last policy, after 18 updates")
+
+
+def test_a_run_without_evaluations_says_so(finished):
+    (finished.path / "evaluations.jsonl").unlink()
+    with pytest.raises(UserError, match="holds no evaluation of slide-left, slide-right; train longer"):
+        summary(finished)
+    assert learning_curve(finished, "slide-left")[1].shape == (0, 2)
 
 
 def test_policy_acts(finished):
