@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hcsac.errors import UserError
 from hcsac.evaluation import returns_table
 from hcsac.training.directory import RunDirectory
 
@@ -17,12 +18,20 @@ def learning_curve(run: RunDirectory, task: str) -> tuple[np.ndarray, np.ndarray
     return np.array(updates), np.array([[found[u][seed] for seed in seeds] for u in updates]).reshape(-1, len(seeds))
 
 
-def last_returns(run: RunDirectory, task: str) -> np.ndarray:
-    """Returns [R, episodes] of the task in the last evaluation."""
+def last_returns(run: RunDirectory, task: str, update: int | None = None) -> np.ndarray:
+    """Returns [R, episodes] of the task in the last evaluation, or in the one after `update` updates.
+
+    Raises:
+        UserError: there is no such evaluation, or it lacks a seed.
+    """
     records = [record for record in run.lines("evaluations.jsonl") if record["task"] == task]
-    last = max(record["update"] for record in records)
+    last = max((record["update"] for record in records), default=None) if update is None else update
     by_seed = {record["seed"]: record["returns"] for record in records if record["update"] == last}
-    return np.array([by_seed[seed] for seed in run.identity()["seeds"]])
+    seeds = run.identity()["seeds"]
+    if not set(seeds) <= set(by_seed):
+        when = "" if last is None else f" after {last} updates"
+        raise UserError(f"{run.path} holds no evaluation of {task}{when}; continue the run with --resume.")
+    return np.array([by_seed[seed] for seed in seeds])
 
 
 def summary(run: RunDirectory) -> str:
