@@ -104,7 +104,10 @@ def train(
 @click.option("--seed", default=10_000, show_default=True, help="Seed of the first episode's initial state.")
 @threads_option
 def evaluate(run: Path, episodes: int, seed: int, threads: int | None) -> None:
-    """Evaluate the last policy of RUN in the simulator: deterministic actions, all episodes stepping together."""
+    """Evaluate the last policy of RUN in the simulator: deterministic actions, all episodes stepping together.
+
+    RUN is the directory of a run or a bundle made by `hcsac export`.
+    """
     use_threads(threads)
     from hcsac import evaluation, training
 

@@ -1,5 +1,6 @@
 """The directory of a run: what is in it, and that nothing else is ever written over."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -8,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hcsac.errors import UserError
+
+FORMAT = 1  # of the directory; raised when a reader of the last format would misread a new one
+
+# What of run.json, beside the settings, makes a run that run.
+WHAT = ("agent", "seeds", "tasks", "alignment", "fingerprint")
 
 
 class RunDirectory:
@@ -45,7 +51,7 @@ class RunDirectory:
             raise UserError(f"{self.path} exists and is not a run; choose another directory.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write_json("run.json", identity)
+            self.write_json("run.json", {"format": FORMAT, **identity})
         except OSError as error:
             raise UserError(f"cannot write to {self.path} ({error.strerror}); choose another directory.") from error
 
@@ -53,9 +59,21 @@ class RunDirectory:
         """What `run.json` says.
 
         Raises:
-            UserError: this is not the directory of a run.
+            UserError: this is not the directory of a run, or a later hcsac made it.
         """
-        return self.read_json("run.json")
+        content = self.read_json("run.json")
+        made = content.get("format", 1)  # the first runs did not say it
+        if not isinstance(made, int) or made > FORMAT:
+            raise UserError(
+                f"{self.path} was made by a newer hcsac (run format {made}, this one reads {FORMAT}); upgrade hcsac."
+            )
+        return content
+
+    def digest(self) -> str:
+        """Hexadecimal digest of what makes this run this run: data, agent, seeds and settings."""
+        held = self.identity()
+        content = {key: held.get(key) for key in (*WHAT, "settings")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; UserError where it is missing or damaged."""
@@ -131,7 +149,7 @@ class RunDirectory:
 
     def _require_same(self, identity: dict[str, Any]) -> None:
         held = self.identity()
-        for key in ("agent", "seeds", "tasks", "alignment", "fingerprint"):
+        for key in WHAT:
             if held.get(key) != identity[key]:
                 raise UserError(
                     f"{self.path} holds another run: its {key} is {held.get(key)!r}, not {identity[key]!r}; "

@@ -17,13 +17,13 @@ def learning_curve(run: RunDirectory, task: str) -> tuple[np.ndarray, np.ndarray
     return np.array(list(found)), np.array(means).reshape(-1, len(seeds))
 
 
-def last_returns(run: RunDirectory, task: str) -> np.ndarray:
-    """Returns [R, episodes] of the task in the last evaluation.
+def last_returns(run: RunDirectory, task: str, update: int | None = None) -> np.ndarray:
+    """Returns [R, episodes] of the task in the last evaluation, or in the one after `update` updates.
 
     Raises:
-        UserError: there is none yet, or the last one of a finished run is damaged: an earlier one says less.
+        UserError: there is no such evaluation, or the last one of a finished run is damaged: an earlier one says less.
     """
-    return _last(run, [task])[1][:, 0]
+    return _last(run, [task], update)[1][:, 0]
 
 
 def summary(run: RunDirectory) -> str:
@@ -53,13 +53,14 @@ def _evaluations(run: RunDirectory, tasks: list[str]) -> dict[int, dict[tuple[in
     return {update: found[update] for update in sorted(found) if found[update].keys() == wanted}
 
 
-def _last(run: RunDirectory, tasks: list[str]) -> tuple[int, np.ndarray]:
-    """The update of the last evaluation of these tasks, and its returns [R, M, episodes]."""
+def _last(run: RunDirectory, tasks: list[str], update: int | None = None) -> tuple[int, np.ndarray]:
+    """The update of the last evaluation of these tasks (or `update`), and its returns [R, M, episodes]."""
     found = _evaluations(run, tasks)
-    if not found:
-        raise UserError(f"{run.path} holds no evaluation of {', '.join(tasks)}; train longer, to its first.")
-    last = max(found)
-    if run.finished and last < run.read_json("result.json")["updates"]:
+    last = max(found, default=None) if update is None else update
+    if last not in found:
+        when = "" if last is None else f" after {last} updates"
+        raise UserError(f"{run.path} holds no evaluation of {', '.join(tasks)}{when}; train longer, to its next.")
+    if update is None and run.finished and last < run.read_json("result.json")["updates"]:
         raise UserError(
             f"{run.path / 'evaluations.jsonl'} is damaged where it tells of the last policy; "
             "see `hcsac evaluate`, or train again in another directory."
