@@ -186,6 +186,11 @@ def test_report(stored, tmp_path, capsys):
     first, *borrowings = capsys.readouterr().out.splitlines()
     assert first.startswith("row 50: slide-right, episode 0, step 2, reward ")
     assert all("borrowed by slide-left, claiming" in line and ">= threshold" in line for line in borrowings)
+    with open(out / "sharing.jsonl", "a") as file:
+        file.write("gone\n")
+    for row in ([], ["--row", "50"]):
+        assert run("report", out, *row) == 0
+        assert capsys.readouterr().out.endswith("\nsharing.jsonl: 1 damaged line left out\n")
     assert "its rows are 0 to 95" in refuse(capsys, tmp_path, "report", out, "--row", "96")
     assert "no-such-run" in refuse(capsys, tmp_path, "report", "no-such-run")
 
@@ -298,7 +303,7 @@ def test_a_directory_of_somebody_else(stored, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", [[], ["data"], ["data", "import"], ["data", "check"], ["train"], ["evaluate"],
-                                     ["collect"], ["reproduce"], ["report"]])  # fmt: skip
+                                     ["collect"], ["reproduce"], ["report"], ["export"]])  # fmt: skip
 def test_help_teaches(command, capsys):
     assert run(*command, "--help") == 0
     assert "Usage: hcsac" in capsys.readouterr().out
@@ -352,4 +357,6 @@ def test_a_robot_without_a_simulator(logs, tmp_path, capsys, monkeypatch):
     assert run("train", "mtcsac", "--data", "lab/new-v0", "--output", out, *TINY) == 0
     assert "not every task has a simulator" in capsys.readouterr().out
     assert "'arm-reach' has no simulator" in refuse(capsys, tmp_path, "evaluate", out)
+    assert run("export", out) == 0
+    assert "has not been evaluated" in (out / "policy" / "README.md").read_text()
     assert "'arm-reach' has no simulator" in refuse(capsys, tmp_path, "collect", "arm-reach", "--level", "1")

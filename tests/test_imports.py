@@ -10,7 +10,7 @@ import hcsac
 SOURCE = Path(hcsac.__file__).parent
 ORDER = [
     "errors", "types", "settings", "tasks", "data", "sharing", "networks", "losses", "agents", "evaluation",
-    "training", "collection", "experiments", "cli",
+    "training", "export", "collection", "experiments", "cli",
 ]  # fmt: skip
 FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
 # What is outside -> the rooms that may know it.
@@ -25,10 +25,26 @@ ONLY = {
     "pyarrow": {"experiments"},
     "scipy": {"evaluation"},
     "tqdm": {"training", "collection", "experiments"},
-    "torch": {"types", "sharing", "networks", "losses", "agents", "training", "collection", "experiments", "cli"},
+    "torch": {
+        "types",
+        "sharing",
+        "networks",
+        "losses",
+        "agents",
+        "training",
+        "export",
+        "collection",
+        "experiments",
+        "cli",
+    },
     "torch.nn": {"networks", "agents"},
     "torch.optim": {"agents"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
     "time": {"training", "collection", "experiments"},
+    "wandb": {"training"},
+    "mlflow": {"training"},
+    "trackio": {"training"},
     "pickle": set(),
 }
 

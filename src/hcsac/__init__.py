@@ -3,11 +3,12 @@
 from hcsac.agents import preset
 from hcsac.data import Dataset, load
 from hcsac.errors import UserError
+from hcsac.export import export_policy
 from hcsac.settings import Settings
 from hcsac.tasks import Task, make_env, register_task, walker_speed
 from hcsac.training import Policy, RunDirectory, evaluate, load_policy, train
 
 __all__ = [
     "Dataset", "Policy", "RunDirectory", "Settings", "Task", "UserError",
-    "evaluate", "load", "load_policy", "make_env", "preset", "register_task", "train", "walker_speed",
+    "evaluate", "export_policy", "load", "load_policy", "make_env", "preset", "register_task", "train", "walker_speed",
 ]  # fmt: skip

@@ -4,11 +4,15 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
-from hcsac.agents import preset
+from hcsac.agents import Scaling, make_agent, preset
+from hcsac.data.dataset import Dataset
+from hcsac.export import export_policy
+from hcsac.settings import Settings
 from hcsac.tasks import register_task, registry
-from hcsac.training import train
-from tests.conftest import TASKS
+from hcsac.training import RunDirectory, checkpoint, train
+from tests.conftest import TASKS, slide_episodes
 
 TINY = {
     "hidden_size": 8,
@@ -41,6 +45,28 @@ def lines(path):
 @pytest.fixture
 def finished(slides, tmp_path):
     return train("hcsac", slides, tmp_path / "run", settings(), seeds=(0, 1), progress=False)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A run with standardised observations and its bundle, `policy` inside it; copy it before you change it."""
+    data = Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
+    changed = settings(standardise_observations=True)
+    path = tmp_path_factory.mktemp("exported") / "run"
+    run = train("hcsac", data, path, changed, seeds=(3, 5), progress=False, sources=["lab/left-v0", "lab/right-v0"])
+    export_policy(run.path)
+    return RunDirectory(run.path)
+
+
+def agent_of(run):
+    """The whole agent of a run at its last checkpoint, critics and all."""
+    held = run.identity()
+    state, _ = checkpoint.load(run.checkpoint)
+    scaling = Scaling(state["scaling/mean"], state["scaling/std"], torch.device("cpu"))
+    sizes = (held["observation_size"], held["action_size"], len(held["tasks"]))
+    agent = make_agent(held["agent"], *sizes, Settings().replace(held["settings"]), held["seeds"], scaling)
+    agent.load_state(checkpoint.part(state, "agent"))
+    return agent
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """Run directories: what is refused, and that nothing is written over."""
 
+import tempfile
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
-from hcsac.training import evaluate, load_policy, train
+from hcsac.training import RunDirectory, evaluate, load_policy, train
 from tests.conftest import slide_episodes
 from tests.training.conftest import settings, tree
 
@@ -98,3 +101,60 @@ def test_off_by_one_is_part_of_what_a_run_is(slides, tmp_path):
     train("bc", slides, tmp_path / "run", settings("bc"), progress=False)
     with pytest.raises(UserError, match="its alignment is 'correct', not 'off_by_one'"):
         train("bc", slides, tmp_path / "run", settings("bc"), alignment="off_by_one", resume=True, progress=False)
+
+
+def damaged(path, at, line=b'{"update": 6, "seed'):
+    """The lines of the file, with damage in the place of one of them."""
+    held = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*held[:at], line + b"\n", *held[at + 1 :]]))
+
+
+DAMAGE = [b'{"update": 6, "seed', b"", b"\xff\xfe\x00", b"null", b"[1]", b'{"seed": 1}', b'{"update": "six"}']
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=str)
+def test_damaged_lines_are_left_out_and_counted(finished, damage):
+    whole = list(finished.lines("metrics.jsonl"))
+    assert finished.damage() == []
+    damaged(finished.path / "metrics.jsonl", 4, damage)
+    assert list(finished.lines("metrics.jsonl")) == whole[:4] + whole[5:]
+    assert finished.damage() == ["metrics.jsonl: 1 damaged line left out"]
+    damaged(finished.path / "metrics.jsonl", 0, damage)
+    damaged(finished.path / "sharing.jsonl", -1 + len(list(finished.lines("sharing.jsonl"))), damage)
+    assert finished.damage() == ["metrics.jsonl: 2 damaged lines left out", "sharing.jsonl: 1 damaged line left out"]
+
+
+def test_a_line_still_being_written_is_no_damage(finished):
+    with open(finished.path / "metrics.jsonl", "a") as file:
+        file.write('{"update": 26, "se')
+    assert finished.damage() == []
+    assert [record["update"] for record in finished.tail("metrics.jsonl")] == [24]
+
+
+@given(before=st.lists(st.sampled_from([None, *DAMAGE]), max_size=6), limit=st.integers(-1, 6))
+def test_forgetting_keeps_what_lies_before_the_checkpoint(before, limit):
+    """Line n is either the record of update n or damage; damage belongs to the record after it."""
+    lines = [b'{"update": %d}' % n if damage is None else damage for n, damage in enumerate(before)]
+    good = [n for n, damage in enumerate(before) if damage is None and n <= limit]
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDirectory(folder)
+        path = run.path / "metrics.jsonl"
+        path.write_bytes(b"".join(line + b"\n" for line in lines) + b'{"update": 0, "cut')
+        run.forget_after(limit)
+        assert path.read_bytes() == b"".join(line + b"\n" for line in lines[: good[-1] + 1 if good else 0])
+        assert [record["update"] for record in run.lines("metrics.jsonl")] == good
+        assert [record["update"] for record in run.tail("metrics.jsonl")] == good[-1:]
+        assert run.damage() == [
+            f"metrics.jsonl: {count} damaged line{'s' * (count > 1)} left out"
+            for count in [len(before[: good[-1] + 1]) - len(good) if good else 0]
+            if count
+        ]
+
+
+def test_a_run_with_damage_continues_to_its_end(slides, tmp_path):
+    whole = train("bc", slides, tmp_path / "run", settings("bc"), progress=False)
+    damaged(whole.path / "metrics.jsonl", 1)
+    (whole.path / "result.json").unlink()
+    train("bc", slides, whole.path, settings("bc"), resume=True, progress=False)
+    assert [record["update"] for record in whole.lines("metrics.jsonl")] == [2, *range(6, 25, 2)]
+    assert whole.damage() == ["metrics.jsonl: 1 damaged line left out"]

@@ -8,9 +8,9 @@ import torch
 
 from hcsac.errors import UserError
 from hcsac.sharing.share import LEVELS, Loan
-from hcsac.training import RunDirectory, borrowers, checkpoint, load_policy, train
+from hcsac.training import RunDirectory, borrowers, checkpoint, train
 from hcsac.training.ledger import LedgerWriter
-from tests.training.conftest import lines, settings, tree
+from tests.training.conftest import agent_of, lines, settings, tree
 
 
 def loan(source, target, rows, values, weight=None, threshold=float("nan"), temperature=float("nan")):
@@ -108,7 +108,7 @@ def test_the_ledger_of_a_run_is_what_it_trained_on(slides, tmp_path, priced):
     soft = settings(sharing="cds", cds_soft=True)
     run = train("hcsac", slides, tmp_path / "run", soft, seeds=(0, 1), progress=False)
     state, _ = checkpoint.load(run.checkpoint)
-    agent = load_policy(run.path)._agent
+    agent = agent_of(run)
     q = [agent.score(torch.tensor(slides.observation), torch.tensor(slides.action), i).numpy() for i in (0, 1)]
     for r, seed in enumerate((0, 1)):
         index = {(n, i): w for n, i, w in zip(*(state[f"active/borrowed.{r}.{name}"].tolist()

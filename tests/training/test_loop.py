@@ -12,7 +12,7 @@ from hcsac.errors import UserError
 from hcsac.tasks import Task, register_task, registry
 from hcsac.training import RunDirectory, checkpoint, evaluate, load_policy, loop, summary, train
 from tests.conftest import TASKS, slide_episodes
-from tests.training.conftest import lines, settings, tree
+from tests.training.conftest import agent_of, lines, settings, tree
 
 
 def test_leaves_the_documented_files(finished, slides):
@@ -112,7 +112,7 @@ def test_a_constant_column_is_not_blown_up(slides):
 
 
 def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Training, "loop", lambda self, progress: None)
+    monkeypatch.setattr(loop._Training, "loop", lambda self, progress, trackers: None)
     run = train("hcsac", slides, tmp_path / "run", progress=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     resolved = {"device": device, "reward_rule": "keep", "target_pessimism": "min"}
@@ -136,7 +136,7 @@ def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch
     run = train("hcsac", slides, tmp_path / "run", settings(), seeds=(0, 1), progress=False)
     state, update = checkpoint.load(run.checkpoint)
     assert update == 24
-    agent = load_policy(run.path)._agent
+    agent = agent_of(run)
     flows = [r for r in lines(run.path / "sharing.jsonl") if r["update"] == 24]
     for r in (0, 1):
         expected, near = set(), set()

@@ -7,6 +7,7 @@ import torch
 from hcsac.agents.base import Agent, Scaling
 from hcsac.agents.bc import BehaviouralCloning
 from hcsac.agents.conservative_sac import ConservativeSAC
+from hcsac.agents.deterministic import DeterministicPolicy, Single
 from hcsac.agents.presets import AGENTS, PRESETS, preset
 from hcsac.errors import UserError, unknown
 from hcsac.settings import Settings
@@ -18,8 +19,11 @@ __all__ = [
     "Agent",
     "BehaviouralCloning",
     "ConservativeSAC",
+    "DeterministicPolicy",
     "Scaling",
+    "Single",
     "make_agent",
+    "make_policy",
     "preset",
     "resolve",
 ]
@@ -97,9 +101,25 @@ def make_agent(
     compiled: bool = False,
 ) -> BehaviouralCloning | ConservativeSAC:
     """The agent of that name, from resolved settings."""
-    kind = BehaviouralCloning if agent == "bc" else ConservativeSAC
     device = torch.device(settings.device)
-    return kind(observation_size, action_size, tasks, settings, seeds, scaling, device, compiled)
+    return _kind(agent)(observation_size, action_size, tasks, settings, seeds, scaling, device, compiled)
+
+
+def make_policy(
+    agent: str, observation_size: int, action_size: int, tasks: int, settings: Settings, replicas: int
+) -> DeterministicPolicy:
+    """The policy of such an agent on the CPU, without critics; its tensors wait to be loaded."""
+    weights = [torch.Generator()] * replicas
+    actor = _kind(agent).Actor(observation_size, action_size, tasks, settings, weights)
+    return DeterministicPolicy(
+        actor, Scaling(torch.zeros(observation_size), torch.ones(observation_size), torch.device("cpu"))
+    )
+
+
+def _kind(agent: str) -> type[BehaviouralCloning] | type[ConservativeSAC]:
+    if agent not in AGENTS:
+        raise unknown("agent", agent, AGENTS)
+    return BehaviouralCloning if agent == "bc" else ConservativeSAC
 
 
 def _fast_bf16(on_gpu: bool) -> bool:

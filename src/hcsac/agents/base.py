@@ -38,14 +38,18 @@ class Agent(Protocol):
         """Continue from `state` exactly."""
 
 
-class Scaling:
+class Scaling(nn.Module):
     """(s - mean) / std, fixed at the start; the identity when observations are not standardised."""
 
-    def __init__(self, mean: Tensor, std: Tensor, device: torch.device):
-        self.mean = mean.to(device)
-        self.std = std.to(device)
+    mean: Tensor
+    std: Tensor
 
-    def __call__(self, observation: Tensor) -> Tensor:
+    def __init__(self, mean: Tensor, std: Tensor, device: torch.device):
+        super().__init__()
+        self.register_buffer("mean", mean.to(device))
+        self.register_buffer("std", std.to(device))
+
+    def forward(self, observation: Tensor) -> Tensor:
         return (observation - self.mean) / self.std
 
 

@@ -9,6 +9,7 @@ from hcsac.agents import base
 from hcsac.agents.adam import Adam
 from hcsac.agents.base import Scaling, State
 from hcsac.agents.compiled import compile_update
+from hcsac.agents.deterministic import DeterministicPolicy
 from hcsac.losses.imitation import imitation_loss
 from hcsac.networks.actors import DeterministicActor
 from hcsac.settings import Settings
@@ -17,6 +18,8 @@ from hcsac.types import Batch, Info
 
 class BehaviouralCloning:
     """The yardstick: no critic, no reward. Arguments as for `ConservativeSAC`."""
+
+    Actor = DeterministicActor
 
     def __init__(
         self,
@@ -31,7 +34,8 @@ class BehaviouralCloning:
     ):
         self.scaling = scaling
         weights = base.generators(seeds, 0)
-        self.actor = DeterministicActor(observation_size, action_size, tasks, settings, weights).to(device)
+        self.actor = self.Actor(observation_size, action_size, tasks, settings, weights).to(device)
+        self.policy = DeterministicPolicy(self.actor, scaling)
         self.optimiser = Adam(list(self.actor.parameters()), settings.actor_learning_rate)
         self.generators: list[torch.Generator] = []
         self.updates = 0
@@ -53,10 +57,9 @@ class BehaviouralCloning:
         self.optimiser.step(loss)
         return {"imitation_loss": loss.detach()}
 
-    @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor) -> Tensor:
         """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
-        return self.actor.act(self.scaling(observation), task)
+        return self.policy(observation, task)
 
     def state(self) -> State:
         """Everything that decides the next update, as named tensors."""

@@ -11,6 +11,7 @@ from hcsac.agents import base
 from hcsac.agents.adam import Adam
 from hcsac.agents.base import Scaling, State
 from hcsac.agents.compiled import compile_update
+from hcsac.agents.deterministic import DeterministicPolicy
 from hcsac.losses.cql import conservative_loss, log_sum_exp, softmax_pick, uniform_log_density
 from hcsac.losses.imitation import imitation_loss
 from hcsac.losses.sac import actor_loss, bellman_loss, regularised_actor_loss, td_target, temperature_loss
@@ -42,6 +43,8 @@ class ConservativeSAC:
         compiled: compile the update.
     """
 
+    Actor = GaussianActor
+
     def __init__(
         self,
         observation_size: int,
@@ -59,7 +62,8 @@ class ConservativeSAC:
         self.scaling = scaling
         self.action_size = action_size
         self.target_entropy = -float(action_size) if settings.target_entropy is None else settings.target_entropy
-        self.actor = GaussianActor(*sizes, settings, weights).to(device)
+        self.actor = self.Actor(*sizes, settings, weights).to(device)
+        self.policy = DeterministicPolicy(self.actor, scaling)
         self.critic = Critic(*sizes, settings, weights).to(device)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         initial = torch.full((len(seeds),), settings.initial_temperature, device=device).log()
@@ -223,10 +227,9 @@ class ConservativeSAC:
         here, there = normal[:, :, 2 : 2 + K], normal[:, :, 2 + K :]
         return Noise(normal[:, :, 0], normal[:, :, 1], here, there, 2 * uniform - 1, pick)
 
-    @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor) -> Tensor:
         """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
-        return self.actor.act(self.scaling(observation), task)
+        return self.policy(observation, task)
 
     @torch.no_grad()
     def score(self, observation: Tensor, action: Tensor, task: int) -> Tensor:

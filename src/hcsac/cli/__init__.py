@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from hcsac.cli.data import data
+from hcsac.cli.export import export
 from hcsac.cli.grid import grid
 from hcsac.cli.options import Commands
 from hcsac.cli.runs import collect, evaluate, report, train
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (data, collect, train, evaluate, report, reproduce, sharing, grid):
+for command in (data, collect, train, evaluate, export, report, reproduce, sharing, grid):
     cli.add_command(command)
 
 

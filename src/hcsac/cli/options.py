@@ -70,6 +70,10 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> l
         raise UserError(f"{parameter.opts[0]} {text!r} is not a list of whole numbers like 0,1,2.") from None
 
 
+def _words(context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> list[str]:
+    return [word.strip() for text in texts for word in text.split(",")]
+
+
 seeds_option = click.option(
     "--seeds", default="0", show_default=True, callback=_numbers, help="Seeds, as 0,1,2: one replica each."
 )
@@ -77,6 +81,10 @@ config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file of settings; options win over it."
 )
 threads_option = click.option("--threads", type=click.IntRange(1), help="CPU threads (default: PyTorch's choice).")
+track_option = click.option(
+    "--track", "trackers", multiple=True, callback=_words, metavar="TRACKERS",
+    help="Trackers besides TensorBoard (wandb | mlflow | trackio); give it again, or set apart by commas, for more.",
+)  # fmt: skip
 resume_option = click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
 alignment_option = click.option(
     "--alignment",

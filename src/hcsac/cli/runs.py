@@ -18,6 +18,7 @@ from hcsac.cli.options import (
     resume_option,
     seeds_option,
     threads_option,
+    track_option,
     use_threads,
 )
 from hcsac.collection import CollectSettings
@@ -60,6 +61,7 @@ def collect(task: str, namespace: str, output: Path | None, threads: int | None,
 @seeds_option
 @alignment_option
 @threads_option
+@track_option
 @resume_option
 @options_of(Settings)
 def train(
@@ -73,6 +75,7 @@ def train(
     seeds: list[int],
     alignment: str,
     threads: int | None,
+    trackers: list[str],
     resume: bool,
     **given: Any,
 ) -> None:
@@ -89,8 +92,9 @@ def train(
     names = tasks.split(",") if tasks else None
     dataset = minari_store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
     run = training.train(
-        agent, dataset, output or Path("runs") / agent, settings, seeds, alignment, resume, sources=list(refs)
-    )
+        agent, dataset, output or Path("runs") / agent, settings, seeds, alignment, resume, sources=list(refs),
+        trackers=trackers,
+    )  # fmt: skip
     click.echo(f"\n{run.path}\n{training.summary(run)}")
 
 
@@ -100,7 +104,10 @@ def train(
 @click.option("--seed", default=10_000, show_default=True, help="Seed of the first episode's initial state.")
 @threads_option
 def evaluate(run: Path, episodes: int, seed: int, threads: int | None) -> None:
-    """Evaluate the last policy of RUN in the simulator: deterministic actions, all episodes stepping together."""
+    """Evaluate the last policy of RUN in the simulator: deterministic actions, all episodes stepping together.
+
+    RUN is the directory of a run or a bundle made by `hcsac export`.
+    """
     use_threads(threads)
     from hcsac import evaluation, training
 
@@ -123,8 +130,10 @@ def report(run: Path, row: int | None) -> None:
     directory = training.RunDirectory(run)
     if row is not None:
         click.echo(experiments.row_story(training.borrowers(directory, row)))
-        return
-    directory.identity()
-    click.echo(experiments.flow_table(directory))
-    if picture := experiments.draw_flow(directory):
-        click.echo(f"\nwritten: {picture}")
+    else:
+        directory.identity()
+        click.echo(experiments.flow_table(directory))
+        if picture := experiments.draw_flow(directory):
+            click.echo(f"\nwritten: {picture}")
+    for sentence in directory.damage():
+        click.echo(sentence)

@@ -1,4 +1,9 @@
-"""Minari datasets: the native format. Steps keep their physics state, metadata their task and behaviour return."""
+"""Minari datasets: the native format. Steps keep their physics state, metadata their task and behaviour return.
+
+Minari and h5py are imported where a dataset is touched: a policy acts on machines that have neither.
+"""
+
+from __future__ import annotations
 
 import os
 import re
@@ -8,12 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
-import minari
 import numpy as np
-from minari.data_collector.episode_buffer import EpisodeBuffer
 
 from hcsac.data.align import Episode
 from hcsac.data.dataset import Dataset
@@ -22,6 +24,11 @@ from hcsac.data.mapped import map_dataset
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError, unknown
 from hcsac.tasks import box_size, get_task, has_simulator, make_env, robot_spaces, task_names, task_of_env
+
+if TYPE_CHECKING:
+    import h5py
+    import minari
+    from minari.data_collector.episode_buffer import EpisodeBuffer
 
 SAMPLE = "sample/"  # refs that begin so are shipped inside the package
 _SAMPLE_FOLDER = Path(__file__).parent.parent / "sample"
@@ -50,6 +57,8 @@ def write(
     undiscounted return of the episodes. `compress` rewrites the file with gzip, which any Minari reads.
     Raises `UserError` for a bad or taken name, an unknown task, no episodes, or episodes that `validate` refuses.
     """
+    import minari
+
     folder = require_free_name(name)
     if not episodes:
         raise UserError(f"dataset {name!r}: there is no episode to write.")
@@ -155,6 +164,8 @@ def load(
 
 def list_datasets() -> list[Listing]:
     """What the local store and the shipped sample hold, by name."""
+    import minari
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # folders in the store that are no datasets
         local = minari.list_local_datasets()
@@ -178,6 +189,8 @@ class Stored:
     """
 
     def __init__(self, ref: str, task: str | None = None):
+        import minari
+
         self.ref, task = split_task(ref, task)
         self.folder = locate(self.ref)
         with self._readable():
@@ -271,6 +284,8 @@ def _from_minari(episode: minari.EpisodeData) -> Episode:
 
 
 def _to_buffer(episode: Episode) -> EpisodeBuffer:
+    from minari.data_collector.episode_buffer import EpisodeBuffer
+
     return EpisodeBuffer(
         observations=episode.observation,
         actions=episode.action,
@@ -292,6 +307,8 @@ def _require_sizes_of(env: Any, task_name: str, episode: Episode) -> None:
 
 def _compress(file: Path) -> None:
     """Rewrite an HDF5 file with every array as one gzip chunk (bytes shuffled: floats compress better)."""
+    import h5py
+
     small = file.with_suffix(".small")
 
     def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -310,8 +327,12 @@ def _compress(file: Path) -> None:
 
 
 def _metadata(folder: Path) -> dict[str, Any]:
-    return dict(minari.dataset.minari_storage.MinariStorage.read_raw_metadata(folder / "data"))
+    from minari.dataset.minari_storage import MinariStorage
+
+    return dict(MinariStorage.read_raw_metadata(folder / "data"))
 
 
 def _store() -> Path:
-    return Path(minari.storage.get_dataset_path())
+    from minari.storage import get_dataset_path
+
+    return Path(get_dataset_path())

@@ -9,7 +9,7 @@ import numpy as np
 
 from hcsac.evaluation import mean_std
 from hcsac.experiments.cells import Cell
-from hcsac.training import RunDirectory, learning_curve
+from hcsac.training import RunDirectory, last_returns, learning_curve
 
 
 class Result(NamedTuple):
@@ -31,7 +31,7 @@ def collect_results(cells: Sequence[Cell]) -> Results:
         behaviour = run.identity()["behaviour"]
         for task in cell.tasks:
             returns = learning_curve(run, task)[1]
-            last, best = returns[-1], returns.max(0)
+            last, best = last_returns(run, task).mean(1), returns.max(0)
             if (held := results.get((cell.dataset, task, cell.agent))) is not None:  # its other seeds
                 last, best = np.concatenate([held.last, last]), np.concatenate([held.best, best])
             results[cell.dataset, task, cell.agent] = Result(last, best, behaviour[task])

@@ -1,4 +1,7 @@
-"""Policies: the tanh-squashed Gaussian of SAC and the deterministic tanh policy of BC and TD3."""
+"""Policies: the tanh-squashed Gaussian of SAC and the deterministic tanh policy of BC and TD3.
+
+Both `act` in float32, whatever precision they train in: what is evaluated is then what any machine computes.
+"""
 
 import math
 from collections.abc import Sequence
@@ -31,8 +34,8 @@ class _Body(nn.Module):
         low = settings.precision == "bf16"
         self.trunk = Trunk((), settings.hidden_size, settings.hidden_layers, size_out, generators, low)
 
-    def forward(self, observation: Tensor, task: Tensor) -> Tensor:
-        return self.trunk(self.first(self.embedding(observation, task)))
+    def forward(self, observation: Tensor, task: Tensor, exact: bool = False) -> Tensor:
+        return self.trunk(self.first(self.embedding(observation, task)), exact)
 
 
 class GaussianActor(nn.Module):
@@ -61,7 +64,8 @@ class GaussianActor(nn.Module):
 
     def act(self, observation: Tensor, task: Tensor) -> Tensor:
         """The deterministic action tanh(mean) [R, B, A]."""
-        return torch.tanh(self(observation, task)[0])
+        mean, _ = self.body(observation, task, exact=True).chunk(2, dim=-1)
+        return torch.tanh(mean)
 
 
 class DeterministicActor(nn.Module):
@@ -81,7 +85,9 @@ class DeterministicActor(nn.Module):
     def forward(self, observation: Tensor, task: Tensor) -> Tensor:
         return torch.tanh(self.body(observation, task))
 
-    act = forward
+    def act(self, observation: Tensor, task: Tensor) -> Tensor:
+        """The same in float32."""
+        return torch.tanh(self.body(observation, task, exact=True))
 
 
 def squashed_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

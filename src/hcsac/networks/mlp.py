@@ -30,7 +30,7 @@ class Trunk(nn.Module):
     """ReLU, then hidden layers, then the output layer: pre-activations [*lead, n, H] -> [*lead, n, out].
 
     The hidden products run in bf16 when `low_precision` is set; the output layer is always float32, because
-    a bf16 value of 66 has steps of 0.5.
+    a bf16 value of 66 has steps of 0.5. `exact` keeps all of one pass in float32.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class Trunk(nn.Module):
         self.output = Linear(lead, hidden_size, size_out, generators)
         self.low_precision = low_precision
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.low_precision:
+    def forward(self, x: Tensor, exact: bool = False) -> Tensor:
+        if self.low_precision and not exact:
             x = x.bfloat16()
         x = torch.relu(x)
         for layer in self.hidden:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from hcsac.errors import UserError
 
+MEND = "train again in another directory"
+
 
 def save(path: Path, state: dict[str, Tensor], update: int) -> None:
     """Write `state` and the number of updates it has seen; a reader finds the old file or the new one, whole."""
@@ -19,8 +21,8 @@ def save(path: Path, state: dict[str, Tensor], update: int) -> None:
     os.replace(temporary, path)
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], int]:
-    """The state and its number of updates.
+def load(path: Path, prefix: str | tuple[str, ...] = "") -> tuple[dict[str, Tensor], int]:
+    """The state, or those entries of it whose names begin with `prefix`, and its number of updates.
 
     Raises:
         UserError: there is no checkpoint, or it is not one of ours.
@@ -29,9 +31,10 @@ def load(path: Path) -> tuple[dict[str, Tensor], int]:
         raise UserError(f"{path.parent} holds no checkpoint yet; train longer, to its first evaluation.")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, int(file.metadata()["update"])  # noqa: SIM118
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in names}, int(file.metadata()["update"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); train again in another directory.") from error
+        raise UserError(f"{path} is damaged ({error}); {MEND}.") from error
 
 
 def part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:

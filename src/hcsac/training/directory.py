@@ -1,17 +1,25 @@
 """The directory of a run: what is in it, and that nothing else is ever written over."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hcsac.errors import UserError
 
+FORMAT = 1  # of the directory; raised when a reader of the last format would misread a new one
+
+# What of run.json, beside the settings, makes a run that run.
+WHAT = ("agent", "seeds", "tasks", "alignment", "fingerprint")
+
 
 class RunDirectory:
     """`run.json` (what is trained), `metrics.jsonl`, `evaluations.jsonl`, `sharing.jsonl` and `sharing/` (the ledger),
-    `tensorboard/`, `checkpoint.safetensors` and, once finished, `result.json`."""
+    `tensorboard/`, `trackers.json` where there are more trackers, `checkpoint.safetensors` and, once finished,
+    `result.json`."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -43,7 +51,7 @@ class RunDirectory:
             raise UserError(f"{self.path} exists and is not a run; choose another directory.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write_json("run.json", identity)
+            self.write_json("run.json", {"format": FORMAT, **identity})
         except OSError as error:
             raise UserError(f"cannot write to {self.path} ({error.strerror}); choose another directory.") from error
 
@@ -51,9 +59,21 @@ class RunDirectory:
         """What `run.json` says.
 
         Raises:
-            UserError: this is not the directory of a run.
+            UserError: this is not the directory of a run, or a later hcsac made it.
         """
-        return self.read_json("run.json")
+        content = self.read_json("run.json")
+        made = content.get("format", 1)  # the first runs did not say it
+        if not isinstance(made, int) or made > FORMAT:
+            raise UserError(
+                f"{self.path} was made by a newer hcsac (run format {made}, this one reads {FORMAT}); upgrade hcsac."
+            )
+        return content
+
+    def digest(self) -> str:
+        """Hexadecimal digest of what makes this run this run: data, agent, seeds and settings."""
+        held = self.identity()
+        content = {key: held.get(key) for key in (*WHAT, "settings")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; UserError where it is missing or damaged."""
@@ -78,14 +98,19 @@ class RunDirectory:
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """The records of a JSONL file of the run, oldest first; none where it does not exist.
 
-        A last line that is still being written, or was when the run was killed, is left out.
+        Damaged lines are left out (`damage` counts them), and so is a last line that is still being written, or was
+        when the run was killed.
         """
-        path = self.path / name
-        if path.exists():
-            with open(path) as file:
-                for line in file:
-                    if line.endswith("\n"):
-                        yield json.loads(line)
+        yield from (record for line in self._whole_lines(name) if (record := _record(line)) is not None)
+
+    def damage(self) -> list[str]:
+        """A sentence for every JSONL file of the run of which readers leave out damaged lines."""
+        sentences = []
+        for path in sorted(self.path.glob("*.jsonl")):
+            count = sum(_record(line) is None for line in self._whole_lines(path.name))
+            if count:
+                sentences.append(f"{path.name}: {count} damaged line{'s' * (count != 1)} left out")
+        return sentences
 
     def tail(self, name: str) -> Iterator[dict[str, Any]]:
         """The last whole record of a JSONL file of the run, if there is one; reads no more than its end."""
@@ -93,9 +118,9 @@ class RunDirectory:
         if path.exists():
             with open(path, "rb") as file:
                 file.seek(max(0, path.stat().st_size - 65_536))
-                lines = file.read().split(b"\n")
-            if len(lines) > 1:
-                yield json.loads(lines[-2])
+                lines = file.read().split(b"\n")[:-1]
+            records = (record for line in reversed(lines) if (record := _record(line)) is not None)
+            yield from islice(records, 1)
 
     def append(self, name: str, records: list[dict[str, Any]]) -> None:
         """Add records to a JSONL file of the run."""
@@ -103,19 +128,28 @@ class RunDirectory:
             file.writelines(json.dumps(record) + "\n" for record in records)
 
     def forget_after(self, update: int) -> None:
-        """Drop the records later than the checkpoint from which a run continues."""
+        """Drop the records later than the checkpoint from which a run continues, and what is damaged among them."""
         for path in self.path.glob("*.jsonl"):
-            kept = [line for line in path.read_text().splitlines(keepends=True) if _update_of(line) <= update]
+            lines = path.read_bytes().splitlines(keepends=True)
+            updates = [None if record is None else record["update"] for record in map(_record, lines)]
+            held = [n for n, at in enumerate(updates) if at is not None and at <= update]
+            before = zip(lines[: held[-1] + 1], updates, strict=False) if held else ()
             temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(kept))
+            temporary.write_bytes(b"".join(line for line, at in before if at is None or at <= update))
             os.replace(temporary, path)
         for path in (self.path / "sharing").glob("*.safetensors"):
             if path.stem.isdigit() and int(path.stem) > update:
                 path.unlink()
 
+    def _whole_lines(self, name: str) -> Iterator[bytes]:
+        path = self.path / name
+        if path.exists():
+            with open(path, "rb") as file:
+                yield from (line for line in file if line.endswith(b"\n"))
+
     def _require_same(self, identity: dict[str, Any]) -> None:
         held = self.identity()
-        for key in ("agent", "seeds", "tasks", "alignment", "fingerprint"):
+        for key in WHAT:
             if held.get(key) != identity[key]:
                 raise UserError(
                     f"{self.path} holds another run: its {key} is {held.get(key)!r}, not {identity[key]!r}; "
@@ -130,8 +164,10 @@ class RunDirectory:
                 )
 
 
-def _update_of(line: str) -> float:
+def _record(line: bytes) -> dict[str, Any] | None:
+    """What a line of a JSONL file says; None where it is damaged, or cut off."""
     try:
-        return json.loads(line)["update"]
-    except ValueError:  # the last line of a run that was killed while writing it
-        return float("inf")
+        record = json.loads(line)
+    except ValueError:  # no JSON, or bytes that are no text
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("update"), int) else None

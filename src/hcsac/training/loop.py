@@ -29,7 +29,10 @@ from hcsac.training.directory import RunDirectory
 from hcsac.training.ledger import LedgerWriter
 from hcsac.training.log import Log
 from hcsac.training.memory import keep_freed_memory
+from hcsac.training.progress import Progress
+from hcsac.training.results import learning_curve
 from hcsac.training.steps import Steps, cuda_capture
+from hcsac.training.trackers import open_trackers, require_trackers
 
 SCORING_ROWS = 8192  # rows scored at once: large enough for full matrix speed, small enough for any machine
 
@@ -44,6 +47,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     sources: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> RunDirectory:
     """Train `agent` on `data` and leave everything in `directory`.
 
@@ -53,12 +57,15 @@ def train(
         settings: complete settings; None for the `slides` preset of the agent.
         seeds: one replica each, trained at once.
         resume: continue from the last checkpoint; a finished run is returned as it is.
+        progress: tell on stderr how far it is: a bar in a terminal, else a plain line now and then.
         sources: the names `data` was loaded from, for the record.
+        trackers: wandb, mlflow, trackio: where the numbers go besides TensorBoard.
 
     Raises:
-        UserError: bad names, settings or sizes, rewards that cannot be recomputed, or a directory that holds another
-            run; nothing is written then.
+        UserError: bad names, settings or sizes, rewards that cannot be recomputed, a tracker without its library, or a
+            directory that holds another run: nothing is written then. Or a tracker that cannot start.
     """
+    require_trackers(trackers)
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data), alignment=alignment)
     settings = resolve(agent, preset("slides", agent) if settings is None else settings, dataset.task_names)
     if alignment not in ALIGNMENTS:
@@ -72,7 +79,7 @@ def train(
     training = None if run.finished else _Training(agent, dataset, settings, list(seeds), run)
     run.begin(_identity(agent, dataset, named, settings, seeds, alignment), resume)
     if training is not None:
-        training.loop(progress)
+        training.loop(progress, trackers)
     return run
 
 
@@ -119,35 +126,38 @@ class _Training:
         captured = cuda_capture([*self.agent.generators, *minibatches]) if self.device.type == "cuda" else None
         self.steps = Steps(self.agent, self.active, settings.batch_size, captured)
 
-    def loop(self, progress: bool) -> None:
+    def loop(self, progress: bool, trackers: Sequence[str]) -> None:
         settings = self.settings
-        start = self._restore()
-        began, spent = time.perf_counter(), 0.0
-        update = start
-        with Log(self.run, self.seeds, list(self.dataset.task_names), start, self.total, self.name, progress) as log:
+        update = start = self._restore()
+        opened = open_trackers(trackers, self.run, start)
+        before = {task: learning_curve(self.run, task)[1].mean(1) for task in self.dataset.task_names}
+        best = {task: float(means.max()) for task, means in before.items() if len(means)}
+        shown = Progress(self.total, start, self.name, enabled=progress, best=best)
+        began = time.perf_counter()
+        with Log(self.run, self.seeds, list(self.dataset.task_names), opened, shown) as log:
             while update < self.total:
                 count = min(self.steps.span, self._next_event(update) - update)
                 info = self.steps.advance(count)
                 update += count
-                log.bar.update(count)
+                shown.advance(count)
                 if update % settings.log_interval == 0:
                     log.metrics(update, info)
                 if settings.sharing != "none" and update % (settings.share_interval * self.epoch) == 0:
                     self._share(update, log)
                 if update % (settings.evaluate_interval * self.epoch) == 0 or update == self.total:
-                    paused = time.perf_counter()
-                    episodes = settings.final_episodes if update == self.total else settings.evaluation_episodes
-                    if self.judged:
-                        log.returns(update, self._evaluator(episodes)(act_of(self.agent, self.device)))
-                    self._save(update)
-                    spent += time.perf_counter() - paused
+                    with shown.pause("evaluating"):
+                        episodes = settings.final_episodes if update == self.total else settings.evaluation_episodes
+                        if self.judged:
+                            log.returns(update, self._evaluator(episodes)(act_of(self.agent, self.device)))
+                        self._save(update)
         if self.evaluator is not None:
             self.evaluator.close()
-        seconds = time.perf_counter() - began
+        seconds, spent = time.perf_counter() - began, shown.paused
         self.run.write_json(
             "result.json",
             {
                 "updates": self.total,
+                "evaluated": self.judged,
                 "seconds": round(seconds, 1),
                 "seconds_evaluating": round(spent, 1),
                 "updates_per_second": round((self.total - start) / max(seconds - spent, 1e-9), 2),

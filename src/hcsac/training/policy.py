@@ -1,4 +1,4 @@
-"""A trained policy, taken from the directory of its run."""
+"""A trained policy, taken from the directory of its run or from the bundle that was exported of it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,36 +6,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.agents import Scaling, make_agent
 from hcsac.errors import UserError, unknown
 from hcsac.evaluation import Evaluator
-from hcsac.settings import Settings
-from hcsac.training import checkpoint
+from hcsac.training import bundle
 from hcsac.training.directory import RunDirectory
+from hcsac.training.state import PolicyState
 
 
 class Policy:
-    """The deterministic policy of a run at its last checkpoint, for every task of the run.
+    """A deterministic policy, for every task it was trained on. It acts in float32 on the CPU, however it was trained.
 
     Attributes:
         tasks: the task names.
         seeds: the replicas.
         update: how many updates it has seen.
+        behaviour: the mean return of the logged episodes of each task.
+        observation_size, action_size: S and A.
     """
 
-    def __init__(self, directory: str | Path):
-        run = RunDirectory(directory)
-        identity = run.identity()
-        state, self.update = checkpoint.load(run.checkpoint)
-        self.tasks: list[str] = identity["tasks"]
-        self.seeds: list[int] = identity["seeds"]
-        self.behaviour: dict[str, float] = identity["behaviour"]
-        self.observation_size: int = identity["observation_size"]
-        settings = Settings().replace({**identity["settings"], "device": "cpu"})
-        scaling = Scaling(state["scaling/mean"], state["scaling/std"], torch.device("cpu"))
-        sizes = (self.observation_size, identity["action_size"], len(self.tasks))
-        self._agent = make_agent(identity["agent"], *sizes, settings, self.seeds, scaling)
-        self._agent.load_state(checkpoint.part(state, "agent"))
+    def __init__(self, state: PolicyState):
+        self.tasks, self.seeds, self.update, self.behaviour = state.tasks, state.seeds, state.update, state.behaviour
+        self.observation_size, self.action_size = state.observation_size, state.action_size
+        self._network = state.network
 
     def act(self, observation: Any, task: str, seed: int | None = None) -> np.ndarray:
         """The action [A] at observation [S], or actions [n, A] at observations [n, S], in [-1, 1].
@@ -64,17 +56,29 @@ class Policy:
 
     def act_all(self, observation: np.ndarray, task: np.ndarray) -> np.ndarray:
         """Every replica at its own observations: [R, n, S], [R, n] -> [R, n, A]."""
-        return self._agent.act(torch.tensor(observation), torch.tensor(task)).numpy()
+        return self._network(torch.tensor(observation), torch.tensor(task)).numpy()
 
 
-def load_policy(directory: str | Path) -> Policy:
-    """The policy of the run in `directory`; UserError where there is none."""
-    return Policy(directory)
+def load_policy(path: str | Path) -> Policy:
+    """The policy of the run, or in the bundle, at `path`; a bundle needs neither the data nor a simulator.
+
+    Raises:
+        UserError: there is neither, the run has no checkpoint yet, files are damaged, or a later hcsac made them.
+    """
+    path = Path(path)
+    if bundle.is_bundle(path):
+        return Policy(bundle.state_of(path))
+    if not (path / "run.json").exists():
+        raise UserError(
+            f"{path} holds no run.json and no {bundle.RECORD}; give the directory of a run made by `hcsac train`, "
+            "or of a policy made by `hcsac export`."
+        )
+    return Policy(PolicyState.of_run(RunDirectory(path)))
 
 
-def evaluate(directory: str | Path, episodes: int = 20, seed: int = 10_000) -> np.ndarray:
-    """Undiscounted returns [R, M, episodes] of the run's policy in the simulator."""
-    policy = load_policy(directory)
+def evaluate(path: str | Path, episodes: int = 20, seed: int = 10_000) -> np.ndarray:
+    """Undiscounted returns [R, M, episodes], in the simulator, of the policy of the run or bundle at `path`."""
+    policy = load_policy(path)
     evaluator = Evaluator(policy.tasks, episodes, len(policy.seeds), seed, torch.get_num_threads())
     try:
         return evaluator(policy.act_all)

@@ -2,37 +2,67 @@
 
 import numpy as np
 
+from hcsac.errors import UserError
 from hcsac.evaluation import returns_table
 from hcsac.training.directory import RunDirectory
 
 
 def learning_curve(run: RunDirectory, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """Updates [U] and mean returns over episodes [U, R] of every evaluation of the task, in order."""
-    seeds = run.identity()["seeds"]
-    found: dict[int, dict[int, float]] = {}
-    for record in run.lines("evaluations.jsonl"):
-        if record["task"] == task:
-            found.setdefault(record["update"], {})[record["seed"]] = float(np.mean(record["returns"]))
-    updates = sorted(update for update, by_seed in found.items() if len(by_seed) == len(seeds))
-    return np.array(updates), np.array([[found[u][seed] for seed in seeds] for u in updates]).reshape(-1, len(seeds))
+    """Updates [U] and mean returns over episodes [U, R] of every evaluation of the task, in order.
+
+    An evaluation that lacks a seed, cut off or damaged, is left out.
+    """
+    seeds, found = run.identity()["seeds"], _evaluations(run, [task])
+    means = [[float(np.mean(found[update][seed, task])) for seed in seeds] for update in found]
+    return np.array(list(found)), np.array(means).reshape(-1, len(seeds))
 
 
-def last_returns(run: RunDirectory, task: str) -> np.ndarray:
-    """Returns [R, episodes] of the task in the last evaluation."""
-    records = [record for record in run.lines("evaluations.jsonl") if record["task"] == task]
-    last = max(record["update"] for record in records)
-    by_seed = {record["seed"]: record["returns"] for record in records if record["update"] == last}
-    return np.array([by_seed[seed] for seed in run.identity()["seeds"]])
+def last_returns(run: RunDirectory, task: str, update: int | None = None) -> np.ndarray:
+    """Returns [R, episodes] of the task in the last evaluation, or in the one after `update` updates.
+
+    Raises:
+        UserError: there is no such evaluation, or the last one of a finished run is damaged: an earlier one says less.
+    """
+    return _last(run, [task], update)[1][:, 0]
 
 
 def summary(run: RunDirectory) -> str:
-    """The last evaluation as a table, and the best one of the run beside it, named so."""
+    """The last evaluation as a table, the best one of the run beside it, named so, and what was damaged.
+
+    Raises:
+        UserError: as `last_returns`.
+    """
     identity = run.identity()
-    last = max((record["update"] for record in run.lines("evaluations.jsonl")), default=None)
-    if last is None:
+    if run.finished and not run.read_json("result.json").get("evaluated", True):
         return "trained, not evaluated: not every task has a simulator. `hcsac export` makes its policy portable."
-    returns = np.stack([last_returns(run, task) for task in identity["tasks"]], axis=1)
+    last, returns = _last(run, identity["tasks"])
     table = returns_table(returns, identity["tasks"], identity["behaviour"])
     best = {task: learning_curve(run, task)[1].max(0).mean() for task in identity["tasks"]}
     beside = ", ".join(f"{task} {value:.1f}" for task, value in best.items())
-    return f"last policy, after {last} updates\n{table}\nbest of run (chosen by looking at the returns): {beside}"
+    text = f"last policy, after {last} updates\n{table}\nbest of run (chosen by looking at the returns): {beside}"
+    return "\n".join([text, *run.damage()])
+
+
+def _evaluations(run: RunDirectory, tasks: list[str]) -> dict[int, dict[tuple[int, str], list[float]]]:
+    """(seed, task) -> returns of every evaluation that has all seeds of these tasks, by its update, in order."""
+    wanted = {(seed, task) for seed in run.identity()["seeds"] for task in tasks}
+    found: dict[int, dict[tuple[int, str], list[float]]] = {}
+    for record in run.lines("evaluations.jsonl"):
+        if (pair := (record["seed"], record["task"])) in wanted:
+            found.setdefault(record["update"], {})[pair] = record["returns"]
+    return {update: found[update] for update in sorted(found) if found[update].keys() == wanted}
+
+
+def _last(run: RunDirectory, tasks: list[str], update: int | None = None) -> tuple[int, np.ndarray]:
+    """The update of the last evaluation of these tasks (or `update`), and its returns [R, M, episodes]."""
+    found = _evaluations(run, tasks)
+    last = max(found, default=None) if update is None else update
+    if last not in found:
+        when = "" if last is None else f" after {last} updates"
+        raise UserError(f"{run.path} holds no evaluation of {', '.join(tasks)}{when}; train longer, to its next.")
+    if update is None and run.finished and last < run.read_json("result.json")["updates"]:
+        raise UserError(
+            f"{run.path / 'evaluations.jsonl'} is damaged where it tells of the last policy; "
+            "see `hcsac evaluate`, or train again in another directory."
+        )
+    return last, np.array([[found[last][seed, task] for task in tasks] for seed in run.identity()["seeds"]])

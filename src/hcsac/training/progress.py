@@ -1,0 +1,175 @@
+"""How far some work is, for the eyes: a bar in a terminal, a plain line now and then where there is none."""
+
+import os
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+WINDOW = 30.0  # seconds over which speed is measured
+
+
+class Progress:
+    """Tells of `total` units of work: how many are done, how fast, how long it still takes, and the last results.
+
+    Args:
+        start: units that were done before, and cost nothing now.
+        unit: what one is called, in the plural.
+        enabled: False to say nothing.
+        stream: where to; None for stderr. A bar is drawn where it is a terminal.
+        every: seconds between plain lines, besides those of results, notes and the end.
+        best: the best results before, where there were any.
+        clock: seconds, ever growing.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        start: int = 0,
+        label: str = "",
+        unit: str = "updates",
+        enabled: bool = True,
+        stream: TextIO | None = None,
+        every: float = 30.0,
+        best: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.total, self.done, self.label, self.unit = total, start, label, unit
+        self.enabled, self.every, self.clock = enabled, every, clock
+        self.stream = sys.stderr if stream is None else stream
+        self.paused = 0.0  # seconds that were not the work itself
+        self.last: dict[str, float] = {}
+        self.best = dict(best or {})
+        self._pause: tuple[float, str] | None = None
+        self._began = self._written = clock()
+        self._marks = deque([(0.0, start)])  # working seconds, units done
+        self._told = -1  # units done when the last line was written
+        self.terminal = enabled and getattr(self.stream, "isatty", lambda: False)()
+        self._bar = _Bar(self) if self.terminal else None
+
+    def advance(self, count: int) -> None:
+        """`count` units more are done."""
+        self.done += count
+        now = self._working()
+        if now - self._marks[-1][0] > WINDOW / 60:
+            self._marks.append((now, self.done))
+            while now - self._marks[1][0] > WINDOW:
+                self._marks.popleft()
+        if self._bar is not None:
+            self._bar.update(count)
+        elif self.clock() - self._written >= self.every:
+            self._line()
+
+    def results(self, values: Mapping[str, float]) -> None:
+        """The newest results by name; more is better."""
+        self.last = dict(values)
+        self.best = {name: max(value, self.best.get(name, value)) for name, value in values.items()}
+        self._event()
+
+    def note(self, text: str) -> None:
+        """Something worth a plain line; a bar stays as it is."""
+        if self._bar is None:
+            self._line(text)
+
+    @contextmanager
+    def pause(self, doing: str) -> Iterator[None]:
+        """Time spent on something else: it does not slow the speed, but the time left allows for more of it."""
+        self._pause = (self.clock(), doing)
+        if self._bar is not None:
+            self._bar.refresh()
+        try:
+            yield
+        finally:
+            self.paused += self.clock() - self._pause[0]
+            self._pause = None
+
+    def close(self) -> None:
+        """The end, reached or not: the last state stays on the screen."""
+        if self._bar is not None:
+            self._bar.refresh()
+            self._bar.close()
+        elif self._told != self.done:
+            self._line()
+
+    def parts(self) -> list[str]:
+        """What is said, piece by piece, the most important first."""
+        unit = "" if self.terminal else f" {self.unit}"  # a bar has little room
+        texts = [f"{self.done:,}/{self.total:,}{unit}"]
+        seconds, units = (end - begin for begin, end in zip(self._marks[0], (self._working(), self.done), strict=True))
+        speed = units / seconds if seconds > 0 else 0.0
+        if speed:
+            texts.append(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s")
+        if self.done < self.total and speed:
+            share = self._paused() / max(self._working(), 1e-9)
+            texts.append(f"{duration((self.total - self.done) / speed * (1 + share))} left")
+        elif self.done >= self.total and not (self.terminal and self._pause):
+            texts.append(f"done in {duration(self.clock() - self._began)}")
+        for name, value in self.last.items():
+            beaten = self.best[name] > value
+            texts.append(f"{name} {value:.0f}" + (f" (best {self.best[name]:.0f})" if beaten else ""))
+        if self.terminal and self._pause is not None:
+            texts.append(self._pause[1])
+        return texts
+
+    def _paused(self) -> float:
+        return self.paused + (self.clock() - self._pause[0] if self._pause else 0.0)
+
+    def _working(self) -> float:
+        return self.clock() - self._began - self._paused()
+
+    def _event(self) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+        else:
+            self._line()
+
+    def _line(self, note: str = "") -> None:
+        if self.enabled:
+            texts = [self.label, *self.parts(), note]
+            print("  ".join(text for text in texts if text), file=self.stream, flush=True)
+        self._written, self._told = self.clock(), self.done
+
+
+class _Bar(tqdm):
+    """tqdm's bar and its care for terminals, with our words behind it."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+        super().__init__(
+            total=progress.total, initial=progress.done, file=progress.stream, ncols=80, nrows=20, mininterval=0.5
+        )  # fmt: skip
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """Our own words and, where they leave room, tqdm's bar."""
+        label = f"{self.progress.label} " if self.progress.label else ""
+        words, width = "  ".join(self.progress.parts()), _width(self.progress.stream) - 1
+        room = min(10, width - len(f"{label}100%|| {words}"))
+        form = "{label}{percentage:3.0f}%" + (f"|{{bar:{room}}}|" if room > 0 else "") + " {words}"
+        return super().format_dict | {"ncols": width, "bar_format": form, "label": label, "words": words}
+
+
+def _width(stream: TextIO) -> int:
+    """Of a terminal, in columns. Those without a window say 0, where tqdm's own measure would draw nothing."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, AttributeError):
+        columns = 0
+    return columns or shutil.get_terminal_size().columns
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 2 min 23 s, 3 h 05 min, 2 d 4 h."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
