@@ -296,7 +296,7 @@ def test_a_directory_of_somebody_else(stored, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", [[], ["data"], ["data", "import"], ["data", "check"], ["train"], ["evaluate"],
-                                     ["collect"], ["reproduce"], ["report"]])  # fmt: skip
+                                     ["collect"], ["reproduce"], ["report"], ["render"]])  # fmt: skip
 def test_help_teaches(command, capsys):
     assert run(*command, "--help") == 0
     assert "Usage: hcsac" in capsys.readouterr().out

@@ -22,6 +22,8 @@ ONLY = {
     "h5py": {"data"},
     "click": {"cli"},
     "matplotlib": {"experiments"},
+    "av": {"evaluation"},
+    "PIL": {"evaluation"},
     "tqdm": {"training", "collection", "experiments"},
     "torch": {"types", "sharing", "networks", "losses", "agents", "training", "collection", "experiments", "cli"},
     "torch.nn": {"networks", "agents"},

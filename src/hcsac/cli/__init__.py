@@ -9,6 +9,7 @@ from hcsac.cli.data import data
 from hcsac.cli.options import Commands
 from hcsac.cli.runs import collect, evaluate, report, train
 from hcsac.cli.studies import reproduce, sharing
+from hcsac.cli.video import render
 from hcsac.errors import UserError
 
 
@@ -26,7 +27,7 @@ def cli() -> None:
     """
 
 
-for command in (data, collect, train, evaluate, report, reproduce, sharing):
+for command in (data, collect, train, evaluate, render, report, reproduce, sharing):
     cli.add_command(command)
 
 

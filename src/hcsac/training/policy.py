@@ -8,7 +8,7 @@ import torch
 
 from hcsac.agents import Scaling, make_agent
 from hcsac.errors import UserError, unknown
-from hcsac.evaluation import Evaluator
+from hcsac.evaluation import FIRST_SEED, Evaluator
 from hcsac.settings import Settings
 from hcsac.training import checkpoint
 from hcsac.training.directory import RunDirectory
@@ -72,7 +72,7 @@ def load_policy(directory: str | Path) -> Policy:
     return Policy(directory)
 
 
-def evaluate(directory: str | Path, episodes: int = 20, seed: int = 10_000) -> np.ndarray:
+def evaluate(directory: str | Path, episodes: int = 20, seed: int = FIRST_SEED) -> np.ndarray:
     """Undiscounted returns [R, M, episodes] of the run's policy in the simulator."""
     policy = load_policy(directory)
     evaluator = Evaluator(policy.tasks, episodes, len(policy.seeds), seed, torch.get_num_threads())
