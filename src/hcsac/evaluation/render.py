@@ -108,11 +108,11 @@ def candidates() -> list[str]:
 
 
 def probe(backend: str) -> str | None:
-    """Draw a small picture by MuJoCo in a process of its own: None if it comes, else what went wrong."""
+    """Draw a picture by MuJoCo in a process of its own: None if it comes, else what went wrong."""
     stage = Stage(backend)
     clock = stage.within(PATIENCE)
     try:
-        stage.send(task=pack_task("walker-stand"), seed=0, width=64, height=48, camera=None)
+        stage.send(task=pack_task("walker-stand"), seed=0, **asdict(View()))
         stage.answer()
         return None if stage.picture().any() else "its picture is black"
     except (UserError, RuntimeError) as error:

@@ -27,8 +27,20 @@ class Player:
         self.out = out
         self.env: gymnasium.Env | None = None
 
-    def begin(self, order: dict[str, Any]) -> None:
-        """Make the environment and reset it."""
+    def obey(self, order: dict[str, Any]) -> None:
+        """Answer an order, or say why it cannot be done."""
+        try:
+            self._begin(order) if "task" in order else self._step(order["action"], order["draw"])
+        except Exception as error:
+            expected, text = isinstance(error, UserError), " ".join(str(error).split())
+            self._say({"error": text if expected else f"{type(error).__name__}: {text}", "expected": expected})
+
+    def close(self) -> None:
+        """Free the environment."""
+        if self.env is not None:
+            self.env.close()
+
+    def _begin(self, order: dict[str, Any]) -> None:
         if self.env is not None:
             self.env.close()
         self.env = make_rendering_env(unpack_task(order["task"]), order["width"], order["height"], order["camera"])
@@ -36,21 +48,14 @@ class Player:
         self._tell(observation, 0.0, False)
         self._draw()
 
-    def step(self, action: list[float], draw: bool) -> None:
-        """One step; the policy thinks about its outcome while the picture is drawn."""
+    def _step(self, action: list[float], draw: bool) -> None:
         assert self.env is not None
         observation, reward, terminated, truncated, _ = self.env.step(np.array(action, np.float32))
-        self._tell(observation, float(reward), bool(terminated or truncated))
+        self._tell(observation, float(reward), bool(terminated or truncated))  # what to do next, while this is drawn
         if draw:
             self._draw()
 
-    def close(self) -> None:
-        """Free the environment."""
-        if self.env is not None:
-            self.env.close()
-
-    def say(self, line: dict[str, Any]) -> None:
-        """Send a line."""
+    def _say(self, line: dict[str, Any]) -> None:
         self.out.write(json.dumps(line).encode() + b"\n")
         self.out.flush()
 
@@ -58,7 +63,7 @@ class Player:
         assert self.env is not None
         fps = self.env.metadata.get("render_fps")
         told = np.asarray(observation, np.float32).tolist()
-        self.say({"observation": told, "reward": reward, "over": over, "fps": fps})
+        self._say({"observation": told, "reward": reward, "over": over, "fps": fps})
 
     def _draw(self) -> None:
         assert self.env is not None
@@ -67,7 +72,7 @@ class Player:
             raise UserError(
                 f"the environment draws {picture.dtype} {list(picture.shape)}, but a picture is uint8 [H, W, 3]."
             )
-        self.say({"shape": picture.shape})
+        self._say({"shape": picture.shape})
         self.out.write(np.ascontiguousarray(picture).data)
         self.out.flush()
 
@@ -78,13 +83,7 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     player = Player(out)
     for line in sys.stdin.buffer:
-        order = json.loads(line)
-        try:
-            player.begin(order) if "task" in order else player.step(order["action"], order["draw"])
-        except Exception as error:
-            expected = isinstance(error, UserError)
-            text = " ".join(str(error).split())
-            player.say({"error": text if expected else f"{type(error).__name__}: {text}", "expected": expected})
+        player.obey(json.loads(line))
     player.close()
 
 
