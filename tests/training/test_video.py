@@ -49,8 +49,8 @@ def test_all_tasks_side_by_side_to_the_end_with_the_returns_of_evaluation(run, c
 def test_part_of_one_task_at_another_speed(run, captions):
     path = make_video(run, run / "fast.mp4", ["drawn-right"], seconds=0.9, speed=20, progress=False)
     images, told = decoded(path)
-    assert (len(images), told["rate"]) == (2, 50)  # 10 steps a second, 20 times as fast, every fourth
-    assert [text.split("   ")[1] for text in captions] == ["step 0", "step 4"]
+    assert (len(images), told["rate"]) == (3, 50)  # 10 steps a second, 20 times as fast, every fourth
+    assert [text.split("   ")[1] for text in captions] == ["step 0", "step 4", "step 8"]
 
 
 def test_bad_words_leave_nothing(run, monkeypatch, tmp_path):

@@ -75,7 +75,7 @@ def render(
         ]
         fps = rollouts[0].fps * speed
         every = math.ceil(fps / FASTEST)
-        count = max(1, round(seconds * rollouts[0].fps / every))
+        count = round(seconds * rollouts[0].fps / every) + 1  # the initial state, and one for each step
         video = stack.enter_context(Video(path, fps / every, title, overwrite))
         for image in tqdm(_pictures(rollouts, count, every), str(path), count, unit="frame", disable=not progress):
             video.add(image)
