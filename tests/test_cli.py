@@ -303,7 +303,8 @@ def test_a_directory_of_somebody_else(stored, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", [[], ["data"], ["data", "import"], ["data", "check"], ["train"], ["evaluate"],
-                                     ["collect"], ["reproduce"], ["report"], ["export"]])  # fmt: skip
+                                     ["collect"], ["reproduce"], ["report"], ["export"], ["render"], ["grid"],
+                                     ["grid", "run"], ["grid", "status"]])  # fmt: skip
 def test_help_teaches(command, capsys):
     assert run(*command, "--help") == 0
     assert "Usage: hcsac" in capsys.readouterr().out
@@ -357,6 +358,7 @@ def test_a_robot_without_a_simulator(logs, tmp_path, capsys, monkeypatch):
     assert run("train", "mtcsac", "--data", "lab/new-v0", "--output", out, *TINY) == 0
     assert "not every task has a simulator" in capsys.readouterr().out
     assert "'arm-reach' has no simulator" in refuse(capsys, tmp_path, "evaluate", out)
+    assert "'arm-reach' has no simulator" in refuse(capsys, tmp_path, "render", out)
     assert run("export", out) == 0
     assert "has not been evaluated" in (out / "policy" / "README.md").read_text()
     assert "'arm-reach' has no simulator" in refuse(capsys, tmp_path, "collect", "arm-reach", "--level", "1")

@@ -24,6 +24,8 @@ ONLY = {
     "matplotlib": {"experiments"},
     "pyarrow": {"experiments"},
     "scipy": {"evaluation"},
+    "av": {"evaluation"},
+    "PIL": {"evaluation"},
     "tqdm": {"training", "collection", "experiments"},
     "torch": {
         "types",

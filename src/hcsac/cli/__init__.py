@@ -11,6 +11,7 @@ from hcsac.cli.grid import grid
 from hcsac.cli.options import Commands
 from hcsac.cli.runs import collect, evaluate, report, train
 from hcsac.cli.studies import reproduce, sharing
+from hcsac.cli.video import render
 from hcsac.errors import UserError
 
 
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (data, collect, train, evaluate, export, report, reproduce, sharing, grid):
+for command in (data, collect, train, evaluate, render, export, report, reproduce, sharing, grid):
     cli.add_command(command)
 
 

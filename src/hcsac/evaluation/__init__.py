@@ -8,7 +8,8 @@ from hcsac.evaluation.aggregate import (
     performance_profile,
     probability_of_improvement,
 )
-from hcsac.evaluation.rollout import Act, Evaluator, random_policy
+from hcsac.evaluation.render import RenderUnavailable, Rollout, View, find_backend
+from hcsac.evaluation.rollout import FIRST_SEED, Act, Evaluator, random_policy
 from hcsac.evaluation.statistics import (
     Estimate,
     gap,
@@ -23,11 +24,16 @@ from hcsac.evaluation.statistics import (
 )
 
 __all__ = [
+    "FIRST_SEED",
     "Act",
     "Estimate",
     "Evaluator",
     "Pairwise",
     "Profile",
+    "RenderUnavailable",
+    "Rollout",
+    "View",
+    "find_backend",
     "gap",
     "improvement",
     "improvements",

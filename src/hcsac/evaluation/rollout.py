@@ -8,6 +8,7 @@ from hcsac.evaluation.simulators import make_simulators
 
 # observation [R, n, S] float32, task [R, n] int64 -> action [R, n, A]
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+FIRST_SEED = 10_000  # of the first initial state of an evaluation; the others follow
 
 
 class Evaluator:
@@ -17,7 +18,9 @@ class Evaluator:
     or two moments of one, meet the same initial states.
     """
 
-    def __init__(self, tasks: Sequence[str], episodes: int, replicas: int = 1, seed: int = 10_000, workers: int = 1):
+    def __init__(
+        self, tasks: Sequence[str], episodes: int, replicas: int = 1, seed: int = FIRST_SEED, workers: int = 1
+    ):
         self.tasks = tuple(tasks)
         self.shape = (replicas, len(self.tasks), episodes)
         self.seeds = [seed + e for e in range(episodes)] * (replicas * len(self.tasks))

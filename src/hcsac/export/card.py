@@ -76,13 +76,19 @@ def _tasks(record: dict[str, Any]) -> str:
         [
             task["index"],
             task["name"],
-            (f"`{task['env_id']}`" if task['env_id'] else 'none') + (f" `{json.dumps(task['kwargs'])}`" if task["kwargs"] else ""),
+            _environment(task),
             _number(task["random_return"]),
             _number(task["expert_return"]),
         ]
         for task in record["tasks"]
     ]
     return _table(["index", "task", "Gymnasium environment", "random return", "expert return"], rows)
+
+
+def _environment(task: dict[str, Any]) -> str:
+    if task["env_id"] is None:
+        return "none"
+    return f"`{task['env_id']}`" + (f" `{json.dumps(task['kwargs'])}`" if task["kwargs"] else "")
 
 
 def _data(record: dict[str, Any]) -> str:

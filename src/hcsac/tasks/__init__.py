@@ -18,6 +18,7 @@ from hcsac.tasks.registry import (
     time_limit,
     walker_speed,
 )
+from hcsac.tasks.rendering import make_rendering_env, pack_task, unpack_task
 from hcsac.tasks.rewards import fixed_by, require_rewards, rewards_of
 from hcsac.tasks.simulate import can_replay, observe, random_rollout, replay, terminates
 
@@ -30,7 +31,9 @@ __all__ = [
     "get_task",
     "has_simulator",
     "make_env",
+    "make_rendering_env",
     "observe",
+    "pack_task",
     "random_rollout",
     "register_task",
     "replay",
@@ -41,5 +44,6 @@ __all__ = [
     "task_of_env",
     "terminates",
     "time_limit",
+    "unpack_task",
     "walker_speed",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from hcsac.errors import UserError
+from hcsac.errors import UserError, unknown
 
 
 class DmControlEnv(gymnasium.Env):
@@ -22,10 +22,27 @@ class DmControlEnv(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 40}  # noqa: RUF012 (Gymnasium's own form)
 
-    def __init__(self, domain: str, task: str, render_mode: str | None = None) -> None:
-        """Load `task` of `domain`. `render_mode="rgb_array"` needs MUJOCO_GL set to egl, osmesa or glfw."""
+    def __init__(
+        self,
+        domain: str,
+        task: str,
+        render_mode: str | None = None,
+        width: int = 320,
+        height: int = 240,
+        camera_id: int | None = None,
+        camera_name: str | None = None,
+    ) -> None:
+        """Load `task` of `domain`. `render_mode="rgb_array"` needs MUJOCO_GL set to egl, osmesa or glfw.
+
+        `width` and `height` (pixels) and the camera, by number or by name, are those of `render()`; without a camera it
+        is the first, which for the suite's walker follows the body from the side. Raises `UserError` for a size that
+        MuJoCo's buffer does not hold, and for a camera that the model does not have.
+        """
         self.render_mode = render_mode
         self._suite = self._load(domain, task)
+        self.metadata = {**self.metadata, "render_fps": round(1 / self._suite.control_timestep())}
+        self._size = self._fitting(width, height)
+        self._camera = self._camera_number(camera_id, camera_name)
         size = sum(int(np.prod(spec.shape)) for spec in self._suite.observation_spec().values())
         bounds = self._suite.action_spec()
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
@@ -81,9 +98,12 @@ class DmControlEnv(gymnasium.Env):
         return _flatten(self._suite.task.get_observation(physics))
 
     def render(self) -> np.ndarray:
-        """The scene as seen by the first camera: uint8 [240, 320, 3]."""
+        """The scene as the camera sees it: uint8 [height, width, 3]."""
+        width, height = self._size
+        # The mirror image in the floor would double the work of software drawing.
+        plain = {"reflection": False}
         try:
-            return self._suite.physics.render(height=240, width=320, camera_id=0)
+            return self._suite.physics.render(height, width, self._camera, render_flag_overrides=plain)
         except RuntimeError as error:
             raise UserError(
                 f"cannot render ({error}); set MUJOCO_GL to egl, osmesa or glfw before starting."
@@ -92,6 +112,29 @@ class DmControlEnv(gymnasium.Env):
     def close(self) -> None:
         """Free the simulator."""
         self._suite.close()
+
+    def _fitting(self, width: int, height: int) -> tuple[int, int]:
+        visual = self._suite.physics.model.vis
+        most = visual.global_.offwidth, visual.global_.offheight
+        if not (1 <= width <= most[0] and 1 <= height <= most[1]):
+            raise UserError(
+                f"pictures of {width}x{height} pixels cannot be drawn: MuJoCo's buffer for this model holds 1x1 to "
+                f"{most[0]}x{most[1]}; give a width and a height within."
+            )
+        # At these sizes hardly a pixel shows the difference, and software draws more than twice as fast.
+        visual.quality.offsamples, visual.quality.shadowsize = 0, 1024
+        return width, height
+
+    def _camera_number(self, number: int | None, name: str | None) -> int:
+        cameras = [self._suite.physics.model.id2name(i, "camera") for i in range(self._suite.physics.model.ncam)]
+        if number is not None and name is not None:
+            raise UserError("camera_id and camera_name are both given; give one.")
+        if name is not None and name not in cameras:
+            raise unknown("camera", name, cameras)
+        number = cameras.index(name) if name is not None else number or 0
+        if not -1 <= number < len(cameras):
+            raise UserError(f"camera {number} is not there; known: -1 (free) to {len(cameras) - 1}.")
+        return number
 
     def _load(self, domain: str, task: str) -> Any:
         return dm_control_suite().load(domain, task, task_kwargs={"time_limit": float("inf")})

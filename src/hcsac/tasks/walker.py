@@ -117,10 +117,10 @@ def _velocity_map() -> tuple[int, np.ndarray]:
 class WalkerSpeedEnv(DmControlEnv):
     """dm_control's walker, paid for moving at `speed` metres per second; see `WalkerReward` for what that means."""
 
-    def __init__(self, speed: float, render_mode: str | None = None) -> None:
-        """As `DmControlEnv`."""
+    def __init__(self, speed: float, render_mode: str | None = None, **view: Any) -> None:
+        """As `DmControlEnv`, whose `width`, `height` and camera are the `view`."""
         self._speed = speed
-        super().__init__("walker", "run", render_mode)
+        super().__init__("walker", "run", render_mode, **view)
 
     def _load(self, domain: str, task: str) -> Any:
         loaded = super()._load(domain, task)

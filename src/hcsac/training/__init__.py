@@ -5,6 +5,7 @@ from hcsac.training.ledger import Borrowing, RowHistory, borrowers
 from hcsac.training.loop import train
 from hcsac.training.policy import Policy, evaluate, load_policy
 from hcsac.training.results import last_returns, learning_curve, summary
+from hcsac.training.video import render
 
 __all__ = [
     "Borrowing",
@@ -16,6 +17,7 @@ __all__ = [
     "last_returns",
     "learning_curve",
     "load_policy",
+    "render",
     "summary",
     "train",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from hcsac.errors import UserError, unknown
-from hcsac.evaluation import Evaluator
+from hcsac.evaluation import FIRST_SEED, Evaluator
 from hcsac.training import bundle
 from hcsac.training.directory import RunDirectory
 from hcsac.training.state import PolicyState
@@ -76,7 +76,7 @@ def load_policy(path: str | Path) -> Policy:
     return Policy(PolicyState.of_run(RunDirectory(path)))
 
 
-def evaluate(path: str | Path, episodes: int = 20, seed: int = 10_000) -> np.ndarray:
+def evaluate(path: str | Path, episodes: int = 20, seed: int = FIRST_SEED) -> np.ndarray:
     """Undiscounted returns [R, M, episodes], in the simulator, of the policy of the run or bundle at `path`."""
     policy = load_policy(path)
     evaluator = Evaluator(policy.tasks, episodes, len(policy.seeds), seed, torch.get_num_threads())

@@ -1,0 +1,73 @@
+"""Environments that draw themselves, and how a task gets into another process, where they are made."""
+
+import json
+from typing import Any
+
+import gymnasium
+
+from hcsac.errors import UserError
+from hcsac.tasks.environment import DmControlEnv
+from hcsac.tasks.registry import Task, get_task, make_env, register_task
+
+
+def make_rendering_env(
+    task_name: str, width: int | None = None, height: int | None = None, camera: int | str | None = None
+) -> gymnasium.Env:
+    """The task's environment, whose `render()` gives uint8 [height, width, 3].
+
+    Size (480x360 where none is given) and camera are those of MuJoCo environments, dm_control's or Gymnasium's; any
+    other draws as it does. Raises `UserError` where the environment has no render mode `rgb_array`, or cannot draw as
+    asked.
+    """
+    plain = make_env(task_name)
+    modes, mujoco = plain.metadata.get("render_modes") or [], _drawn_by_mujoco(plain)
+    plain.close()
+    env_id = get_task(task_name).env_id
+    if "rgb_array" not in modes:
+        raise UserError(
+            f"task {task_name!r}: {env_id!r} cannot be drawn, as its metadata name no render mode 'rgb_array'."
+        )
+    view: dict[str, Any] = {"width": width, "height": height}
+    view["camera_name" if isinstance(camera, str) else "camera_id"] = camera
+    view = {key: value for key, value in view.items() if value is not None}
+    if mujoco:
+        view = {"width": 480, "height": 360, **view}
+    elif view:
+        raise UserError(f"task {task_name!r}: {env_id!r} draws at its own size; leave out size and camera.")
+    return make_env(task_name, render_mode="rgb_array", **view)
+
+
+def _drawn_by_mujoco(env: gymnasium.Env) -> bool:
+    return isinstance(env.unwrapped, DmControlEnv) or hasattr(env.unwrapped, "mujoco_renderer")
+
+
+def pack_task(task_name: str) -> str:
+    """What another process needs to make the task's environment, as JSON; its reward function stays here.
+
+    Raises `UserError` for an unknown task, and for keyword arguments that JSON cannot hold.
+    """
+    task = get_task(task_name)
+    try:
+        spec = gymnasium.spec(task.env_id).to_json() if task.env_id else None
+    except (gymnasium.error.Error, ValueError, TypeError):
+        spec = None  # the other process may still find it, in HCSAC_TASKS or in the module that the id names
+    try:
+        return json.dumps({"name": task.name, "env_id": task.env_id, "kwargs": task.kwargs, "spec": spec})
+    except TypeError as error:
+        raise UserError(
+            f"task {task_name!r}: its keyword arguments do not fit into JSON ({error}), so that no other process can "
+            "make it; use numbers, text, lists and tables."
+        ) from error
+
+
+def unpack_task(packed: str) -> str:
+    """Make the task of `pack_task` known in this process, unless it already is; its name."""
+    told = json.loads(packed)
+    if told["spec"] and told["env_id"] not in gymnasium.registry:
+        spec = gymnasium.envs.registration.EnvSpec.from_json(told["spec"])
+        gymnasium.registry[told["env_id"]] = spec
+    try:
+        get_task(told["name"])
+    except UserError:
+        register_task(Task(told["name"], told["env_id"], told["kwargs"]))
+    return told["name"]
