@@ -1,4 +1,4 @@
-"""For the API pages: the fields of dataclasses and named tuples, described by the comments at the end of their lines."""
+"""For the API pages: fields of dataclasses and named tuples, described by the comments at the end of their lines."""
 
 import ast
 import re
