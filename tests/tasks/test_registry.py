@@ -1,5 +1,7 @@
 """One table of tasks, open to any Gymnasium id with Box spaces and unit actions."""
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -90,3 +92,36 @@ def test_an_image_is_not_flat() -> None:
     box = gymnasium.spaces.Box(0, 1, (4, 4), np.float32)
     with pytest.raises(UserError, match="must be flat"):
         registry.box_size(box, "it")
+
+
+def test_a_module_of_tasks_counts_for_built_in_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_lab.py").write_text(
+        "from hcsac.tasks import Task, get_task, register_task\n"
+        "register_task(Task('lab-walk', get_task('walker-walk').env_id))\n"
+        "register_task(Task('walker-run', 'MyRun-v0'))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("HCSAC_TASKS", " a_lab,")
+    assert get_task("walker-run").env_id == "MyRun-v0"
+    assert "lab-walk" in task_names()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("raise ValueError('no\\nsuch robot')", "ValueError: no such robot"),
+        ("def (:", "SyntaxError"),
+        ("import nothing_there", "No module named 'nothing_there'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad_lab.py").write_text(text + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("HCSAC_TASKS", "bad_lab")
+    for look in (lambda: get_task("walker-walk"), task_names):
+        with pytest.raises(UserError, match="HCSAC_TASKS names the module 'bad_lab', which cannot be imported") as caught:
+            look()
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
