@@ -142,6 +142,7 @@ def test_check_of_several_writes_cards_and_the_matrix(stored, tmp_path, capsys):
     assert "| lab/slide-left-medium-v0 | slide-left |" in out
     names = ["lab-slide-left-medium-v0", "lab-slide-right-medium-v0", "matrix"]
     assert sorted(tree(cards)) == sorted(f"{name}.{end}" for name in names for end in ("md", "json"))
+    assert "| lab/slide-right-medium-v0 | slide-right |" in (cards / f"{names[0]}.md").read_text()
     assert run("data", "check", *stored, "--card", cards, "--matrix", "none") == 0
     (cards / "lab-slide-left-medium-v0.json").write_text("{}")
     assert "would be overwritten" in refuse(capsys, tmp_path, "data", "check", *stored, "--card", cards)
