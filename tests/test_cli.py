@@ -207,6 +207,7 @@ SHARE = ["train", "hcsac", "--data", "lab/slide-left-medium-v0", "--data", "lab/
     [
         (["--sharing", "quantil"], "did you mean 'quantile'?"),
         (["--share", "slide-left:slide-rite"], "did you mean 'slide-right'?"),
+        (["--share", ""], "not of the form from:to"),
         (["--share", "slide-left"], "not of the form from:to"),
         (["--share-quantile", "1.5"], "share_quantile = 1.5 is out of bounds"),
         (["--sharing", "cds", "--cds-quantile", "90"], "cds_quantile = 90.0 is out of bounds"),
@@ -219,6 +220,14 @@ SHARE = ["train", "hcsac", "--data", "lab/slide-left-medium-v0", "--data", "lab/
 def test_bad_sharing(stored, tmp_path, monkeypatch, capsys, options, says):
     monkeypatch.chdir(tmp_path)
     assert says in refuse(capsys, tmp_path, *SHARE, *options)
+
+
+def test_only_hcsac_shares(stored, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for agent in ("bc", "mtcsac"):
+        said = refuse(capsys, tmp_path, "train", agent, *SHARE[2:], "--sharing", "all")
+        assert f"{agent} shares nothing, whatever --sharing all says" in said
+    assert run("train", "mtcsac", *SHARE[2:], "--sharing", "none", *TINY) == 0
 
 
 def test_toml_wins_over_the_preset_and_options_over_toml(stored, tmp_path):
