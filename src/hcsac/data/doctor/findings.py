@@ -5,6 +5,7 @@ from typing import Any
 
 ERROR, WARNING, NOTE, PASSED, SKIPPED = "error", "warning", "note", "passed", "skipped"
 _WORST_FIRST = (ERROR, WARNING, NOTE)
+_UNREADABLE = {"wrong shape", "another robot", "unequal lengths", "not finite", "action out of bounds"}
 
 # kind -> (severity, mend). An error teaches an agent something false or stops the examination, a warning is probably
 # not what was meant, a note is worth knowing. docs/data-check.md has a line for each.
@@ -108,7 +109,7 @@ class Report:
     @property
     def readable(self) -> bool:
         """Whether the arrays are as they must be, so that more than their form could be examined."""
-        return not self.kinds & {"wrong shape", "another robot", "unequal lengths", "not finite", "action out of bounds"}
+        return not self.kinds & _UNREADABLE
 
     @property
     def verdict(self) -> str:
