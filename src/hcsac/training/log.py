@@ -10,6 +10,10 @@ from hcsac.training.directory import RunDirectory
 from hcsac.types import Info
 
 
+# Of a record of the ledger, what TensorBoard shows; of the quantiles of Q it shows the medians.
+BOARD = ("borrowed", "threshold", "temperature", "weight", "claimed_reward", "true_reward")
+
+
 class Log:
     """Writes every record to the run's JSONL files and to TensorBoard, one series per replica."""
 
@@ -58,7 +62,7 @@ class Log:
         """What a sharing moved, one record per replica and direction."""
         for record in records:
             where = f"{record['from']}-to-{record['to']}/seed{record['seed']}"
-            numbers = {name: record[name] for name in ("borrowed", "threshold", "claimed_reward", "true_reward")}
+            numbers = {name: record[name] for name in BOARD}
             medians = {f"{name}_median": record[name] and record[name][2] for name in ("own_q", "borrowed_q")}
             for name, value in (numbers | medians).items():
                 if value is not None:
