@@ -46,6 +46,8 @@ def test_nothing_shared(run):
     assert flow_table(run) == f"{run.path} has shared no rows ({why})."
     run.write_json("run.json", IDENTITY | {"settings": SETTINGS | {"sharing": "none"}})
     assert flow_table(run) == f"{run.path} has shared no rows (sharing = 'none')."
+    run.write_json("run.json", IDENTITY | {"tasks": ["a"]})
+    assert flow_table(run) == f"{run.path} has shared no rows (sharing = 'cds'; its data hold one task)."
     assert draw_flow(run) is None
     assert {path.name for path in run.path.iterdir()} == {"run.json"}
 

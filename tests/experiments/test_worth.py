@@ -122,7 +122,11 @@ def test_gains_are_paired_by_seed_and_episode(base, tmp_path):
 def test_only_runs_that_can_be_repeated(tmp_path, slides):
     with pytest.raises(UserError, match="holds no run of hcsac"):
         find_runs(tmp_path)
+    train("hcsac", slides.select(["slide-left"]), tmp_path / "one", settings(updates=2), progress=False)
+    with pytest.raises(UserError, match="on two tasks or more"):
+        find_runs(tmp_path)
     run = train("hcsac", slides, tmp_path / "run", settings(updates=2), progress=False)
+    assert [found.path for found in find_runs(tmp_path)] == [run.path]
     with pytest.raises(UserError, match="without a name"):
         twin_cells(run, ["all"], False, tmp_path / "out")
 

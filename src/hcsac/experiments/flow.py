@@ -37,6 +37,8 @@ def _why_not(identity: dict[str, Any]) -> str:
     said = f"sharing = {settings['sharing']!r}"
     if settings["sharing"] == "none":
         return said
+    if len(identity["tasks"]) == 1:
+        return f"{said}; its data hold one task"
     epochs, updates = settings["share_interval"], math.ceil(identity["rows"] / settings["batch_size"])
     return f"{said}; the first sharing comes after {epochs * updates} updates, share_interval = {epochs} epochs"
 

@@ -28,11 +28,14 @@ class Gain(NamedTuple):
 
 
 def find_runs(path: Path) -> list[RunDirectory]:
-    """The HCSAC runs at or under `path`; a `UserError` where there is none."""
+    """The HCSAC runs on two tasks or more at or under `path`; a `UserError` where there is none."""
     found = [RunDirectory(file.parent) for file in sorted(path.rglob("run.json"))]
-    runs = [run for run in found if run.identity()["agent"] == "hcsac"]
+    runs = [run for run in found if (told := run.identity())["agent"] == "hcsac" and len(told["tasks"]) > 1]
     if not runs:
-        raise UserError(f"{path} holds no run of hcsac; give one made by `hcsac train hcsac`, or a folder of them.")
+        raise UserError(
+            f"{path} holds no run of hcsac on two tasks or more; give one made by `hcsac train hcsac`, or a folder of "
+            "them."
+        )
     return runs
 
 

@@ -9,7 +9,6 @@ from tqdm import tqdm
 from hcsac.training.directory import RunDirectory
 from hcsac.types import Info
 
-
 # Of a record of the ledger, what TensorBoard shows; of the quantiles of Q it shows the medians.
 BOARD = ("borrowed", "threshold", "temperature", "weight", "claimed_reward", "true_reward")
 
