@@ -144,6 +144,7 @@ def test_check_of_several_writes_cards_and_the_matrix(stored, tmp_path, capsys):
     assert "| lab/slide-left-medium-v0 | slide-left |" in out
     names = ["lab-slide-left-medium-v0", "lab-slide-right-medium-v0", "matrix"]
     assert sorted(tree(cards)) == sorted(f"{name}.{end}" for name in names for end in ("md", "json"))
+    assert "| lab/slide-right-medium-v0 | slide-right |" in (cards / f"{names[0]}.md").read_text()
     assert run("data", "check", *stored, "--card", cards, "--matrix", "none") == 0
     (cards / "lab-slide-left-medium-v0.json").write_text("{}")
     assert "would be overwritten" in refuse(capsys, tmp_path, "data", "check", *stored, "--card", cards)
@@ -213,6 +214,7 @@ SHARE = ["train", "hcsac", "--data", "lab/slide-left-medium-v0", "--data", "lab/
     [
         (["--sharing", "quantil"], "did you mean 'quantile'?"),
         (["--share", "slide-left:slide-rite"], "did you mean 'slide-right'?"),
+        (["--share", ""], "not of the form from:to"),
         (["--share", "slide-left"], "not of the form from:to"),
         (["--share-quantile", "1.5"], "share_quantile = 1.5 is out of bounds"),
         (["--sharing", "cds", "--cds-quantile", "90"], "cds_quantile = 90.0 is out of bounds"),
@@ -225,6 +227,14 @@ SHARE = ["train", "hcsac", "--data", "lab/slide-left-medium-v0", "--data", "lab/
 def test_bad_sharing(stored, tmp_path, monkeypatch, capsys, options, says):
     monkeypatch.chdir(tmp_path)
     assert says in refuse(capsys, tmp_path, *SHARE, *options)
+
+
+def test_only_hcsac_shares(stored, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for agent in ("bc", "mtcsac"):
+        said = refuse(capsys, tmp_path, "train", agent, *SHARE[2:], "--sharing", "all")
+        assert f"{agent} shares nothing, whatever --sharing all says" in said
+    assert run("train", "mtcsac", *SHARE[2:], "--sharing", "none", *TINY) == 0
 
 
 def test_toml_wins_over_the_preset_and_options_over_toml(stored, tmp_path):

@@ -73,7 +73,7 @@ class Settings:
     cds_soft: bool = setting(False, "cds borrows every row and weighs its losses by sigma(Delta / temperature)")
     cds_decay: float = setting(0.995, "what that temperature, a running average, keeps at each update", 0, 1)
     share: str | None = setting(
-        None, "directions in which rows are lent, as walker-walk:walker-run (from:to; default: every one)", listed=True
+        None, "directions in which rows are lent, as walk:run, that is from:to (default: every one)", listed=True
     )
     own_fraction: float | None = setting(
         None, "share of a task's part of a minibatch drawn from its own rows (default: uniform over D*)", 0, 1

@@ -5,7 +5,8 @@ import pytest
 from hcsac.experiments import draw_flow, flow_table, row_story
 from hcsac.training import Borrowing, RowHistory, RunDirectory
 
-IDENTITY = {"tasks": ["a", "b"], "seeds": [0, 1], "settings": {"sharing": "cds"}}
+SETTINGS = {"sharing": "cds", "share_interval": 4, "batch_size": 50}
+IDENTITY = {"tasks": ["a", "b"], "seeds": [0, 1], "rows": 201, "settings": SETTINGS}
 
 
 def record(update, seed, borrowed, **named):
@@ -41,7 +42,12 @@ def test_records_of_older_runs_say_less(run):
 
 
 def test_nothing_shared(run):
-    assert flow_table(run) == f"{run.path} has shared no rows (sharing = 'cds')."
+    why = "sharing = 'cds'; the first sharing comes after 20 updates, share_interval = 4 epochs"
+    assert flow_table(run) == f"{run.path} has shared no rows ({why})."
+    run.write_json("run.json", IDENTITY | {"settings": SETTINGS | {"sharing": "none"}})
+    assert flow_table(run) == f"{run.path} has shared no rows (sharing = 'none')."
+    run.write_json("run.json", IDENTITY | {"tasks": ["a"]})
+    assert flow_table(run) == f"{run.path} has shared no rows (sharing = 'cds'; its data hold one task)."
     assert draw_flow(run) is None
     assert {path.name for path in run.path.iterdir()} == {"run.json"}
 

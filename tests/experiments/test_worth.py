@@ -10,6 +10,7 @@ from hcsac.data import minari_store
 from hcsac.errors import UserError
 from hcsac.evaluation import paired_interval
 from hcsac.experiments import find_runs, gains, gains_table, twin_cells
+from hcsac.experiments.worth import variant_name
 from hcsac.training import train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import settings
@@ -57,6 +58,48 @@ def test_twins_differ_in_sharing_alone(base, tmp_path):
         twin_cells(base, ["quantil"], False, tmp_path / "out")
 
 
+def settings_of(cells):
+    return [(c.settings.sharing, c.settings.reward_rule, c.settings.target_pessimism, c.settings.share) for c in cells]
+
+
+def test_what_the_run_says_of_rewards_and_directions_holds_for_every_rule(base, tmp_path):
+    way = "slide-left:slide-right"
+    rules = ["all", "quantile:keep", "all", "uds"]
+    cells = twin_cells(base, rules, True, tmp_path, {"share": way, "reward_rule": "zero"})
+    assert settings_of(cells) == [
+        ("none", None, None, None), ("all", "zero", None, way), ("quantile", "keep", None, way),
+        ("uds", None, None, way),
+    ]  # fmt: skip
+    assert [variant_name(cell.settings) for cell in cells[:2]] == ["none", f"all:zero {way}"]
+    assert cells[1].path == tmp_path / "all-zero" / "slide-left-slide-right"
+    assert f"all:zero {way}" in cells[1].label
+    trained = base.identity()
+    for changes, expected in (
+        ({"reward_rule": "zero", "share": way}, ("all", "zero", None, way)),
+        ({"sharing": "uds", "reward_rule": "zero"}, ("all", None, None, None)),
+        ({"sharing": "utds", "target_pessimism": "lcb", "critics": 5}, ("all", None, None, None)),
+        ({"sharing": "all", "target_pessimism": "lcb"}, ("all", None, "lcb", None)),
+    ):
+        base.write_json("run.json", trained | {"settings": trained["settings"] | changes})
+        twin, cell = twin_cells(base, ["all"], False, tmp_path)
+        assert settings_of([cell]) == [expected]
+        assert twin.settings == cell.settings.replace({"sharing": "none", "reward_rule": None, "share": None})
+
+
+@pytest.mark.parametrize(
+    ("rules", "given", "says"),
+    [
+        (["none"], {}, "'none' is the twin"),
+        (["none:keep"], {}, "'none' is the twin"),
+        (["all"], {"sharing": "cds"}, "named by --rules; leave --sharing out"),
+        (["all"], {"share": "slide-left:slide-rite"}, "did you mean 'slide-right'"),
+    ],
+)
+def test_what_cannot_be_measured(rules, given, says, base, tmp_path):
+    with pytest.raises(UserError, match=says):
+        twin_cells(base, rules, True, tmp_path / "out", given)
+
+
 def test_gains_are_paired_by_seed_and_episode(base, tmp_path):
     cells = twin_cells(base, ["all"], False, tmp_path / "out")
     returns = {"none": [[1.0, 2.0], [3.0, 4.0]], "all": [[3.0, 4.0], [5.0, 6.0]]}
@@ -68,7 +111,7 @@ def test_gains_are_paired_by_seed_and_episode(base, tmp_path):
                 for seed, row in enumerate(rows):
                     for task in TASKS:
                         file.write(json.dumps({"update": update, "seed": seed, "task": task, "returns": row}) + "\n")
-    found = gains(cells, tmp_path / "out")
+    found = gains(cells)
     assert [(g.variant, g.task, g.twin, g.difference, g.low, g.high) for g in found] == [
         ("all", task, 2.5, 2.0, 2.0, 2.0) for task in TASKS
     ]
@@ -79,7 +122,11 @@ def test_gains_are_paired_by_seed_and_episode(base, tmp_path):
 def test_only_runs_that_can_be_repeated(tmp_path, slides):
     with pytest.raises(UserError, match="holds no run of hcsac"):
         find_runs(tmp_path)
+    train("hcsac", slides.select(["slide-left"]), tmp_path / "one", settings(updates=2), progress=False)
+    with pytest.raises(UserError, match="on two tasks or more"):
+        find_runs(tmp_path)
     run = train("hcsac", slides, tmp_path / "run", settings(updates=2), progress=False)
+    assert [found.path for found in find_runs(tmp_path)] == [run.path]
     with pytest.raises(UserError, match="without a name"):
         twin_cells(run, ["all"], False, tmp_path / "out")
 

@@ -143,6 +143,8 @@ def test_only_the_named_directions_lend(problem, data):
         ("walker-wolk:walker-run", "unknown task in setting share 'walker-wolk'; did you mean 'walker-walk'?"),
         ("walker-walk:walker-rum", "did you mean 'walker-run'?"),
         ("walker-walk", "'walker-walk' of setting share is not of the form from:to"),
+        ("", "'' of setting share is not of the form"),
+        ("walker-walk:alk", "unknown task in setting share 'alk'"),
         ("walker-walk:walker-run,", "'' of setting share is not of the form"),
         ("walker-run:walker-run", "lends a task its own rows"),
     ],
@@ -157,6 +159,11 @@ def test_directions():
     assert directions("a:b, b:a,a:b", ("a", "b", "c")) == [(0, 1), (1, 0)]
     assert directions(None, ("a", "b")) == [(1, 0), (0, 1)]
     assert directions(None, ("a",)) == []
+    walkers = ("walker-walk", "walker-run", "cheetah-run", "walker-speed:-2")
+    assert directions("walk:walker-run, walk:cheetah-run", walkers) == [(0, 1), (0, 2)]
+    assert directions("speed:-2:walk,walk:speed:-2", walkers) == [(3, 0), (0, 3)]
+    with pytest.raises(UserError, match="unknown task in setting share 'run'"):  # which one?
+        directions("walk:run", walkers)
     assert directions("speed:2:b,b:speed:2", ("b", "speed:2")) == [(1, 0), (0, 1)]  # names with colons
 
 

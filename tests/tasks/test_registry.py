@@ -1,5 +1,7 @@
 """One table of tasks, open to any Gymnasium id with Box spaces and unit actions."""
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -92,12 +94,34 @@ def test_an_image_is_not_flat() -> None:
         registry.box_size(box, "it")
 
 
-def test_named_modules_are_known_before_any_task_is_asked_for(tmp_path, monkeypatch) -> None:
-    (tmp_path / "tasks_of_a_lab.py").write_text(
-        "import hcsac\nhcsac.register_task(hcsac.Task('of-a-lab', 'MountainCarContinuous-v0'))\n"
+def test_a_module_of_tasks_counts_for_built_in_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_lab.py").write_text(
+        "from hcsac.tasks import Task, get_task, register_task\n"
+        "register_task(Task('lab-walk', get_task('walker-walk').env_id))\n"
+        "register_task(Task('walker-run', 'MyRun-v0'))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "of-a-lab" not in registry.task_names()
-    monkeypatch.setenv("HCSAC_TASKS", "tasks_of_a_lab")
-    assert "of-a-lab" in registry.task_names()
-    del registry._TASKS["of-a-lab"]
+    monkeypatch.setenv("HCSAC_TASKS", " a_lab,")
+    assert get_task("walker-run").env_id == "MyRun-v0"
+    assert "lab-walk" in task_names()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("raise ValueError('no\\nsuch robot')", "ValueError: no such robot"),
+        ("def (:", "SyntaxError"),
+        ("import nothing_there", "No module named 'nothing_there'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad_lab.py").write_text(text + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("HCSAC_TASKS", "bad_lab")
+    for look in (lambda: get_task("walker-walk"), task_names):
+        with pytest.raises(UserError, match="names the module 'bad_lab', which cannot be imported") as caught:
+            look()
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -57,6 +57,14 @@ def test_what_a_function_may_not_return(answer: Any, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_failure_of_many_lines_is_told_in_one() -> None:
+    def fails(state: np.ndarray, action: np.ndarray) -> np.ndarray:
+        raise RuntimeError("shapes\ndo not fit")
+
+    with pytest.raises(UserError, match=r"\(RuntimeError: shapes do not fit\); mend it\.$"):
+        rewards_of(mine(fails), STATES, ACTIONS)
+
+
 def test_a_function_cannot_spoil_the_data() -> None:
     def spoils(state: np.ndarray, action: np.ndarray) -> np.ndarray:
         state *= 0

@@ -140,6 +140,22 @@ def test_borrowing_little_or_all_is_allowed_and_reported(changes, slides, tmp_pa
         assert len(borrowers(run, 95).borrowings) == 4
 
 
+def test_tensorboard_shows_the_records(slides, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train("hcsac", slides, tmp_path / "run", settings(sharing="cds", cds_soft=True), seeds=[4], progress=False)
+    board = EventAccumulator(str(run.path / "tensorboard"))
+    board.Reload()
+    records = [r for r in lines(run.path / "sharing.jsonl") if r["from"] == "slide-left"]
+    for name in ("borrowed", "threshold", "temperature", "weight", "claimed_reward"):
+        shown = board.Scalars(f"sharing/{name}/slide-left-to-slide-right/seed4")
+        assert [(event.step, event.value) for event in shown] == [
+            (record["update"], pytest.approx(record[name], rel=1e-6)) for record in records
+        ]
+    shown = board.Scalars("sharing/own_q_median/slide-left-to-slide-right/seed4")
+    assert [event.value for event in shown] == pytest.approx([record["own_q"][2] for record in records])
+
+
 def test_what_cannot_be_told_is_said(finished, slides, tmp_path):
     for row in (-1, 96):
         with pytest.raises(UserError, match=f"row {row} is not in the data of .*; its rows are 0 to 95"):

@@ -97,19 +97,19 @@ def data_check(
     opened = {name: doctor.open_data(name, task)[1:] for name in dict.fromkeys(names)}
     if card is not None:
         cards.claim(card, opened, crossed)
-    sound = {}
-    passed = True
+    sound, reports = {}, []
     for name, (its_task, episodes) in opened.items():
         report = doctor.examine(name, its_task, episodes, steps, physics=physics)
         click.echo(f"{report}\n")
-        passed &= report.passed
+        reports.append(report)
         if report.readable:
             sound[name] = (its_task, episodes)
-        if card is not None:
-            click.echo(f"written: {', '.join(map(str, cards.write(card, report)))}\n")
+    table = None
     if crossed and sound:
         table = doctor.cross_task(sound, steps if matrix == "all" else min(steps, doctor.SAMPLED))
-        click.echo(table)
-        if card is not None:
-            click.echo(f"written: {', '.join(map(str, cards.write_matrix(card, table)))}")
-    ctx.exit(0 if passed else 1)
+        click.echo(f"{table}\n")
+    if card is not None:
+        written = [path for report in reports for path in cards.write(card, report, table)]
+        written += [] if table is None else cards.write_matrix(card, table)
+        click.echo(f"written: {', '.join(map(str, written))}")
+    ctx.exit(0 if all(report.passed for report in reports) else 1)

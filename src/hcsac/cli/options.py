@@ -51,7 +51,7 @@ def _option(entry: Field[Any], hint: Any) -> Callable[[Callable[..., Any]], Call
 
 
 def _join(context: click.Context, parameter: click.Parameter, words: Sequence[str]) -> str | None:
-    return ",".join(words) or None
+    return ",".join(words) if words else None
 
 
 def read_settings(agent: str, preset_name: str, config: Path | None, given: dict[str, Any]) -> Settings:

@@ -22,6 +22,7 @@ from hcsac.cli.options import (
     use_threads,
 )
 from hcsac.collection import CollectSettings
+from hcsac.errors import UserError
 from hcsac.settings import Settings
 
 
@@ -87,10 +88,14 @@ def train(
     settings = read_settings(agent, preset_name, config, given)
     use_threads(threads)
     from hcsac import training
+    from hcsac.agents import resolve
     from hcsac.data import minari_store
 
     names = tasks.split(",") if tasks else None
     dataset = minari_store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
+    rule = given["sharing"]
+    if rule not in (None, resolve(agent, settings, dataset.task_names).sharing):
+        raise UserError(f"{agent} shares nothing, whatever --sharing {rule} says; leave it out, or train hcsac.")
     run = training.train(
         agent, dataset, output or Path("runs") / agent, settings, seeds, alignment, resume, sources=list(refs),
         trackers=trackers,

@@ -26,7 +26,8 @@ def sharing(
 
     Trains every rule beside a twin that shares nothing, on the data and with the settings and seeds of the run, and
     prints the difference in return of the last policies, task by task, with a 95 % bootstrap interval. The same
-    command continues what was interrupted. Every setting is that of the run; an option changes it in all trainings.
+    command continues what was interrupted. Every setting is that of the run, the reward rule where a rule of --rules
+    names none and the directions, too; an option changes it in all trainings.
     """
     from hcsac import experiments
 
@@ -38,7 +39,7 @@ def sharing(
     every = [cell for cells in studies for cell in cells]
     experiments.require_all(experiments.run_cells(every, experiments.LocalLauncher(jobs)))
     for run, cells in zip(runs, studies, strict=True):
-        table = experiments.gains_table(experiments.gains(cells, places[run.path]), len(cells[0].seeds))
+        table = experiments.gains_table(experiments.gains(cells), len(cells[0].seeds))
         (places[run.path] / "sharing.md").write_text(table + "\n")
         click.echo(f"\n{run.path}\n\n{table}\n\nwritten: {places[run.path] / 'sharing.md'}")
 

@@ -1,5 +1,6 @@
 """The flow of a run: which rows went from which task to which, over time, as a table, a picture and one row's story."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,7 @@ def flow_table(run: RunDirectory) -> str:
     """A line for every sharing and direction, each number the mean over the run's seeds; `-` where there is none."""
     lines = [COLUMNS, *(_line(update, pair, group) for update, pair, group in _groups(run))]
     if len(lines) == 1:
-        rule = run.identity()["settings"]["sharing"]
-        return f"{run.path} has shared no rows (sharing = {rule!r})."
+        return f"{run.path} has shared no rows ({_why_not(run.identity())})."
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     return "\n".join(
         "  ".join(
@@ -30,6 +30,17 @@ def flow_table(run: RunDirectory) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _why_not(identity: dict[str, Any]) -> str:
+    settings = identity["settings"]
+    said = f"sharing = {settings['sharing']!r}"
+    if settings["sharing"] == "none":
+        return said
+    if len(identity["tasks"]) == 1:
+        return f"{said}; its data hold one task"
+    epochs, updates = settings["share_interval"], math.ceil(identity["rows"] / settings["batch_size"])
+    return f"{said}; the first sharing comes after {epochs * updates} updates, share_interval = {epochs} epochs"
 
 
 def draw_flow(run: RunDirectory) -> Path | None:

@@ -10,6 +10,7 @@ from hcsac.errors import UserError
 from hcsac.evaluation import paired_interval
 from hcsac.experiments.cells import Cell
 from hcsac.settings import Settings
+from hcsac.sharing.share import directions
 from hcsac.training import RunDirectory, last_returns
 
 TWIN = "none"
@@ -27,49 +28,74 @@ class Gain(NamedTuple):
 
 
 def find_runs(path: Path) -> list[RunDirectory]:
-    """The HCSAC runs at or under `path`; a `UserError` where there is none."""
+    """The HCSAC runs on two tasks or more at or under `path`; a `UserError` where there is none."""
     found = [RunDirectory(file.parent) for file in sorted(path.rglob("run.json"))]
-    runs = [run for run in found if run.identity()["agent"] == "hcsac"]
+    runs = [run for run in found if (told := run.identity())["agent"] == "hcsac" and len(told["tasks"]) > 1]
     if not runs:
-        raise UserError(f"{path} holds no run of hcsac; give one made by `hcsac train hcsac`, or a folder of them.")
+        raise UserError(
+            f"{path} holds no run of hcsac on two tasks or more; give one made by `hcsac train hcsac`, or a folder of "
+            "them."
+        )
     return runs
 
 
 def twin_cells(
     base: RunDirectory, rules: Sequence[str], each_direction: bool, output: Path, given: dict[str, Any] | None = None
 ) -> list[Cell]:
-    """The twin first, then every rule: with all directions, and with each alone if that is asked for.
+    """The twin first, then every rule: in the run's directions, and in each of them alone if that is asked for.
 
     Args:
         base: the run whose data, settings and seeds all of them take.
-        rules: `RULE` or `RULE:REWARD`, as quantile:recompute.
+        rules: `RULE` or `RULE:REWARD`, as quantile:recompute; each is measured once. Without REWARD it is the run's.
         given: settings that differ from the run's in all of them.
 
     Raises:
-        UserError: an unknown rule or reward rule, or a run whose data have no names to be loaded by.
+        UserError: an unknown rule or reward rule, no rule beside the twin, or a run whose data have no names to be
+            loaded by.
     """
+    if "sharing" in (given or {}):
+        raise UserError("the rules to measure are named by --rules; leave --sharing out.")
     identity = base.identity()
     if not identity["data"]:
         raise UserError(f"{base.path} was trained on data without a name; train it on datasets that can be loaded.")
-    settings, tasks = Settings().replace({**identity["settings"], **(given or {})}), tuple(identity["tasks"])
-    neutral = {"sharing": TWIN, "reward_rule": None, "target_pessimism": None, "share": None}  # left to the rule
-    variants: list[tuple[str, dict[str, Any]]] = [(TWIN, neutral)]
-    for word in rules:
-        rule, _, reward = word.partition(":")
-        changes = {**neutral, "sharing": rule, "reward_rule": reward or None}
-        variants.append((word, changes))
-        if each_direction:
-            pairs = [f"{source}:{target}" for source in tasks for target in tasks if source != target]
-            variants += [(f"{word} {pair}", {**changes, "share": pair}) for pair in pairs]
+    tasks, settings = tuple(identity["tasks"]), _left_to_the_rules(identity["settings"]).replace(given or {})
+    reward, share = settings.reward_rule, settings.share
+    variants = [settings.replace({"sharing": TWIN, "reward_rule": None, "share": None})]
+    for word in dict.fromkeys(rules):
+        rule, _, named = word.partition(":")
+        if rule == TWIN:
+            raise UserError(f"rule {TWIN!r} is the twin that every rule is measured against; leave it out.")
+        paid = named or (None if rule == "uds" else reward)
+        pairs = [f"{tasks[j]}:{tasks[i]}" for j, i in sorted(directions(share, tasks))] if each_direction else []
+        for way in dict.fromkeys([share, *pairs]):
+            variants.append(settings.replace({"sharing": rule, "reward_rule": paid, "share": way}))
     return [
         Cell(
-            base.path.name, name, "hcsac", tasks, tuple(identity["data"]), settings.replace(changes),
-            tuple(identity["seeds"]), identity["alignment"], output / name.replace(":", "-").replace(" ", "/"),
-        ) for name, changes in variants
+            base.path.name, variant_name(variant), "hcsac", tasks, tuple(identity["data"]), variant,
+            tuple(identity["seeds"]), identity["alignment"],
+            output / variant_name(variant).replace(":", "-").replace(" ", "/"),
+        ) for variant in variants
     ]  # fmt: skip
 
 
-def gains(cells: Sequence[Cell], output: Path) -> list[Gain]:
+def variant_name(settings: Settings) -> str:
+    """RULE, RULE:REWARD where the reward rule is given, and the directions where not all are open."""
+    words = [":".join(filter(None, (settings.sharing, settings.reward_rule))), settings.share]
+    return " ".join(filter(None, words))
+
+
+def _left_to_the_rules(trained: dict[str, Any]) -> Settings:
+    """A run's settings, without what its own sharing rule, or the default, made of them."""
+    settings = Settings().replace(trained)
+    changes: dict[str, Any] = {"sharing": TWIN}
+    if settings.sharing in (TWIN, "uds") or settings.reward_rule == "keep":
+        changes["reward_rule"] = None
+    if settings.sharing == "utds" or settings.target_pessimism == "min":
+        changes["target_pessimism"] = None
+    return settings.replace(changes)
+
+
+def gains(cells: Sequence[Cell]) -> list[Gain]:
     """Every finished variant against the first cell, on every task."""
     twin = RunDirectory(cells[0].path)
     found = []
@@ -77,8 +103,7 @@ def gains(cells: Sequence[Cell], output: Path) -> list[Gain]:
         for task in cell.tasks:
             without, shared = last_returns(twin, task), last_returns(RunDirectory(cell.path), task)
             mean, low, high = paired_interval(shared - without)
-            name = str(cell.path.relative_to(output))
-            found.append(Gain(name, task, float(np.mean(without)), mean, low, high))
+            found.append(Gain(variant_name(cell.settings), task, float(np.mean(without)), mean, low, high))
     return found
 
 

@@ -40,6 +40,8 @@ class Loan(NamedTuple):
 def directions(text: str | None, tasks: Sequence[str]) -> list[tuple[int, int]]:
     """The (from, to) that `share` names, as indices of tasks, each once; every ordered pair for None.
 
+    A task may be named by what follows its domain, as walk for walker-walk, where only one task is meant so.
+
     Raises:
         UserError: a word that is not from:to, a task that is not there, or one that lends to itself.
     """
@@ -51,7 +53,8 @@ def directions(text: str | None, tasks: Sequence[str]) -> list[tuple[int, int]]:
         if not halves:
             raise UserError(f"direction {word!r} of setting share is not of the form from:to; write it as walk:run.")
         # A task's own name may hold a colon: the split that names two tasks counts.
-        names = next((pair for pair in halves if set(pair) <= set(tasks)), halves[-1])
+        meant = [tuple(_task(name, tasks) for name in pair) for pair in halves]
+        names = next((pair for pair in meant if set(pair) <= set(tasks)), meant[-1])
         for name in names:
             if name not in tasks:
                 raise unknown("task in setting share", name, tasks)
@@ -59,6 +62,12 @@ def directions(text: str | None, tasks: Sequence[str]) -> list[tuple[int, int]]:
             raise UserError(f"direction {word!r} of setting share lends a task its own rows; name two tasks.")
         found.append((tasks.index(names[0]), tasks.index(names[1])))
     return list(dict.fromkeys(found))
+
+
+def _task(name: str, tasks: Sequence[str]) -> str:
+    """The one task that is called so, in full or without its domain; `name` itself if there is none, or several."""
+    ending = [task for task in tasks if task.endswith(f"-{name}")]
+    return ending[0] if name not in tasks and len(ending) == 1 else name
 
 
 class Sharer:

@@ -51,16 +51,19 @@ def register_task(task: Task) -> None:
 def load_tasks() -> None:
     """Import the modules named in HCSAC_TASKS (separated by commas), which register tasks of the user's own.
 
-    The command line and every process it starts do so; a script may as well import them itself. Raises `UserError` for
-    a module that cannot be imported.
+    Every look into the table does so first, in whatever process; a script may as well import them itself. Raises
+    `UserError` for a module that cannot be imported.
     """
-    for module in filter(None, os.environ.get("HCSAC_TASKS", "").split(",")):
+    for module in filter(None, map(str.strip, os.environ.get("HCSAC_TASKS", "").split(","))):
         try:
             importlib.import_module(module)
-        except ImportError as error:
+        except UserError:
+            raise
+        except Exception as error:  # whatever a module does at its import may fail
+            said = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(
-                f"HCSAC_TASKS names the module {module!r}, which cannot be imported ({error}); "
-                "mend the name or PYTHONPATH."
+                f"HCSAC_TASKS names the module {module!r}, which cannot be imported ({said}); "
+                "mend the name, PYTHONPATH or the module."
             ) from error
 
 
@@ -69,8 +72,7 @@ def get_task(name: str) -> Task:
 
     `walker-speed:V` is there for every number V, as in walker-speed:3.5 or walker-speed:-2 (see `walker_speed`).
     """
-    if name not in _TASKS:
-        load_tasks()
+    load_tasks()
     if name not in _TASKS and name.startswith(_FAMILY):
         return walker_speed(name, name.removeprefix(_FAMILY))
     if name not in _TASKS:

@@ -74,7 +74,8 @@ def _call(task: Task, next_observation: np.ndarray, action: np.ndarray) -> np.nd
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{where} failed on {rows} rows ({type(error).__name__}: {error}); mend it.") from error
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{where} failed on {rows} rows ({said}); mend it.") from error
     if reward.shape != (rows,):
         raise UserError(f"{where} returned shape {list(reward.shape)} for {rows} rows; it must return [{rows}].")
     if reward.dtype.kind not in "biuf":

@@ -10,6 +10,9 @@ from hcsac.training.progress import Progress
 from hcsac.training.trackers import Trackers
 from hcsac.types import Info
 
+# Of a record of the ledger, what TensorBoard shows; of the quantiles of Q it shows the medians.
+BOARD = ("borrowed", "threshold", "temperature", "weight", "claimed_reward", "true_reward")
+
 
 class Log:
     """Hands every record to the run's JSONL files and its numbers to the trackers, one series per replica."""
@@ -56,7 +59,7 @@ class Log:
         scalars: dict[str, float] = {}
         for record in records:
             where = f"{record['from']}-to-{record['to']}/seed{record['seed']}"
-            numbers = {name: record[name] for name in ("borrowed", "threshold", "claimed_reward", "true_reward")}
+            numbers = {name: record[name] for name in BOARD}
             medians = {f"{name}_median": record[name] and record[name][2] for name in ("own_q", "borrowed_q")}
             scalars |= {f"sharing/{name}/{where}": value for name, value in (numbers | medians).items()
                         if value is not None}  # fmt: skip

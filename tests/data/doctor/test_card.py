@@ -23,7 +23,7 @@ def test_markdown_and_json_say_the_same(tmp_path: Path) -> None:
     page, numbers = write(tmp_path / "cards", report())
     text = page.read_text()
     for part in ("# lab/slide-v0", "**failed: 1 error**", "- **error: no end.** episode 3 has no end.",
-                 "Mend: mark the", "| shapes | passed | all / well. |",
+                 "Mend: mark the", "Sound data match at 0.", "| shapes | passed | all / well. |",
                  "| ends | error | seen. |", "```\n1 #\n```"):  # fmt: skip
         assert part in text
     told = json.loads(numbers.read_text())
@@ -65,6 +65,12 @@ def test_matrix(tmp_path: Path) -> None:
     assert "| b | u | 4.0 | ? | 4.0 |" in page.read_text()
     assert "| random actions |  |  | 0.1 | ? |" in page.read_text()
     assert json.loads(numbers.read_text())["cells"][0][1]["standard_error"] == 0.5
+    page, numbers = write(tmp_path, report("a"), table)
+    assert table.markdown() in page.read_text()
+    assert json.loads(numbers.read_text())["cross_task"] == table.as_json()
+    page, numbers = write(tmp_path, report("a"))
+    assert "random actions" not in page.read_text()
+    assert json.loads(numbers.read_text())["cross_task"] is None
 
 
 def test_a_verdict_counts(tmp_path: Path) -> None:

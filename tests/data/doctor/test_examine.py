@@ -224,6 +224,24 @@ def test_a_tasks_own_reward_function_replaces_the_simulator(
     assert "?" in table.markdown()
 
 
+@pytest.mark.parametrize("physics", [True, False])
+def test_a_reward_function_that_fails_is_said(
+    physics: bool, walk: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Task("walker-walk", "hcsac/walker-walk-v0", reward=lambda state, action: np.full(len(state), np.nan))
+    monkeypatch.setitem(registry._TASKS, "walker-walk", broken)
+    with pytest.raises(UserError, match="reward function of task 'walker-walk' returned NaN or infinity"):
+        check(walk[:1], "walker-walk", steps=50, use_physics=physics)
+
+
+def test_data_of_another_robot(walk: list[Episode]) -> None:
+    blind = [replace(e, observation=e.observation[:, :10], physics=None) for e in walk]
+    report = check(blind, "walker-walk")
+    assert report.kinds == {"another robot"}
+    assert not report.readable
+    assert "observations of 24 and actions of 6 numbers, the data hold 10 and 6" in report.findings[0].evidence
+
+
 def test_the_matrix_is_what_each_task_pays(
     walk: list[Episode], run: list[Episode], monkeypatch: pytest.MonkeyPatch
 ) -> None:

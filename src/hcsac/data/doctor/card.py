@@ -12,6 +12,7 @@ from hcsac.data.doctor.matrix import Matrix
 from hcsac.errors import UserError
 
 _FORMAT = "hcsac data card"
+_OFFSETS = "Offset k (-1, 0, +1): what belongs to step t was looked for in row t + k. Sound data match at 0."
 
 
 def claim(folder: Path, datasets: Iterable[str], matrix: bool) -> None:
@@ -33,10 +34,10 @@ def claim(folder: Path, datasets: Iterable[str], matrix: bool) -> None:
             raise UserError(f"{markdown} is not a card of {subject} and would be overwritten; name another folder.")
 
 
-def write(folder: Path, report: Report) -> list[Path]:
-    """Write the card of one dataset, [Markdown, JSON]; refuses as `claim` does."""
+def write(folder: Path, report: Report, matrix: Matrix | None = None) -> list[Path]:
+    """Write the card of one dataset, [Markdown, JSON], with the matrix it is part of; refuses as `claim` does."""
     claim(folder, [report.dataset], matrix=False)
-    return _write(folder, report.dataset, markdown(report), as_json(report))
+    return _write(folder, report.dataset, markdown(report, matrix), as_json(report, matrix))
 
 
 def write_matrix(folder: Path, matrix: Matrix) -> list[Path]:
@@ -45,7 +46,7 @@ def write_matrix(folder: Path, matrix: Matrix) -> list[Path]:
     return _write(folder, "matrix", f"# Cross-task matrix\n\n{matrix.markdown()}\n", matrix.as_json())
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, matrix: Matrix | None = None) -> str:
     """The card as a page that needs no program to be understood."""
     lines = [f"# {report.dataset}", "", f"Examined as data of the task `{report.task}`: **{report.verdict}**.", ""]
     lines += ["## Findings", ""]
@@ -62,17 +63,21 @@ def markdown(report: Report) -> str:
         lines.append(f"| {look.name} | {look.status} | {head.replace('|', '/')} |")
         if picture:
             drawn += ["", f"### {look.name.capitalize()}", "", "```", *picture, "```"]
-    return "\n".join([*lines, *drawn, ""])
+    lines += ["", _OFFSETS, *drawn]
+    if matrix is not None:
+        lines += ["", "### Under the rewards of every task", "", matrix.markdown()]
+    return "\n".join([*lines, ""])
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """The card as JSON values."""
+def as_json(report: Report, matrix: Matrix | None = None) -> dict[str, Any]:
+    """The card as JSON values; `cross_task` is the matrix, or null where the dataset was examined alone."""
     looks = [
         {"name": look.name, "status": look.status, "said": look.said, "numbers": look.numbers or {}}
         for look in report.looks
     ]
     return {"task": report.task, "passed": report.passed, "verdict": report.verdict,
-            "findings": [vars(finding) for finding in report.findings], "looks": looks}  # fmt: skip
+            "findings": [vars(finding) for finding in report.findings], "looks": looks,
+            "cross_task": None if matrix is None else matrix.as_json()}  # fmt: skip
 
 
 def _write(folder: Path, subject: str, text: str, numbers: dict[str, Any]) -> list[Path]:

@@ -12,11 +12,11 @@ from hcsac.data.doctor.kinematics import jumps
 from hcsac.data.doctor.offsets import fit_offsets, judge_fit, random_episodes
 from hcsac.data.doctor.repeats import repeats
 from hcsac.data.doctor.simulator import Simulated, simulate
-from hcsac.data.doctor.steps import choose
+from hcsac.data.doctor.steps import Steps, choose
 from hcsac.data.minari_store import read_unchecked, split_task
 from hcsac.data.npz import read_directory
 from hcsac.errors import UserError
-from hcsac.tasks import can_replay, get_task, task_names
+from hcsac.tasks import can_replay, get_task, rewards_of, task_names
 
 STEPS = 60_000  # replayed at most, unless told otherwise; ten seconds' work
 
@@ -64,7 +64,11 @@ def examine(
 ) -> Report:
     """All looks at some episodes of a task; arguments as in `check`."""
     looks = form.form(episodes)
-    if any(look.findings for look in looks):
+    sound = not any(look.findings for look in looks)
+    if sound and task_name in task_names():
+        looks.append(form.robot(episodes, task_name))
+        sound = not looks[-1].findings
+    if not sound:
         return Report(subject, task_name, (*looks, Look("all else", "mend the faults above first.", skipped=True)))
     world = _simulated(episodes, task_name, steps, seed, physics)
     looks.append(form.boundaries(episodes))
@@ -105,17 +109,28 @@ def _jumps(episodes: Sequence[Episode]) -> Look:
     return Look(name, said, (found("joined episodes", where),))
 
 
+def _own_function(
+    episodes: Sequence[Episode], task_name: str, steps: int, seed: int
+) -> tuple[Steps, np.ndarray] | None:
+    """What the task's own reward function pays for at most `steps` steps, [n], if it has one.
+
+    A function that fails, or returns nonsense, raises `UserError`: no look at the data can mend it.
+    """
+    if task_name not in task_names() or get_task(task_name).reward is None:
+        return None
+    chosen = choose(episodes, steps, seed)
+    seen, action = chosen.take(lambda e: e.observation, 1), chosen.take(lambda e: e.action)
+    return chosen, rewards_of(task_name, seen, action).astype(np.float64)
+
+
 def _rewards(episodes: Sequence[Episode], task_name: str, steps: int, seed: int, world: Simulated | None) -> list[Look]:
+    own = _own_function(episodes, task_name, steps, seed)
     if world is not None and world.replayed is not None:
         chosen, paid = world.replayed
         return [rewards.judge(chosen, paid, task_name, f"{len(chosen)} steps replayed in the simulator")]
     misplaced = world is not None and any(f.severity == ERROR for look in world.looks for f in look.findings)
-    if task_name in task_names() and not misplaced:
-        chosen = choose(episodes, steps, seed)
-        seen, action = chosen.take(lambda e: e.observation, 1), chosen.take(lambda e: e.action)
-        paid_ = rewards.paid_under(task_name, seen, action, None)
-        if paid_ is not None:
-            return [rewards.judge(chosen, paid_, task_name, f"{len(chosen)} rewards computed from observations")]
+    if own is not None and not misplaced:
+        return [rewards.judge(*own, task_name, f"{len(own[0])} rewards computed from observations")]
     look = judge_fit("reward", fit_offsets(episodes, task_name, seed)["reward"])
     more = " Without physics states or a reward function it cannot be told whether they are the task's own."
     return [Look(look.name, look.said + more, look.findings, look.skipped, look.numbers)]

@@ -5,11 +5,13 @@ from typing import Any
 
 ERROR, WARNING, NOTE, PASSED, SKIPPED = "error", "warning", "note", "passed", "skipped"
 _WORST_FIRST = (ERROR, WARNING, NOTE)
+_UNREADABLE = {"wrong shape", "another robot", "unequal lengths", "not finite", "action out of bounds"}
 
 # kind -> (severity, mend). An error teaches an agent something false or stops the examination, a warning is probably
 # not what was meant, a note is worth knowing. docs/data-check.md has a line for each.
 KINDS: dict[str, tuple[str, str]] = {
     "wrong shape": (ERROR, "save each array with the shape and sizes the others have, and leave empty episodes out."),
+    "another robot": (ERROR, "name the task that the data were logged for, or log with this one's environment."),
     "unequal lengths": (ERROR, "cut the longer array to the rows that belong to a step between two observations."),
     "not finite": (ERROR, "leave the episode out, or log it again."),
     "action out of bounds": (ERROR, "scale actions to [-1, 1], as the environment's actions are scaled."),
@@ -107,7 +109,7 @@ class Report:
     @property
     def readable(self) -> bool:
         """Whether the arrays are as they must be, so that more than their form could be examined."""
-        return not self.kinds & {"wrong shape", "unequal lengths", "not finite", "action out of bounds"}
+        return not self.kinds & _UNREADABLE
 
     @property
     def verdict(self) -> str:

@@ -9,7 +9,7 @@ from hcsac.data import validate
 from hcsac.data.align import Episode
 from hcsac.data.doctor.findings import Finding, Look, found
 from hcsac.errors import UserError
-from hcsac.tasks import task_names, terminates, time_limit
+from hcsac.tasks import box_size, make_env, task_names, terminates, time_limit
 
 
 def form(episodes: Sequence[Episode]) -> list[Look]:
@@ -20,6 +20,23 @@ def form(episodes: Sequence[Episode]) -> list[Look]:
         _every(episodes, "finite numbers", "not finite", _each(validate.finiteness_faults), _finite),
         _every(episodes, "action bounds", "action out of bounds", _each(validate.bound_faults), _bounds),
     ]
+
+
+def robot(episodes: Sequence[Episode], task_name: str) -> Look:
+    """Whether observations and actions have the sizes of the task's environment; needs sound `form`."""
+    name = "robot"
+    try:
+        env = make_env(task_name)
+    except UserError as error:
+        return Look(name, f"the sizes of the task's environment are not known: {error}", skipped=True)
+    wanted = [box_size(space, task_name) for space in (env.observation_space, env.action_space)]
+    env.close()
+    held = [episodes[0].observation.shape[1], episodes[0].action.shape[1]]
+    said = f"{task_name} has observations of {wanted[0]} and actions of {wanted[1]} numbers"
+    if held == wanted:
+        return Look(name, f"{said}, as the data have.")
+    what = f"{said}, the data hold {held[0]} and {held[1]}."
+    return Look(name, what, (found("another robot", what),))
 
 
 _Faults = Callable[[Sequence[Episode]], Iterator[str]]
