@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from hcsac.agents import preset, resolve
 from hcsac.errors import UserError
@@ -101,7 +102,7 @@ def test_a_constant_column_is_not_blown_up(slides):
 
 
 def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Training, "loop", lambda self, progress: None)
+    monkeypatch.setattr(loop._Training, "loop", lambda *_: None)
     run = train("hcsac", slides, tmp_path / "run", progress=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     resolved = {"device": device, "reward_rule": "keep", "target_pessimism": "min"}
@@ -143,3 +144,19 @@ def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch
         got = list(pairs)
         assert len(got) == len(set(got)) == sum(f["borrowed"] for f in flows if f["seed"] == r) > 0
         assert set(got) ^ expected <= near
+
+
+def test_who_waits_for_checkpoints_finds_all_before_them_written(slides, tmp_path):
+    seen = []
+
+    def look(run):
+        at = checkpoint.load(run.checkpoint)[1]
+        last = {record["update"] for name in ("metrics.jsonl", "evaluations.jsonl") for record in run.tail(name)}
+        (board,) = (run.path / "tensorboard").iterdir()
+        steps = {event.step for event in EventFileLoader(str(board)).Load()}
+        seen.append((at, last, max(steps), run.finished))
+
+    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, on_checkpoint=look)
+    assert seen == [(6, {6}, 6, False), (12, {12}, 12, False), (12, {12}, 12, True)]
+    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, on_checkpoint=look, resume=True)
+    assert len(seen) == 3

@@ -37,6 +37,10 @@ class Log:
         self.bar.close()
         self.board.close()
 
+    def flush(self) -> None:
+        """Hand what TensorBoard still holds back to its file."""
+        self.board.flush()
+
     def metrics(self, update: int, info: Info) -> None:
         """The metrics of one update: name -> [R]."""
         values = {name: value.tolist() for name, value in info.items()}

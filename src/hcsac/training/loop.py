@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     sources: Sequence[str] = (),
+    on_checkpoint: Callable[[RunDirectory], None] | None = None,
 ) -> RunDirectory:
     """Train `agent` on `data` and leave everything in `directory`.
 
@@ -54,6 +55,7 @@ def train(
         seeds: one replica each, trained at once.
         resume: continue from the last checkpoint; a finished run is returned as it is.
         sources: the names `data` was loaded from, for the record.
+        on_checkpoint: called when a checkpoint, or in the end the result, and all before it are written.
 
     Raises:
         UserError: bad names, settings or sizes, rewards that cannot be recomputed, or a directory that holds another
@@ -72,7 +74,7 @@ def train(
     training = None if run.finished else _Training(agent, dataset, settings, list(seeds), run)
     run.begin(_identity(agent, dataset, named, settings, seeds, alignment), resume)
     if training is not None:
-        training.loop(progress)
+        training.loop(progress, on_checkpoint or (lambda run: None))
     return run
 
 
@@ -117,7 +119,7 @@ class _Training:
         captured = cuda_capture([*self.agent.generators, *minibatches]) if self.device.type == "cuda" else None
         self.steps = Steps(self.agent, self.active, settings.batch_size, captured)
 
-    def loop(self, progress: bool) -> None:
+    def loop(self, progress: bool, on_checkpoint: Callable[[RunDirectory], None]) -> None:
         settings = self.settings
         start = self._restore()
         began, spent = time.perf_counter(), 0.0
@@ -137,6 +139,8 @@ class _Training:
                     episodes = settings.final_episodes if update == self.total else settings.evaluation_episodes
                     log.returns(update, self._evaluator(episodes)(act_of(self.agent, self.device)))
                     self._save(update)
+                    log.flush()
+                    on_checkpoint(self.run)
                     spent += time.perf_counter() - paused
         if self.evaluator is not None:
             self.evaluator.close()
@@ -150,6 +154,7 @@ class _Training:
                 "updates_per_second": round((self.total - start) / max(seconds - spent, 1e-9), 2),
             },
         )
+        on_checkpoint(self.run)
 
     def _next_event(self, update: int) -> int:
         """The first update after this one that something follows: a log line, a sharing, an evaluation or the end."""
