@@ -26,6 +26,8 @@ ONLY = {
     "torch": {"types", "sharing", "networks", "losses", "agents", "training", "collection", "experiments", "cli"},
     "torch.nn": {"networks", "agents"},
     "torch.optim": {"agents"},
+    "ray": {"experiments"},
+    "fsspec": {"experiments"},
     "time": {"training", "collection"},
     "pickle": set(),
 }
