@@ -108,6 +108,17 @@ def test_only_what_changed_travels(url, folder, tmp_path):
     assert (tmp_path / "other" / "a").read_text() == "11"
 
 
+def test_a_folder_that_is_renamed_here_is_renamed_there(url, folder, tmp_path):
+    fill(folder, a__run_json="1", a__b__c="2", ab__run_json="3")
+    mirror = Mirror(url, folder)
+    mirror.push_run()
+    mirror.move((folder / "a"), (folder / "a").rename(folder / "a.before-1"))
+    mirror.move(folder / "never", folder / "stored")
+    assert stored(mirror) == {"a.before-1/run.json", "a.before-1/b/c", "ab/run.json"}
+    Mirror(url, tmp_path / "there").pull()
+    assert tree(tmp_path / "there") == tree(folder)
+
+
 def test_what_is_being_written_stays_here(url, folder):
     fill(folder, kept="1", **{"checkpoint.tmp": "half", "other.part": "half"})
     mirror = Mirror(url, folder)

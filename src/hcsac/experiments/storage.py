@@ -38,6 +38,7 @@ class Mirror:
     def __init__(self, url: str, folder: Path):
         self.url, self.folder = url.rstrip("/"), folder
         self._fs, self._root = _reach(self.url)
+        self._whole_uploads = self.url.split("://")[0] in WHOLE_UPLOADS
         self._pushed: dict[str, tuple[int, int]] = {}
 
     def below(self, path: Path) -> "Mirror":
@@ -75,8 +76,16 @@ class Mirror:
     def move(self, path: Path, place: Path) -> None:
         """Follow a folder inside that was renamed."""
         source, target = (f"{self._root}/{at.relative_to(self.folder).as_posix()}" for at in (path, place))
-        if self._fs.exists(source):
-            self._fs.mv(source, target, recursive=True)
+        if not self._whole_uploads:
+            if self._fs.exists(source):
+                self._fs.mv(source, target, recursive=True)
+            return
+        self._fs.invalidate_cache(source)
+        names = self._fs.find(source)  # one by one: such stores have no folders, and moving them fails for some
+        for name in names:
+            self._fs.cp_file(name, target + name.removeprefix(source))
+        for name in names:
+            self._fs.rm_file(name)
 
     @contextmanager
     def speaking_of_it(self) -> Iterator[None]:
@@ -106,7 +115,7 @@ class Mirror:
 
     def _store(self, name: str) -> None:
         source, target = str(self.folder / name), f"{self._root}/{name}"
-        if self.url.split("://")[0] in WHOLE_UPLOADS:
+        if self._whole_uploads:
             self._fs.put_file(source, target)
             return
         self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
