@@ -47,6 +47,8 @@ ONLY = {
     "wandb": {"training"},
     "mlflow": {"training"},
     "trackio": {"training"},
+    "ray": {"experiments"},
+    "fsspec": {"experiments"},
     "pickle": set(),
 }
 

@@ -12,8 +12,8 @@ from hcsac.cli import main
 from hcsac.data import minari_store
 from hcsac.errors import UserError
 from hcsac.experiments import Cell, LocalLauncher, require_all, run_cells
-from hcsac.experiments.launch import Ended, updates_done
-from hcsac.experiments.status import last_errors
+from hcsac.experiments.launch import LOSSES, Ended, updates_done
+from hcsac.experiments.status import events, last_errors
 from hcsac.training import RunDirectory, train
 from tests.conftest import slide_episodes
 from tests.training.conftest import settings
@@ -45,11 +45,11 @@ class Scripted:
 
     def ended(self, seconds):
         cell = self.running.pop(0)
-        error, hopeless = self.script[cell.path.name].pop(0)
+        error, hopeless, *lost = self.script[cell.path.name].pop(0)
         if error is None:
             cell.path.mkdir(parents=True, exist_ok=True)
             (cell.path / "result.json").write_text(json.dumps({"updates": 24, "seconds": 1.0}))
-        return [Ended(cell, error, hopeless)]
+        return [Ended(cell, error, hopeless, lost=bool(lost), node="b" if lost else "")]
 
     def updates_of(self, cell):
         return 0
@@ -77,6 +77,20 @@ def test_a_failed_cell_is_tried_once_more_then_reported(cells, tmp_path):
     assert run_cells(cells, again, progress=False) == []  # the finished one is not run again
     assert [cell.path.name for cell in again.started] == ["1", "2"]
     require_all([])
+
+
+def test_a_lost_machine_is_no_fault_of_its_cell(cells, tmp_path):
+    lost = ("node b died", False, "lost")
+    launcher = Scripted({"0": [lost, lost, ("disk", False), lost, (None, False)], "1": [lost] * (LOSSES + 2)})
+    (end,) = run_cells(cells[:2], launcher, tmp_path / "events.jsonl", progress=False)
+    assert (end.cell, end.error) == (cells[1], "node b died")  # in the end it may be the cell that kills machines
+    told = [one for one in events(tmp_path / "events.jsonl") if one["cell"] == "out/0"]
+    assert [(one["event"], one.get("attempt")) for one in told] == [
+        ("started", 1), ("lost", None), ("started", 1), ("lost", None), ("started", 1), ("failed", 1),
+        ("started", 2), ("lost", None), ("started", 2), ("finished", None),
+    ]  # fmt: skip
+    assert {one["node"] for one in told if one["event"] == "lost"} == {"b"}
+    assert [cell.path.name for cell in launcher.started].count("1") == LOSSES + 2
 
 
 def test_cells_in_processes(cells, tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from hcsac.agents import preset, resolve
 from hcsac.data import minari_store
@@ -112,7 +113,7 @@ def test_a_constant_column_is_not_blown_up(slides):
 
 
 def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Training, "loop", lambda self, progress, trackers: None)
+    monkeypatch.setattr(loop._Training, "loop", lambda *_: None)
     run = train("hcsac", slides, tmp_path / "run", progress=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     resolved = {"device": device, "reward_rule": "keep", "target_pessimism": "min"}
@@ -174,3 +175,19 @@ def test_a_robot_without_a_simulator_is_trained_and_not_evaluated(slides, tmp_pa
     )
     with pytest.raises(UserError, match="'lab-left' has no simulator"):
         evaluate(run.path)
+
+
+def test_who_waits_for_checkpoints_finds_all_before_them_written(slides, tmp_path):
+    seen = []
+
+    def look(run):
+        at = checkpoint.load(run.checkpoint)[1]
+        last = {record["update"] for name in ("metrics.jsonl", "evaluations.jsonl") for record in run.tail(name)}
+        (board,) = (run.path / "tensorboard").iterdir()
+        steps = {event.step for event in EventFileLoader(str(board)).Load()}
+        seen.append((at, last, max(steps), run.finished))
+
+    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, on_checkpoint=look)
+    assert seen == [(6, {6}, 6, False), (12, {12}, 12, False), (12, {12}, 12, True)]
+    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, on_checkpoint=look, resume=True)
+    assert len(seen) == 3

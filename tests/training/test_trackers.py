@@ -188,6 +188,9 @@ class Fake:
     def scalars(self, values, update):
         self._did("scalars")
 
+    def flush(self):
+        pass
+
     def close(self, finished):
         self._did(f"close {finished}")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hcsac.experiments import Record
 
 LOG = "events.jsonl"
-study_argument = click.argument("study", type=click.Path(path_type=Path))
+study_argument = click.argument("study")
 
 
 @click.group(cls=Commands)
@@ -27,24 +27,50 @@ def grid() -> None:
 
 @grid.command("run")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="Where to (default: runs/NAME).")
+@click.option("--output", help="Where to (default: runs/NAME): a folder, or a URL as s3://bucket/study.")
 @click.option("--jobs", type=click.IntRange(1), help="Cells at once (default: one per core, or one on a GPU).")
+@click.option("--launcher", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Where: on this machine, or on a Ray cluster.")  # fmt: skip
+@click.option("--address", help="Of the Ray cluster: auto on one of its machines, or HOST:PORT of its head.")
+@click.option("--cpus-per-cell", type=click.IntRange(1), default=1, show_default=True, help="With ray: cores.")
+@click.option("--gpus-per-cell", type=click.FloatRange(0), help="With ray (default: 1 where device is cuda, else 0).")
 @click.option("--changed", is_flag=True, help="Go on although the file is no longer the one that began here.")
 @click.pass_context
-def grid_run(ctx: click.Context, file: Path, output: Path | None, jobs: int | None, changed: bool) -> None:
+def grid_run(
+    ctx: click.Context,
+    file: Path,
+    output: str | None,
+    jobs: int | None,
+    launcher: str,
+    address: str | None,
+    cpus_per_cell: int,
+    gpus_per_cell: float | None,
+    changed: bool,
+) -> None:
     """Bring every cell of the study in FILE to its end.
 
     Finished cells are skipped, interrupted ones go on from their last checkpoint, failed ones are tried once more and
     then reported with their error. Stop it whenever you like; the same command goes on.
+
+    On a Ray cluster (--launcher ray) every node must see --output, as a shared folder or a URL, and the datasets. A
+    node that dies costs what its cells did since their last checkpoints: they go on elsewhere.
 
     Exit status 0 when every cell is finished, 1 when one failed, 2 for bad input.
     """
     from hcsac import experiments
 
     study = experiments.read_grid(file)
-    record = experiments.begin(study, output or Path("runs") / file.stem, changed)
-    click.echo(f"{record.name}: {len(record.cells)} cells in {record.output}")
-    failed = experiments.run_cells(record.cells, experiments.LocalLauncher(jobs), record.output / LOG)
+    place = output or str(Path("runs") / file.stem)
+    with experiments.opened(place) as (folder, mirror):
+        record = experiments.begin(study, folder, changed, mirror)
+        click.echo(f"{record.name}: {len(record.cells)} cells in {place}")
+        where: experiments.Launcher
+        if launcher == "ray":
+            gpus = experiments.gpus_for(record.cells) if gpus_per_cell is None else gpus_per_cell
+            where = experiments.RayLauncher(address, folder, mirror, cpus_per_cell, gpus, jobs)
+        else:
+            where = experiments.LocalLauncher(jobs, mirror)
+        failed = experiments.run_cells(record.cells, where, folder / LOG, mirror=mirror)
     for end in failed:
         click.echo(f"\nfailed: {end.cell.label}\n{end.error}", err=True)
     click.echo(f"{len(record.cells) - len(failed)} of {len(record.cells)} cells are finished.")
@@ -53,16 +79,22 @@ def grid_run(ctx: click.Context, file: Path, output: Path | None, jobs: int | No
 
 @grid.command("status")
 @study_argument
-def grid_status(study: Path) -> None:
-    """Tell how far STUDY is, its TOML file or its output directory: state, updates and last returns of every cell."""
+def grid_status(study: str) -> None:
+    """Tell how far STUDY is: state, updates and last returns of every cell.
+
+    STUDY is its TOML file or its output, a directory or a URL.
+    """
     from hcsac import experiments
 
     record = _record(study)
     click.echo(experiments.status_table(record, record.output / LOG))
 
 
-def _record(study: Path) -> Record:
-    """The grid that began in a directory, or by a file in the directory it has by default."""
+def _record(study: str) -> Record:
+    """The grid that began in a directory or at a URL, or by a file in the directory it has by default."""
     from hcsac import experiments
 
-    return experiments.read_record(Path("runs") / study.stem if study.suffix == ".toml" else study)
+    if experiments.is_url(study):
+        return experiments.read_record(experiments.local_copy(study))
+    path = Path(study)
+    return experiments.read_record(Path("runs") / path.stem if path.suffix == ".toml" else path)

@@ -6,9 +6,11 @@ from hcsac.experiments.flow import draw_flow, flow_table, row_story
 from hcsac.experiments.grid import Grid, read_grid, slides_grid
 from hcsac.experiments.launch import Launcher, require_all, run_cells, seconds_of
 from hcsac.experiments.local import LocalLauncher
+from hcsac.experiments.ray_cluster import RayLauncher, gpus_for
 from hcsac.experiments.record import Record, begin, read_record
 from hcsac.experiments.returns import behaviour_returns, collect_returns, read_returns, write_returns
 from hcsac.experiments.status import status_table
+from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
 from hcsac.experiments.summary import Summary, summarise
 from hcsac.experiments.table import collect_results, markdown, write_csv
 from hcsac.experiments.worth import find_runs, gains, gains_table, twin_cells
@@ -18,6 +20,8 @@ __all__ = [
     "Grid",
     "Launcher",
     "LocalLauncher",
+    "Mirror",
+    "RayLauncher",
     "Record",
     "Summary",
     "begin",
@@ -30,7 +34,11 @@ __all__ = [
     "flow_table",
     "gains",
     "gains_table",
+    "gpus_for",
+    "is_url",
+    "local_copy",
     "markdown",
+    "opened",
     "read_grid",
     "read_record",
     "read_returns",

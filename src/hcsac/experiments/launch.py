@@ -13,10 +13,12 @@ from tqdm import tqdm
 from hcsac.data.minari_store import load as load_dataset
 from hcsac.errors import UserError
 from hcsac.experiments.cells import Cell
+from hcsac.experiments.storage import Mirror
 from hcsac.settings import Settings
 from hcsac.training import RunDirectory
 
 ATTEMPTS = 2  # a failed cell is tried once more, from its last checkpoint
+LOSSES = 10  # nodes that may die under a cell, which is no fault of its own, before it counts as failed
 
 
 class Ended(NamedTuple):
@@ -25,12 +27,16 @@ class Ended(NamedTuple):
     cell: Cell
     error: str | None = None  # the sentence or the traceback
     hopeless: bool = False  # whether another attempt would fail as well
+    lost: bool = False  # whether the machine went away under it
+    node: str = ""  # where it ran, if the launcher knows several places
 
 
 class Launcher(Protocol):
     """Where cells run."""
 
-    slots: int  # cells that it takes at once
+    @property
+    def slots(self) -> int:
+        """Cells that it takes at once."""
 
     def start(self, cell: Cell) -> None:
         """Begin a cell, or go on with it from its last checkpoint; returns at once."""
@@ -45,11 +51,18 @@ class Launcher(Protocol):
         """Stop what still runs."""
 
 
-def run_cells(cells: Sequence[Cell], launcher: Launcher, log: Path | None = None, progress: bool = True) -> list[Ended]:
+def run_cells(
+    cells: Sequence[Cell],
+    launcher: Launcher,
+    log: Path | None = None,
+    progress: bool = True,
+    mirror: Mirror | None = None,
+) -> list[Ended]:
     """Bring every cell to its end.
 
     Args:
-        log: a JSONL file that is told of every start, end and error.
+        log: a JSONL file that is told of every start, end, error and lost machine.
+        mirror: of the folder that the log is in, where the study is kept in a storage.
 
     Returns:
         The cells that failed, with their errors; the others went on without them.
@@ -63,6 +76,8 @@ def run_cells(cells: Sequence[Cell], launcher: Launcher, log: Path | None = None
     done = {cell.path: total[cell.path] for cell in cells if RunDirectory(cell.path).finished}
     waiting = deque(cell for cell in cells if cell.path not in done)
     attempts: dict[Path, int] = {}
+    losses: dict[Path, int] = {}
+    tell = _Events(log, mirror)
     running: dict[Path, Cell] = {}
     failed: list[Ended] = []
     bar = tqdm(total=sum(total.values()), initial=sum(done.values()), unit="update", disable=not progress,
@@ -74,16 +89,23 @@ def run_cells(cells: Sequence[Cell], launcher: Launcher, log: Path | None = None
                     cell = waiting.popleft()
                     attempts[cell.path] = attempts.get(cell.path, 0) + 1
                     running[cell.path] = cell
-                    _tell(log, cell, "started", attempt=attempts[cell.path])
+                    tell(cell, "started", attempt=attempts[cell.path])
                     launcher.start(cell)
                 for end in launcher.ended(seconds=2):
                     cell = running.pop(end.cell.path)
                     if end.error is None:
                         done[cell.path] = total[cell.path]
-                        _tell(log, cell, "finished")
+                        tell(cell, "finished", **({"node": end.node} if end.node else {}))
                         tqdm.write(f"finished {cell.label}") if progress else None
                         continue
-                    _tell(log, cell, "failed", attempt=attempts[cell.path], error=end.error)
+                    if end.lost and losses.get(cell.path, 0) < LOSSES:
+                        losses[cell.path] = losses.get(cell.path, 0) + 1
+                        attempts[cell.path] -= 1
+                        waiting.appendleft(cell)
+                        tell(cell, "lost", node=end.node, error=end.error)
+                        tqdm.write(f"its node died, goes on elsewhere: {cell.label}") if progress else None
+                        continue
+                    tell(cell, "failed", attempt=attempts[cell.path], error=end.error)
                     again = attempts[cell.path] < ATTEMPTS and not end.hopeless
                     if again:
                         waiting.append(cell)
@@ -133,8 +155,21 @@ def seconds_of(cells: Sequence[Cell]) -> float:
     return sum(run.read_json("result.json")["seconds"] for run in runs if run.finished)
 
 
-def _tell(log: Path | None, cell: Cell, event: str, **more: Any) -> None:
-    if log is not None:
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        with open(log, "a") as file:
-            file.write(json.dumps({"time": when, "cell": str(cell.path), "event": event, **more}) + "\n")
+class _Events:
+    """The log of a grid: one line an event, cells named by their paths from the log's own folder on."""
+
+    def __init__(self, log: Path | None, mirror: Mirror | None):
+        self.log, self.mirror = log, mirror
+
+    def __call__(self, cell: Cell, event: str, **more: Any) -> None:
+        if self.log is None:
+            return
+        when, root = datetime.now(UTC).isoformat(timespec="milliseconds"), self.log.parent
+        path = cell.path.relative_to(root) if cell.path.is_relative_to(root) else cell.path
+        with open(self.log, "a") as file:
+            file.write(json.dumps({"time": when, "cell": path.as_posix(), "event": event, **more}) + "\n")
+        if self.mirror is not None:
+            try:
+                self.mirror.push(self.log.name)
+            except Exception as error:  # a word about the work must not end it; the next event takes this one along
+                tqdm.write(f"could not store {self.log.name}: {error}")

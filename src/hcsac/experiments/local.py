@@ -3,18 +3,16 @@
 import multiprocessing
 import os
 import threading
-import traceback
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 import torch
 
-from hcsac.data.minari_store import load as load_dataset
-from hcsac.errors import UserError
 from hcsac.experiments.cells import Cell
 from hcsac.experiments.launch import Ended, updates_done
-from hcsac.training import RunDirectory, train
+from hcsac.experiments.storage import Mirror
+from hcsac.experiments.work import outcome
+from hcsac.training import RunDirectory
 
 
 class LocalLauncher:
@@ -23,19 +21,22 @@ class LocalLauncher:
     Args:
         jobs: processes at once (default: one per core, each with one thread: small networks gain more from running
             side by side than from a second thread; on a GPU one process).
+        mirror: of the folder that all cells are in, where the study is kept in a storage.
     """
 
-    def __init__(self, jobs: int | None = None):
+    def __init__(self, jobs: int | None = None, mirror: Mirror | None = None):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.slots = jobs or (1 if torch.cuda.is_available() else cores)
         self.threads = max(1, cores // self.slots)
+        self.mirror = mirror
         self._running: dict[Connection, tuple[Cell, BaseProcess]] = {}
 
     def start(self, cell: Cell) -> None:
         """See `Launcher`."""
+        url = None if self.mirror is None else self.mirror.below(cell.path).url
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(cell, self.threads, theirs))
+        process = context.Process(target=_work, args=(cell, url, self.threads, theirs))
         process.start()
         theirs.close()
         self._running[ours] = cell, process
@@ -69,16 +70,7 @@ class LocalLauncher:
         self._running.clear()
 
 
-def run_cell(cell: Cell, path: Path | None = None) -> None:
-    """Train a cell to its end, from its last checkpoint if there is one, in `path` (default: its own)."""
-    dataset = load_dataset(list(cell.refs), alignment=cell.alignment)
-    train(
-        cell.agent, dataset, path or cell.path, cell.settings, cell.seeds, cell.alignment,
-        resume=True, progress=False, sources=cell.refs,
-    )  # fmt: skip
-
-
-def _work(cell: Cell, threads: int, pipe: Connection) -> None:
+def _work(cell: Cell, url: str | None, threads: int, pipe: Connection) -> None:
     """A process: ends with the one that started it, however that one ends."""
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
@@ -89,10 +81,4 @@ def _work(cell: Cell, threads: int, pipe: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-    try:
-        run_cell(cell)
-        pipe.send((None, False))
-    except UserError as error:
-        pipe.send((str(error), True))
-    except Exception:
-        pipe.send((traceback.format_exc(), False))
+    pipe.send(outcome(cell, None if url is None else Mirror(url, cell.path)))

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from hcsac.errors import UserError
 from hcsac.experiments.cells import Cell
 from hcsac.experiments.grid import Grid, Published
+from hcsac.experiments.storage import Mirror
 
 FORMAT = 1
-_FILE = "grid.json"
+FILE = "grid.json"
 
 
 class Record(NamedTuple):
@@ -24,19 +25,20 @@ class Record(NamedTuple):
     output: Path
 
 
-def begin(grid: Grid, output: Path, accept_changes: bool = False) -> Record:
+def begin(grid: Grid, output: Path, accept_changes: bool = False, mirror: Mirror | None = None) -> Record:
     """Claim `output` for the grid, or go on with it.
 
     Args:
         accept_changes: go on although the grid is another than the one that began here. The directories of cells whose
             settings changed are moved aside (to NAME.before-1, ...), those of cells that are gone are left alone.
+        mirror: of `output`, where the study is kept in a storage.
 
     Raises:
         UserError: as `Grid.cells`; or another grid began here, and what differs is said; or files that are not ours.
     """
     cells = grid.cells(output)
     now = Record(grid.name, grid.description, grid.published, cells, output)
-    if (output / _FILE).exists():
+    if (output / FILE).exists():
         held = {str(cell.path): cell for cell in read_record(output).cells}
         differing = _differences(held, {str(cell.path): cell for cell in cells})
         if differing and not accept_changes:
@@ -46,7 +48,9 @@ def begin(grid: Grid, output: Path, accept_changes: bool = False) -> Record:
             )
         for path, what in differing.items():
             if what.startswith("changed") and Path(path).exists():
-                _move_aside(Path(path))
+                place = _move_aside(Path(path))
+                if mirror is not None:
+                    mirror.move(Path(path), place)
     elif (
         output.exists()
         and not any((cell.path / "run.json").exists() for cell in cells)
@@ -54,6 +58,8 @@ def begin(grid: Grid, output: Path, accept_changes: bool = False) -> Record:
     ):  # without a record, but with runs of the grid, it goes on: a run by itself refuses to become another
         raise UserError(f"{output} exists and is not a grid; choose another --output.")
     _write(now)
+    if mirror is not None:
+        mirror.push(FILE)
     return now
 
 
@@ -63,7 +69,7 @@ def read_record(output: Path) -> Record:
     Raises:
         UserError: none did, its record is damaged, or it was written by a newer hcsac.
     """
-    path = output / _FILE
+    path = output / FILE
     try:
         held: dict[str, Any] = json.loads(path.read_text())
         if held["format"] > FORMAT:
@@ -91,9 +97,9 @@ def _write(record: Record) -> None:
     }
     try:
         record.output.mkdir(parents=True, exist_ok=True)
-        temporary = record.output / f".{_FILE}.tmp"
+        temporary = record.output / f".{FILE}.tmp"
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, record.output / _FILE)
+        os.replace(temporary, record.output / FILE)
     except OSError as error:
         raise UserError(f"cannot write to {record.output} ({error.strerror}); choose another --output.") from error
 
@@ -122,8 +128,9 @@ def _counted(differing: dict[str, str]) -> str:
     return "; ".join(f"{len(labels)} cells {kind}, as {labels[0]}" for kind, labels in kinds.items())
 
 
-def _move_aside(path: Path) -> None:
+def _move_aside(path: Path) -> Path:
     number = 1
     while (place := path.with_name(f"{path.name}.before-{number}")).exists():
         number += 1
     path.rename(place)
+    return place

@@ -53,9 +53,10 @@ def last_errors(log: Path) -> dict[str, str]:
     """Path of a cell -> the last line of its error, for the cells whose last event is a failure."""
     found: dict[str, str] = {}
     for event in events(log):
-        found.pop(event["cell"], None)
+        path = str(log.parent / event["cell"])
+        found.pop(path, None)
         if event["event"] == "failed":
-            found[event["cell"]] = event["error"].strip().splitlines()[-1]
+            found[path] = event["error"].strip().splitlines()[-1]
     return found
 
 

@@ -67,3 +67,7 @@ class Log:
             self.trackers.scalars(scalars, records[0]["update"])
             self.progress.note(f"{sum(record['borrowed'] for record in records) // len(self.seeds):,} rows borrowed")
         self.run.append("sharing.jsonl", records)
+
+    def flush(self) -> None:
+        """Write to disk what is kept so far: a checkpoint may be copied with all before it."""
+        self.trackers.flush()

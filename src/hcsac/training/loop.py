@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def train(
     progress: bool = True,
     sources: Sequence[str] = (),
     trackers: Sequence[str] = (),
+    on_checkpoint: Callable[[RunDirectory], None] | None = None,
 ) -> RunDirectory:
     """Train `agent` on `data` and leave everything in `directory`.
 
@@ -60,6 +61,7 @@ def train(
         progress: tell on stderr how far it is: a bar in a terminal, else a plain line now and then.
         sources: the names `data` was loaded from, for the record.
         trackers: wandb, mlflow, trackio: where the numbers go besides TensorBoard.
+        on_checkpoint: called when a checkpoint, or in the end the result, and all before it are written.
 
     Raises:
         UserError: bad names, settings or sizes, rewards that cannot be recomputed, a tracker without its library, or a
@@ -79,7 +81,7 @@ def train(
     training = None if run.finished else _Training(agent, dataset, settings, list(seeds), run)
     run.begin(_identity(agent, dataset, named, settings, seeds, alignment), resume)
     if training is not None:
-        training.loop(progress, trackers)
+        training.loop(progress, trackers, on_checkpoint or (lambda run: None))
     return run
 
 
@@ -126,7 +128,7 @@ class _Training:
         captured = cuda_capture([*self.agent.generators, *minibatches]) if self.device.type == "cuda" else None
         self.steps = Steps(self.agent, self.active, settings.batch_size, captured)
 
-    def loop(self, progress: bool, trackers: Sequence[str]) -> None:
+    def loop(self, progress: bool, trackers: Sequence[str], on_checkpoint: Callable[[RunDirectory], None]) -> None:
         settings = self.settings
         update = start = self._restore()
         opened = open_trackers(trackers, self.run, start)
@@ -150,6 +152,8 @@ class _Training:
                         if self.judged:
                             log.returns(update, self._evaluator(episodes)(act_of(self.agent, self.device)))
                         self._save(update)
+                        log.flush()
+                        on_checkpoint(self.run)
         if self.evaluator is not None:
             self.evaluator.close()
         seconds, spent = time.perf_counter() - began, shown.paused
@@ -163,6 +167,7 @@ class _Training:
                 "updates_per_second": round((self.total - start) / max(seconds - spent, 1e-9), 2),
             },
         )
+        on_checkpoint(self.run)
 
     def _next_event(self, update: int) -> int:
         """The first update after this one that something follows: a log line, a sharing, an evaluation or the end."""

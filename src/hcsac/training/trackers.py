@@ -29,6 +29,9 @@ class Tracker(Protocol):
     def scalars(self, values: Mapping[str, float], update: int) -> None:
         """Keep these values of this update."""
 
+    def flush(self) -> None:
+        """Write to disk what is kept so far, where this tracker keeps files of ours."""
+
     def close(self, finished: bool) -> None:
         """Write out what is left; `finished` where the run reached its end."""
 
@@ -47,6 +50,9 @@ class TensorBoard:
     def scalars(self, values: Mapping[str, float], update: int) -> None:
         for name, value in values.items():
             self.writer.add_scalar(name, value, update)
+
+    def flush(self) -> None:
+        self.writer.flush()
 
     def close(self, finished: bool) -> None:
         self.writer.close()
@@ -71,6 +77,9 @@ class WandB:
     def scalars(self, values: Mapping[str, float], update: int) -> None:
         if update >= self.run.step:  # a continued run repeats the updates after its checkpoint; these are there already
             self.run.log(dict(values), step=update)
+
+    def flush(self) -> None:
+        pass
 
     def close(self, finished: bool) -> None:
         self.run.finish(exit_code=0 if finished else 1)
@@ -109,6 +118,9 @@ class MLflow:
         for first in range(0, len(metrics), 1000):  # the most that one request may hold
             self.client.log_batch(self.key, metrics=metrics[first : first + 1000])
 
+    def flush(self) -> None:
+        pass
+
     def close(self, finished: bool) -> None:
         self.client.set_terminated(self.key, "FINISHED" if finished else "KILLED")
 
@@ -132,6 +144,9 @@ class Trackio:
     def scalars(self, values: Mapping[str, float], update: int) -> None:
         self.run.log(dict(values), step=update)
 
+    def flush(self) -> None:
+        pass
+
     def close(self, finished: bool) -> None:
         with redirect_stdout(sys.stderr):
             self.tool.finish()
@@ -151,6 +166,10 @@ class Trackers:
     def scalars(self, values: Mapping[str, float], update: int) -> None:
         """Give every tracker these values of this update."""
         self._each(lambda tracker: tracker.scalars(values, update))
+
+    def flush(self) -> None:
+        """Write to disk what is kept so far."""
+        self._each(lambda tracker: tracker.flush())
 
     def close(self, finished: bool) -> None:
         """Close them all; `finished` where the run reached its end."""

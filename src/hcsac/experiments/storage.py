@@ -1,0 +1,214 @@
+"""A study kept in a storage that fsspec reaches (s3://, gs://, file://, ...): local folders that mirror it.
+
+Order is what makes a mirror safe. Records are pushed before the checkpoint, and the word that a run is finished comes
+last; a pull takes the reverse order. So whatever moment a machine dies at, whoever pulls finds a checkpoint whose
+records are all there. Later records may be there too: going on from a checkpoint drops and makes them again.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hcsac.errors import UserError, unknown
+
+# An upload to these is whole or not there; elsewhere a file is uploaded under another name, then renamed.
+WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory"}
+_WRITTEN = ("mtime", "LastModified", "updated", "last_modified", "created")  # as the file systems call it
+_UNFINISHED = (".tmp", ".part")
+
+
+def is_url(output: str | Path) -> bool:
+    """Whether an output is a place in a storage, not a path."""
+    return isinstance(output, str) and "://" in output
+
+
+class Mirror:
+    """A local folder and the place in a storage that it mirrors. No path of the storage enters a file of a run.
+
+    Raises:
+        UserError: a protocol that is not known, or whose library is not installed.
+    """
+
+    def __init__(self, url: str, folder: Path):
+        self.url, self.folder = url.rstrip("/"), folder
+        self._fs, self._root = _reach(self.url)
+        self._whole_uploads = self.url.split("://")[0] in WHOLE_UPLOADS
+        self._pushed: dict[str, tuple[int, int]] = {}
+
+    def below(self, path: Path) -> "Mirror":
+        """The mirror of a folder inside."""
+        return Mirror(f"{self.url}/{path.relative_to(self.folder).as_posix()}", path)
+
+    def pull(self, small: bool = False) -> None:
+        """Make the folder what the storage holds.
+
+        Args:
+            small: without checkpoints and TensorBoard's files, which no table or report needs.
+        """
+        self._fs.invalidate_cache(self._root)
+        found = {name.removeprefix(self._root).lstrip("/"): info
+                 for name, info in self._fs.find(self._root, detail=True).items()}  # fmt: skip
+        held = {name: info for name, info in found.items() if name and not name.endswith(_UNFINISHED)}
+        for name in sorted(held, key=_rank, reverse=True):
+            if not (small and _is_large(name)):
+                self._fetch(name, held[name])
+        for name in set(self._files()) - set(held):
+            (self.folder / name).unlink()
+
+    def push(self, *names: str) -> None:
+        """Store these files of the folder, in this order, but for those that are stored as they are."""
+        for name in names:
+            state = _state(self.folder / name)
+            if self._pushed.get(name) != state:
+                self._store(name)
+                self._pushed[name] = state
+
+    def push_run(self) -> None:
+        """Store what changed in the directory of a run, its checkpoint after its records."""
+        self.push(*sorted(self._files(), key=_rank))
+
+    def move(self, path: Path, place: Path) -> None:
+        """Follow a folder inside that was renamed."""
+        source, target = (f"{self._root}/{at.relative_to(self.folder).as_posix()}" for at in (path, place))
+        if not self._whole_uploads:
+            if self._fs.exists(source):
+                self._fs.mv(source, target, recursive=True)
+            return
+        self._fs.invalidate_cache(source)
+        names = self._fs.find(source)  # one by one: such stores have no folders, and moving them fails for some
+        for name in names:
+            self._fs.cp_file(name, target + name.removeprefix(source))
+        for name in names:
+            self._fs.rm_file(name)
+
+    @contextmanager
+    def speaking_of_it(self) -> Iterator[None]:
+        """Errors name the storage instead of the folder, which the user never chose."""
+        try:
+            yield
+        except UserError as error:
+            raise UserError(str(error).replace(str(self.folder), self.url)) from error
+
+    def _files(self) -> list[str]:
+        paths = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(_UNFINISHED))
+        return [path.relative_to(self.folder).as_posix() for path in paths]
+
+    def _fetch(self, name: str, info: dict[str, Any]) -> None:
+        path, written = self.folder / name, _written(info)
+        if written is not None and path.exists():
+            held = path.stat()
+            if held.st_size == info["size"] and abs(held.st_mtime - written) < 1e-3:
+                return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        self._fs.get_file(f"{self._root}/{name}", str(part))
+        if written is not None:  # by it the next pull knows the file, and `grid status` how long a run has been silent
+            os.utime(part, (written, written))
+        os.replace(part, path)
+        self._pushed[name] = _state(path)
+
+    def _store(self, name: str) -> None:
+        source, target = str(self.folder / name), f"{self._root}/{name}"
+        if self._whole_uploads:
+            self._fs.put_file(source, target)
+            return
+        self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        self._fs.put_file(source, target + ".part")
+        self._fs.mv(target + ".part", target)
+
+
+@contextmanager
+def opened(output: str | Path) -> Iterator[tuple[Path, Mirror | None]]:
+    """The folder to run a study in, and its mirror where `output` is a URL: the folder is then a passing one.
+
+    Raises:
+        UserError: the storage cannot be reached.
+    """
+    if not is_url(output):
+        yield Path(output), None
+        return
+    with tempfile.TemporaryDirectory(prefix="hcsac-", ignore_cleanup_errors=True) as folder:
+        mirror = Mirror(str(output), Path(folder))
+        _pull_small(mirror)
+        with mirror.speaking_of_it():
+            yield mirror.folder, mirror
+
+
+def local_copy(url: str) -> Path:
+    """A folder in the user's cache that now holds the study at `url`, without checkpoints and TensorBoard's files.
+
+    Raises:
+        UserError: the storage cannot be reached, or nothing is stored there.
+    """
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", url.rstrip("/").rsplit("/", 1)[-1])
+    name = f"{words}-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:12]}"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hcsac" / "studies" / name
+    mirror = Mirror(url, folder)
+    _pull_small(mirror)
+    if not (folder / "grid.json").exists():
+        raise UserError(f"{url} holds no grid; give the --output that `hcsac grid run` wrote to.")
+    return folder
+
+
+def _reach(url: str) -> tuple[Any, str]:
+    """The file system of a URL and the path in it."""
+    import fsspec  # type: ignore[import-untyped]
+
+    protocol = url.split("://")[0]
+    try:
+        fs, root = fsspec.url_to_fs(url)
+    except ValueError as error:
+        if protocol in fsspec.available_protocols():
+            raise UserError(f"cannot use the storage {url} ({error}); mend the URL.") from error
+        raise unknown("storage protocol", protocol, fsspec.available_protocols()) from error
+    except ImportError as error:
+        missing = getattr(error.__cause__ or error, "name", None) or protocol
+        raise UserError(
+            f"{protocol}:// storage needs the library {missing}, which is not installed; pip install {missing}."
+        ) from error
+    return fs, root.rstrip("/")
+
+
+def _pull_small(mirror: Mirror) -> None:
+    try:
+        mirror.pull(small=True)
+    except Exception as error:  # each file system has errors of its own
+        raise UserError(
+            f"cannot read the storage {mirror.url} ({type(error).__name__}: {error}); check the URL and the rights "
+            "this machine has there."
+        ) from error
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """A run's files in the order in which they are pushed."""
+    last = name.rsplit("/", 1)[-1]
+    ranks = {"run.json": 0, "checkpoint.safetensors": 3, "result.json": 4}
+    return ranks.get(last, 2 if last.endswith(".jsonl") else 1), name
+
+
+def _is_large(name: str) -> bool:
+    return name.endswith("checkpoint.safetensors") or "tensorboard" in name.split("/")
+
+
+def _state(path: Path) -> tuple[int, int]:
+    held = path.stat()
+    return held.st_size, held.st_mtime_ns
+
+
+def _written(info: dict[str, Any]) -> float | None:
+    """When a file was written, in seconds since 1970, if the file system tells."""
+    when = next((info[key] for key in _WRITTEN if info.get(key) is not None), None)
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when)
+        except ValueError:
+            return None
+    if isinstance(when, datetime):
+        return when.timestamp()
+    return float(when) if isinstance(when, int | float) else None
