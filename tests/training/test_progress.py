@@ -72,6 +72,21 @@ def test_results_and_notes_have_their_line_at_once(clock):
     assert len(said(shown)) == 2
 
 
+def test_what_is_said_has_a_line_of_its_own_and_a_status_stands_in_every_line(clock):
+    shown = plain(clock)
+    shown.status = "1/2 runs"
+    shown.say("finished medium bc")
+    work(shown, clock, 2)
+    shown.note("half way")
+    assert said(shown) == [
+        "finished medium bc",
+        "hcsac  200/20,000 updates  100/s  3 min 18 s left  1/2 runs  half way",
+    ]
+    silent = plain(clock, enabled=False)
+    silent.say("finished medium bc")
+    assert said(silent) == []
+
+
 def test_the_best_so_far_stands_beside_what_is_worse(clock):
     shown = plain(clock)
     for walk, run in [(800, 100), (700, 200), (650, 300)]:

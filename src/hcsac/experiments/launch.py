@@ -2,20 +2,19 @@
 
 import json
 import math
-from collections import deque
+import warnings
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-
-from tqdm import tqdm
 
 from hcsac.data.minari_store import load as load_dataset
 from hcsac.errors import UserError
 from hcsac.experiments.cells import Cell
 from hcsac.experiments.storage import Mirror
 from hcsac.settings import Settings
-from hcsac.training import RunDirectory
+from hcsac.training import Progress, RunDirectory
 
 ATTEMPTS = 2  # a failed cell is tried once more, from its last checkpoint
 LOSSES = 10  # nodes that may die under a cell, which is no fault of its own, before it counts as failed
@@ -73,56 +72,76 @@ def run_cells(
     # Loading every dataset here finds bad data before the work; the processes load their own.
     rows = {refs: len(load_dataset(list(refs))) for refs in dict.fromkeys(cell.refs for cell in cells)}
     total = {cell.path: length(cell.settings, rows[cell.refs]) for cell in cells}
-    done = {cell.path: total[cell.path] for cell in cells if RunDirectory(cell.path).finished}
-    waiting = deque(cell for cell in cells if cell.path not in done)
-    attempts: dict[Path, int] = {}
-    losses: dict[Path, int] = {}
-    tell = _Events(log, mirror)
-    running: dict[Path, Cell] = {}
-    failed: list[Ended] = []
-    bar = tqdm(total=sum(total.values()), initial=sum(done.values()), unit="update", disable=not progress,
-               dynamic_ncols=True, mininterval=1)  # fmt: skip
+    study = _Study(cells, launcher, total, _Events(log, mirror), progress)
     try:
-        with bar:
-            while waiting or running:
-                while waiting and len(running) < launcher.slots:
-                    cell = waiting.popleft()
-                    attempts[cell.path] = attempts.get(cell.path, 0) + 1
-                    running[cell.path] = cell
-                    tell(cell, "started", attempt=attempts[cell.path])
-                    launcher.start(cell)
-                for end in launcher.ended(seconds=2):
-                    cell = running.pop(end.cell.path)
-                    if end.error is None:
-                        done[cell.path] = total[cell.path]
-                        tell(cell, "finished", **({"node": end.node} if end.node else {}))
-                        tqdm.write(f"finished {cell.label}") if progress else None
-                        continue
-                    if end.lost and losses.get(cell.path, 0) < LOSSES:
-                        losses[cell.path] = losses.get(cell.path, 0) + 1
-                        attempts[cell.path] -= 1
-                        waiting.appendleft(cell)
-                        tell(cell, "lost", node=end.node, error=end.error)
-                        tqdm.write(f"its node died, goes on elsewhere: {cell.label}") if progress else None
-                        continue
-                    tell(cell, "failed", attempt=attempts[cell.path], error=end.error)
-                    again = attempts[cell.path] < ATTEMPTS and not end.hopeless
-                    if again:
-                        waiting.append(cell)
-                    else:
-                        failed.append(end)
-                    if progress:
-                        last = end.error.strip().splitlines()[-1]
-                        tqdm.write(f"{'tried again later' if again else 'failed'}: {cell.label}: {last}")
-                at = {path: min(launcher.updates_of(cell), total[path]) for path, cell in running.items()}
-                bar.n = sum(done.values()) + sum(at.values())
-                bar.set_postfix_str(
-                    f"{len(done)}/{len(cells)} runs" + (f", {len(failed)} failed" if failed else ""), refresh=False
-                )
-                bar.update(0)
+        while study.waiting or study.running:
+            study.start()
+            for end in launcher.ended(seconds=2):
+                study.settle(end)
+            study.show()
     finally:
         launcher.close()
-    return failed
+        study.shown.close()
+    return study.failed
+
+
+class _Study:
+    """Which cells wait, run, are done and have failed."""
+
+    def __init__(
+        self, cells: Sequence[Cell], launcher: Launcher, total: dict[Path, int], tell: "_Events", progress: bool
+    ):
+        self.launcher, self.total, self.tell, self.count = launcher, total, tell, len(cells)
+        self.done = {cell.path for cell in cells if RunDirectory(cell.path).finished}
+        self.waiting = deque(cell for cell in cells if cell.path not in self.done)
+        self.running: dict[Path, Cell] = {}
+        self.failed: list[Ended] = []
+        self.attempts, self.losses = Counter[Path](), Counter[Path]()
+        self.shown = Progress(sum(total.values()), self._updates(), enabled=progress)
+
+    def start(self) -> None:
+        """Begin as many cells as there is room for."""
+        while self.waiting and len(self.running) < self.launcher.slots:
+            cell = self.waiting.popleft()
+            self.attempts[cell.path] += 1
+            self.running[cell.path] = cell
+            self.tell(cell, "started", attempt=self.attempts[cell.path])
+            self.launcher.start(cell)
+
+    def settle(self, end: Ended) -> None:
+        """A cell stopped: it is done, goes on elsewhere, is tried again, or has failed."""
+        cell = self.running.pop(end.cell.path)
+        node = {"node": end.node} if end.node else {}
+        if end.error is None:
+            self.done.add(cell.path)
+            self.tell(cell, "finished", **node)
+            self.shown.say(f"finished {cell.label}")
+        elif end.lost and self.losses[cell.path] < LOSSES:
+            self.losses[cell.path] += 1
+            self.attempts[cell.path] -= 1
+            self.waiting.appendleft(cell)
+            self.tell(cell, "lost", error=end.error, **node)
+            self.shown.say(f"its node died, goes on elsewhere: {cell.label}")
+        else:
+            self.tell(cell, "failed", attempt=self.attempts[cell.path], error=end.error)
+            again = self.attempts[cell.path] < ATTEMPTS and not end.hopeless
+            if again:
+                self.waiting.append(cell)
+            else:
+                self.failed.append(end)
+            said = "failed, is tried again" if again else "failed"
+            self.shown.say(f"{said}: {cell.label}: {end.error.strip().splitlines()[-1]}")
+
+    def show(self) -> None:
+        """How far all of it is."""
+        self.shown.status = f"{len(self.done)}/{self.count} runs" + (
+            f", {len(self.failed)} failed" if self.failed else ""
+        )
+        self.shown.advance(max(0, self._updates() - self.shown.done))
+
+    def _updates(self) -> int:
+        at = [min(self.launcher.updates_of(cell), self.total[path]) for path, cell in self.running.items()]
+        return sum(self.total[path] for path in self.done) + sum(at)
 
 
 def require_all(failed: Sequence[Ended]) -> None:
@@ -172,4 +191,4 @@ class _Events:
             try:
                 self.mirror.push(self.log.name)
             except Exception as error:  # a word about the work must not end it; the next event takes this one along
-                tqdm.write(f"could not store {self.log.name}: {error}")
+                warnings.warn(f"could not store {self.log.name}: {error}", stacklevel=2)

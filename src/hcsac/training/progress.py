@@ -45,6 +45,7 @@ class Progress:
         self.paused = 0.0  # seconds that were not the work itself
         self.last: dict[str, float] = {}
         self.best = dict(best or {})
+        self.status = ""  # what else stands in the line
         self._pause: tuple[float, str] | None = None
         self._began = self._written = clock()
         self._marks = deque([(0.0, start)])  # working seconds, units done
@@ -75,6 +76,15 @@ class Progress:
         """Something worth a plain line; a bar stays as it is."""
         if self._bar is None:
             self._line(text)
+
+    def say(self, text: str) -> None:
+        """A line of its own; a bar goes on below it."""
+        if not self.enabled:
+            return
+        if self._bar is not None:
+            self._bar.write(text, file=self.stream)
+        else:
+            print(text, file=self.stream, flush=True)
 
     @contextmanager
     def pause(self, doing: str) -> Iterator[None]:
@@ -109,6 +119,8 @@ class Progress:
             texts.append(f"{duration((self.total - self.done) / speed * (1 + share))} left")
         elif self.done >= self.total and not (self.terminal and self._pause):
             texts.append(f"done in {duration(self.clock() - self._began)}")
+        if self.status:
+            texts.append(self.status)
         for name, value in self.last.items():
             beaten = self.best[name] > value
             texts.append(f"{name} {value:.0f}" + (f" (best {self.best[name]:.0f})" if beaten else ""))
