@@ -26,7 +26,7 @@ ONLY = {
     "scipy": {"evaluation"},
     "av": {"evaluation"},
     "PIL": {"evaluation"},
-    "tqdm": {"training", "collection", "experiments"},
+    "tqdm": {"training"},
     "torch": {
         "types",
         "sharing",

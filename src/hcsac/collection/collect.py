@@ -4,13 +4,12 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from hcsac.agents.base import generators
 from hcsac.agents.td3 import TD3
@@ -20,7 +19,7 @@ from hcsac.data.align import Episode
 from hcsac.errors import UserError
 from hcsac.settings import Settings, setting
 from hcsac.tasks import get_task, make_env
-from hcsac.training import checkpoint
+from hcsac.training import Progress, checkpoint
 from hcsac.training.memory import keep_freed_memory
 
 RECENT = 5  # the level is reached when so many episodes in a row have it on average
@@ -120,31 +119,34 @@ class _Collection:
     def learn(self, progress: bool) -> float:
         """Train until the level or the last step; the mean return of the last episodes."""
         self._restore()
-        with self._bar(self.settings.steps, self.buffer.size, "learn", progress) as bar:
-            while self.buffer.size < self.settings.steps and self._recent() < self.level:
+        steps = self.settings.steps
+        with closing(Progress(steps, self.buffer.size, f"{self.task} learn", "steps", progress)) as shown:
+            while self.buffer.size < steps and self._recent() < self.level:
                 number = len(self.buffer.episodes)
                 episode = self._episode((self.settings.seed, 0, number), self._learning_action, self._learn_step)
                 self.buffer.episodes.append(episode)
                 save_episode(self._file("replay", number), episode)
                 self._save(number + 1)
-                bar.update(len(episode))
-                bar.set_postfix_str(f"return {episode.episode_return:.0f}, last {RECENT}: {self._recent():.0f}")
-        reached = float(np.mean([episode.episode_return for episode in self.buffer.episodes[-RECENT:]]))
-        if progress and reached < self.level:
-            tqdm.write(f"{self.task}: {self.buffer.size} steps reached {reached:.0f}, short of level {self.level:.0f}.")
+                shown.status = f"return {episode.episode_return:.0f}, last {RECENT}: {self._recent():.0f}"
+                shown.advance(len(episode))
+            reached = float(np.mean([episode.episode_return for episode in self.buffer.episodes[-RECENT:]]))
+            if reached < self.level:
+                size = self.buffer.size
+                shown.say(f"{self.task}: {size} steps reached {reached:.0f}, short of level {self.level:.0f}.")
         return reached
 
     def demonstrate(self, progress: bool) -> list[Episode]:
         """Episodes of the frozen policy with exploration noise."""
         episodes: list[Episode] = []
-        with self._bar(self.settings.episodes, 0, "medium", progress, "episode") as bar:
-            for number in range(self.settings.episodes):
+        count = self.settings.episodes
+        with closing(Progress(count, 0, f"{self.task} medium", "episodes", progress)) as shown:
+            for number in range(count):
                 file = self._file("medium", number)
                 if not file.exists():
                     save_episode(file, self._episode((self.settings.seed, 1, number), self._noisy_action))
                 episodes.append(load_episode(file))
-                bar.update()
-                bar.set_postfix_str(f"return {episodes[-1].episode_return:.0f}")
+                shown.status = f"return {episodes[-1].episode_return:.0f}"
+                shown.advance(1)
         return episodes
 
     def _episode(
@@ -240,11 +242,6 @@ class _Collection:
         temporary = self.directory / ".collection.json.tmp"
         temporary.write_text(json.dumps(identity, indent=2) + "\n")
         os.replace(temporary, file)
-
-    def _bar(self, total: int, done: int, what: str, progress: bool, unit: str = "step") -> Any:
-        return tqdm(
-            total=total, initial=done, desc=f"{self.task} {what}", unit=unit, disable=not progress, dynamic_ncols=True
-        )
 
 
 def _evenly(episodes: list[Episode], count: int | None) -> list[Episode]:
