@@ -23,6 +23,8 @@ ONLY = {
     "click": {"cli"},
     "matplotlib": {"experiments"},
     "pyarrow": {"experiments"},
+    "jinja2": {"experiments"},
+    "plotly": {"experiments"},
     "scipy": {"evaluation"},
     "av": {"evaluation"},
     "PIL": {"evaluation"},

@@ -90,6 +90,33 @@ def grid_status(study: str) -> None:
     click.echo(experiments.status_table(record, record.output / LOG))
 
 
+@grid.command("report")
+@study_argument
+@click.option("--output", type=click.Path(path_type=Path),
+              help="The page (default: report.html in the output; of a URL, NAME.html here).")  # fmt: skip
+@click.option("--videos/--no-videos", default=True, show_default=True, help="Show the last policies in short videos.")
+def grid_report(study: str, output: Path | None, videos: bool) -> None:
+    """Write the report of STUDY: one HTML page that needs nothing else.
+
+    STUDY is its TOML file or its output, a directory or a URL; videos need a directory, as checkpoints stay at the URL.
+
+    Returns against the data and against published numbers, last policy and best of run, interquartile means with
+    intervals, performance profiles, learning curves, what sharing moved, every seed, run times, settings that differ,
+    videos. The tables also go to a Markdown file beside it, every return to returns.parquet. A study that still runs
+    is reported as far as it is; an earlier report is replaced.
+    """
+    from hcsac import experiments
+
+    record = _record(study)
+    if experiments.is_url(study):
+        output, videos = output or Path(f"{study.rstrip('/').rsplit('/', 1)[-1]}.html"), False
+    written = experiments.write_report(record, output, record.output / LOG, videos, click.echo)
+    if written.note:
+        click.echo(written.note)
+    size = written.page.stat().st_size / 1e6
+    click.echo(f"written: {written.page} ({size:.1f} MB), {written.twin}, {written.returns}")
+
+
 def _record(study: str) -> Record:
     """The grid that began in a directory or at a URL, or by a file in the directory it has by default."""
     from hcsac import experiments

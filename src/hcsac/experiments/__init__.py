@@ -8,6 +8,7 @@ from hcsac.experiments.launch import Launcher, require_all, run_cells, seconds_o
 from hcsac.experiments.local import LocalLauncher
 from hcsac.experiments.ray_cluster import RayLauncher, gpus_for
 from hcsac.experiments.record import Record, begin, read_record
+from hcsac.experiments.report import write_report
 from hcsac.experiments.returns import behaviour_returns, collect_returns, read_returns, write_returns
 from hcsac.experiments.status import status_table
 from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
@@ -51,5 +52,6 @@ __all__ = [
     "summarise",
     "twin_cells",
     "write_csv",
+    "write_report",
     "write_returns",
 ]

@@ -1,0 +1,111 @@
+"""Charts as figures: valid, and with the numbers of the runs."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcsac.experiments.report import charts
+from hcsac.experiments.report.facts import streams
+from hcsac.experiments.report.gather import gather
+from hcsac.experiments.report.series import series_of
+from tests.experiments.report.conftest import NASTY, PUBLISHED, UPDATES, value
+
+
+@pytest.fixture
+def gathered(study):
+    return gather(study, study.output / "events.jsonl", lambda text: None)
+
+
+@pytest.fixture
+def series(gathered):
+    return series_of(one.cell for one in gathered.finished)
+
+
+def lines(chart, group):
+    return [trace for trace in chart.data if trace["legendgroup"] == group]
+
+
+def test_every_figure_is_one_that_plotly_takes(gathered, series):
+    from plotly.graph_objects import Figure
+
+    moved = streams(gathered.finished)
+    made = [
+        *charts.learning_curves(gathered.table, series, PUBLISHED), *charts.intervals(gathered.summary, series),
+        *charts.profiles(gathered.summary, series), *charts.seeds(gathered.table, series),
+        *charts.flows(moved, series), *charts.claims(moved, series),
+    ]  # fmt: skip
+    assert len(made) == 4 + 2 + 2 + 4 + 4 + 4
+    for chart in made:
+        figure = json.loads(json.dumps(chart.figure, allow_nan=False).replace("var(--", "red(--"))
+        text = json.dumps(figure)
+        for name in {part.split(")")[0] for part in text.split('"red(')[1:]}:
+            text = text.replace(f"red({name})", "#123456")
+        Figure(json.loads(text))  # raises for what Plotly does not know
+        assert NASTY not in text
+        assert all(len(trace["x"]) == len(trace["y"]) > 0 for trace in chart.data)
+
+
+def test_learning_curves(gathered, series):
+    left, _, replay, _ = charts.learning_curves(gathered.table, series, PUBLISHED)
+    assert (left.title, replay.title) == ("medium: slide-left", "replay: slide-left")
+    band, line = lines(left, "s0")
+    each = np.array([
+        [np.mean([value("medium", "plain", seed, "slide-left", update, e) for e in range(4)]) for seed in range(3)]
+        for update in UPDATES
+    ])  # fmt: skip
+    assert line["x"] == list(UPDATES)
+    assert line["y"] == pytest.approx(each.mean(1))
+    assert line["text"][0] == f"{each[0].mean():.1f} ± {each[0].std(ddof=1):.1f}"
+    assert band["y"] == pytest.approx([*(each.mean(1) + 1), *(each.mean(1) - 1)[::-1]])  # seeds 0, 1, 2 apart by 1
+    assert {kind: lines(left, kind)[0]["y"][0] for kind in charts.REFERENCES} == {
+        "behaviour": 5.0, "random": 0.0, "published": 7.0,
+    }  # fmt: skip
+    assert lines(replay, "published") == []
+    assert "(2 seeds)" in lines(replay, "s1")[-1]["hovertemplate"]  # the third failed
+
+
+def test_a_single_seed_has_no_band(gathered, series):
+    table = gathered.table.filter([seed == 1 for seed in gathered.table["seed"].to_pylist()])
+    first = charts.learning_curves(table, series, {})[0]
+    (line,) = lines(first, "s0")
+    assert "±" not in line["text"][0]
+
+
+def test_every_seed_is_a_dot(gathered, series):
+    first, *_, last = charts.seeds(gathered.table, series)
+    worst, mean = lines(first, "s0")
+    # scores: random 0, expert 10
+    assert mean["x"] == pytest.approx([10 * (7 + seed + 0.375) for seed in range(3)])
+    assert worst["x"] == pytest.approx([10 * (7 + seed) for seed in range(3)])
+    assert mean["text"][1] == "<b>plain</b>, seed 1<br>mean of 4 episodes: return 8.4, score 83.8"
+    assert len(set(mean["y"])) == 3
+    assert len(lines(last, "s1")[0]["x"]) == 2
+
+
+def test_a_task_without_a_score_shows_returns(gathered, series):
+    import pyarrow as pa
+
+    none = pa.nulls(len(gathered.table), "double")
+    place = gathered.table.schema.get_field_index("expert_return")
+    table = gathered.table.set_column(place, "expert_return", none)
+    first = charts.seeds(table, series)[0]
+    assert first.layout["xaxis"]["title"]["text"] == "return"
+    assert lines(first, "s0")[1]["x"] == pytest.approx([7 + seed + 0.375 for seed in range(3)])
+
+
+def test_claims_are_held_against_the_truth(gathered, series):
+    drawn = {chart.title: chart for chart in charts.claims(streams(gathered.finished), series)}
+    assert len(drawn["medium: slide-left → slide-right"].data) == 1  # whose truth is not known
+    paid, true = drawn["medium: slide-right → slide-left"].data
+    assert (paid["y"], true["y"]) == ([0.9, 0.9], [0.3, 0.3])
+
+
+@given(st.integers(1, 3000), st.integers(2, 300))
+def test_thinned(count, most):
+    kept = charts.thinned(list(range(count)), most)
+    assert len(kept) == min(count, most)
+    assert (kept[0], kept[-1]) == (0, count - 1)
+    assert kept == sorted(set(kept))
