@@ -52,6 +52,7 @@ def sharing(
 @click.option("--tasks", default="walker-walk,walker-run", show_default=True, help="Tasks.")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory of runs and report (default: runs/PRESET).")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at once (default: one per core, or one on a GPU).")
+@click.option("--videos/--no-videos", default=True, show_default=True, help="Put videos of the policies in the report.")
 @config_option
 @seeds_option
 @alignment_option
@@ -64,6 +65,7 @@ def reproduce(
     tasks: str,
     output: Path | None,
     jobs: int | None,
+    videos: bool,
     config: Path | None,
     seeds: list[int],
     alignment: str,
@@ -72,7 +74,8 @@ def reproduce(
     """Run the slides' comparison and print its table.
 
     All agents on every level and task: BC and CSAC on each task alone, MTCSAC and HCSAC on the union. Finished runs are
-    not run again, interrupted ones continue. Writes table.md, table.csv and a PNG of training curves for every cell.
+    not run again, interrupted ones continue. Writes the report of `hcsac grid report` (report.html, report.md) and
+    table.csv.
     """
     from hcsac import experiments
 
@@ -83,23 +86,17 @@ def reproduce(
     grid = experiments.slides_grid(
         preset_name, namespace, seeds, agents.split(","), levels.split(","), tasks.split(","), alignment, changes
     )
-    cells = experiments.begin(grid, output).cells
+    record = experiments.begin(grid, output)
+    cells = record.cells
     click.echo(f"preset {preset_name}: {_stated(cells[-1].settings)}")
     experiments.require_all(experiments.run_cells(cells, experiments.LocalLauncher(jobs), output / "events.jsonl"))
-    results = experiments.collect_results(cells)
-    last, best = experiments.markdown(results), experiments.markdown(results, "best")
-    seconds = experiments.seconds_of(cells)
-    episodes, count = cells[0].settings.final_episodes, f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-    text = (
-        f"Last policy, {episodes} episodes a task, {count}, alignment {alignment}; {seconds:.0f} s of training in all"
-        f"\n\n{last}\n\nBest of run (chosen by looking at the returns)\n\n{best}\n"
-    )
-    (output / "table.md").write_text(text)
-    experiments.write_csv(results, output / "table.csv")
-    pictures = experiments.draw_curves(cells, output)
-    click.echo(
-        f"\n{text}\nwritten: {output / 'table.md'}, {output / 'table.csv'}, {len(pictures)} pictures beside them"
-    )
+    written = experiments.write_report(record, videos=videos, tell=click.echo)
+    experiments.write_csv(written.summary, output / "table.csv")
+    count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    click.echo(f"\n{count}, alignment {alignment}\n\n{written.tables}\n")
+    if written.note:
+        click.echo(written.note)
+    click.echo(f"written: {written.page}, {written.twin}, {output / 'table.csv'}, {written.returns}")
 
 
 def _stated(settings: Settings) -> str:

@@ -1,10 +1,9 @@
 """The comparison: grids of cells, where they run, and the tables, pictures and report made from them."""
 
 from hcsac.experiments.cells import Cell
-from hcsac.experiments.curves import draw_curves
 from hcsac.experiments.flow import draw_flow, flow_table, row_story
 from hcsac.experiments.grid import Grid, read_grid, slides_grid
-from hcsac.experiments.launch import Launcher, require_all, run_cells, seconds_of
+from hcsac.experiments.launch import Launcher, require_all, run_cells
 from hcsac.experiments.local import LocalLauncher
 from hcsac.experiments.ray_cluster import RayLauncher, gpus_for
 from hcsac.experiments.record import Record, begin, read_record
@@ -13,7 +12,7 @@ from hcsac.experiments.returns import behaviour_returns, collect_returns, read_r
 from hcsac.experiments.status import status_table
 from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
 from hcsac.experiments.summary import Summary, summarise
-from hcsac.experiments.table import collect_results, markdown, write_csv
+from hcsac.experiments.table import write_csv
 from hcsac.experiments.worth import find_runs, gains, gains_table, twin_cells
 
 __all__ = [
@@ -27,9 +26,7 @@ __all__ = [
     "Summary",
     "begin",
     "behaviour_returns",
-    "collect_results",
     "collect_returns",
-    "draw_curves",
     "draw_flow",
     "find_runs",
     "flow_table",
@@ -38,7 +35,6 @@ __all__ = [
     "gpus_for",
     "is_url",
     "local_copy",
-    "markdown",
     "opened",
     "read_grid",
     "read_record",
@@ -46,7 +42,6 @@ __all__ = [
     "require_all",
     "row_story",
     "run_cells",
-    "seconds_of",
     "slides_grid",
     "status_table",
     "summarise",

@@ -168,12 +168,6 @@ def updates_done(run: RunDirectory) -> int:
     )
 
 
-def seconds_of(cells: Sequence[Cell]) -> float:
-    """Wall-clock seconds of training and evaluation, summed over the runs that are finished."""
-    runs = [RunDirectory(cell.path) for cell in cells]
-    return sum(run.read_json("result.json")["seconds"] for run in runs if run.finished)
-
-
 class _Events:
     """The log of a grid: one line an event, cells named by their paths from the log's own folder on."""
 
