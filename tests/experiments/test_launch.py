@@ -109,6 +109,12 @@ def test_cells_in_processes(cells, tmp_path):
     assert sorted(events) == ["failed", "finished", "started", "started"]  # a sentence is not tried again
 
 
+def test_trackers_reach_the_cells(cells):
+    (end,) = run_cells(cells[:1], LocalLauncher(jobs=1, trackers=["trakio"]), progress=False)
+    assert end.error == "unknown tracker 'trakio'; did you mean 'trackio'?"
+    assert not cells[0].path.exists()
+
+
 def test_a_process_that_dies_without_a_word_has_failed(cells):
     endless = [Cell(**{**cells[0].__dict__, "settings": cells[0].settings.replace({"updates": 10**8})})]
     launcher = LocalLauncher(jobs=1)
@@ -204,5 +210,7 @@ def test_the_command_line(cells, tmp_path, capsys, monkeypatch):
     assert "updates 6 became 7" in capsys.readouterr().err
     assert run("grid", "run", "study.toml", "--changed", "--jobs", "2") == 0
     assert RunDirectory("runs/study/medium/bc/slide-left.before-1").read_json("result.json")["updates"] == 6
+    assert run("grid", "run", "study.toml", "--track", "trakio") == 2
+    assert "did you mean 'trackio'?" in capsys.readouterr().err
     assert run("grid", "run", "nowhere.toml") == 2
     assert "nowhere.toml" in capsys.readouterr().err

@@ -290,6 +290,13 @@ def test_the_option_takes_commas_and_repetition(fakes, slides, tmp_path, monkeyp
     assert not (tmp_path / "other").exists()
 
 
+def test_a_run_is_known_by_its_path_from_here_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"runs/study/medium/hcsac/seed-0": "study/medium/hcsac/seed-0", "mine": "mine", "runs": "runs"}
+    assert {path: trackers._name(RunDirectory(path)) for path in names} == names
+    assert trackers._name(RunDirectory(tmp_path.parent / "elsewhere")) == "elsewhere"
+
+
 def test_names_go_to_mlflow_as_it_takes_them():
     assert trackers._allowed("return/reach@5 cm/seed0") == "return/reach_5 cm/seed0"
     assert trackers._flat({"a": 1, "b": {"c": [1], "d": {"e": None}}}) == {"a": 1, "b.c": [1], "b.d.e": None}

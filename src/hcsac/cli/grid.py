@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hcsac.cli.options import Commands
+from hcsac.cli.options import Commands, track_option
 
 if TYPE_CHECKING:
     from hcsac.experiments import Record
@@ -34,6 +34,7 @@ def grid() -> None:
 @click.option("--address", help="Of the Ray cluster: auto on one of its machines, or HOST:PORT of its head.")
 @click.option("--cpus-per-cell", type=click.IntRange(1), default=1, show_default=True, help="With ray: cores.")
 @click.option("--gpus-per-cell", type=click.FloatRange(0), help="With ray (default: 1 where device is cuda, else 0).")
+@track_option
 @click.option("--changed", is_flag=True, help="Go on although the file is no longer the one that began here.")
 @click.pass_context
 def grid_run(
@@ -45,6 +46,7 @@ def grid_run(
     address: str | None,
     cpus_per_cell: int,
     gpus_per_cell: float | None,
+    trackers: list[str],
     changed: bool,
 ) -> None:
     """Bring every cell of the study in FILE to its end.
@@ -58,8 +60,10 @@ def grid_run(
     Exit status 0 when every cell is finished, 1 when one failed, 2 for bad input.
     """
     from hcsac import experiments
+    from hcsac.training import require_trackers
 
     study = experiments.read_grid(file)
+    require_trackers(trackers)
     place = output or str(Path("runs") / file.stem)
     with experiments.opened(place) as (folder, mirror):
         record = experiments.begin(study, folder, changed, mirror)
@@ -67,9 +71,9 @@ def grid_run(
         where: experiments.Launcher
         if launcher == "ray":
             gpus = experiments.gpus_for(record.cells) if gpus_per_cell is None else gpus_per_cell
-            where = experiments.RayLauncher(address, folder, mirror, cpus_per_cell, gpus, jobs)
+            where = experiments.RayLauncher(address, folder, mirror, cpus_per_cell, gpus, jobs, trackers)
         else:
-            where = experiments.LocalLauncher(jobs, mirror)
+            where = experiments.LocalLauncher(jobs, mirror, trackers)
         failed = experiments.run_cells(record.cells, where, folder / LOG, mirror=mirror)
     for end in failed:
         click.echo(f"\nfailed: {end.cell.label}\n{end.error}", err=True)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -22,13 +23,14 @@ class LocalLauncher:
         jobs: processes at once (default: one per core, each with one thread: small networks gain more from running
             side by side than from a second thread; on a GPU one process).
         mirror: of the folder that all cells are in, where the study is kept in a storage.
+        trackers: where the cells' numbers go besides TensorBoard.
     """
 
-    def __init__(self, jobs: int | None = None, mirror: Mirror | None = None):
+    def __init__(self, jobs: int | None = None, mirror: Mirror | None = None, trackers: Sequence[str] = ()):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.slots = jobs or (1 if torch.cuda.is_available() else cores)
         self.threads = max(1, cores // self.slots)
-        self.mirror = mirror
+        self.mirror, self.trackers = mirror, tuple(trackers)
         self._running: dict[Connection, tuple[Cell, BaseProcess]] = {}
 
     def start(self, cell: Cell) -> None:
@@ -36,7 +38,7 @@ class LocalLauncher:
         url = None if self.mirror is None else self.mirror.below(cell.path).url
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(cell, url, self.threads, theirs))
+        process = context.Process(target=_work, args=(cell, url, self.trackers, self.threads, theirs))
         process.start()
         theirs.close()
         self._running[ours] = cell, process
@@ -70,7 +72,7 @@ class LocalLauncher:
         self._running.clear()
 
 
-def _work(cell: Cell, url: str | None, threads: int, pipe: Connection) -> None:
+def _work(cell: Cell, url: str | None, trackers: tuple[str, ...], threads: int, pipe: Connection) -> None:
     """A process: ends with the one that started it, however that one ends."""
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
@@ -81,4 +83,4 @@ def _work(cell: Cell, url: str | None, threads: int, pipe: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-    pipe.send(outcome(cell, None if url is None else Mirror(url, cell.path)))
+    pipe.send(outcome(cell, None if url is None else Mirror(url, cell.path), trackers))

@@ -22,7 +22,7 @@ from hcsac.experiments.work import outcome
 from hcsac.training import RunDirectory
 
 SAID_EVERY = 2  # seconds between two words of a running cell
-_HANDED_ON = ("HCSAC_TASKS", "MINARI_DATASETS_PATH")
+_HANDED_ON = ("HCSAC_TASKS", "MINARI_DATASETS_PATH", "WANDB_", "MLFLOW_", "TRACKIO_")  # variables that begin so
 
 
 class RayLauncher:
@@ -37,6 +37,7 @@ class RayLauncher:
         cpus: cores of a cell, and its threads.
         gpus: GPUs of a cell; 0.5 lets two share one.
         jobs: cells at once, at most (default: as many as the nodes have room for).
+        trackers: where the cells' numbers go besides TensorBoard.
 
     Raises:
         UserError: ray is not installed, there is no such cluster, or no node of it has room for a cell.
@@ -50,11 +51,13 @@ class RayLauncher:
         cpus: int = 1,
         gpus: float = 0,
         jobs: int | None = None,
+        trackers: Sequence[str] = (),
     ):
         if gpus > 1 and gpus % 1:
             raise UserError(f"--gpus-per-cell {gpus:g}: only a GPU that is shared can be a part; give a whole number.")
         self._ray = _connected(address)
         self.output, self.mirror, self.cpus, self.gpus, self.jobs = output, mirror, cpus, gpus, jobs
+        self.trackers = tuple(trackers)
         if not self._room():
             self._ray.shutdown()
             raise UserError(
@@ -77,11 +80,11 @@ class RayLauncher:
         # Paths from here on are the worker's own; settings travel as plain JSON, as they stand in the study's record.
         held = cell.as_dict(self.output)
         place = str(self.output.resolve()) if self.mirror is None else self.mirror.url
-        handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+        handed_on = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
         if not self.gpus:  # Ray itself would let the cell see all
             handed_on["CUDA_VISIBLE_DEVICES"] = ""
-        arguments = (held, place, self.mirror is not None, version("hcsac"), self.cpus, handed_on, self._board)
-        self._running[self._work.remote(*arguments)] = cell
+        arguments = (held, place, self.mirror is not None, self.trackers, version("hcsac"), self.cpus, handed_on)
+        self._running[self._work.remote(*arguments, self._board)] = cell
 
     def ended(self, seconds: float) -> list[Ended]:
         """See `Launcher`."""
@@ -191,7 +194,7 @@ def _board(ray: Any) -> Any:
 
 
 def _work(
-    held: dict[str, Any], place: str, is_storage: bool, hcsac: str, threads: int,
+    held: dict[str, Any], place: str, is_storage: bool, trackers: tuple[str, ...], hcsac: str, threads: int,
     environment: dict[str, str], board: Any,
 ) -> tuple[str | None, bool]:  # fmt: skip
     """A task: runs the cell `held` of the study in `place`; see `outcome`."""
@@ -219,7 +222,7 @@ def _work(
         thread = threading.Thread(target=say, daemon=True)
         thread.start()
         try:
-            return outcome(cell, mirror)
+            return outcome(cell, mirror, trackers)
         finally:
             over.set()
             thread.join()

@@ -6,6 +6,7 @@ from hcsac.training.loop import train
 from hcsac.training.policy import Policy, evaluate, load_policy
 from hcsac.training.progress import Progress
 from hcsac.training.results import last_returns, learning_curve, summary
+from hcsac.training.trackers import require_trackers
 from hcsac.training.video import render
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "learning_curve",
     "load_policy",
     "render",
+    "require_trackers",
     "summary",
     "train",
 ]

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 from hcsac.errors import UserError, unknown
@@ -247,7 +248,10 @@ def _key(run: RunDirectory, tracker: str, make: Callable[[], str]) -> str:
 
 
 def _name(run: RunDirectory) -> str:
-    return run.path.resolve().name
+    """Its path from here on, without `runs`: seed-0 alone would not tell the cells of a study apart."""
+    path = run.path.resolve()
+    parts = path.relative_to(Path.cwd()).parts if path.is_relative_to(Path.cwd()) else path.parts[-1:]
+    return "/".join(parts[1:] if parts[0] == "runs" and len(parts) > 1 else parts)
 
 
 def _allowed(name: str) -> str:
