@@ -57,7 +57,7 @@ def scratch(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", RUN)
 def test_every_block_of_the_page_runs(page, scratch, monkeypatch, capfd):
     """In the order they stand in; budgets of training and evaluation are cut, and cells of grids are not started."""
-    monkeypatch.setattr(experiments, "run_cells", lambda cells, *_: [])
+    monkeypatch.setattr(experiments, "run_cells", lambda cells, *_, **__: [])
     names: dict[str, object] = {"__name__": "page"}
     ran = 0
     for language, title, text in BLOCK.findall((DOCS / page).read_text()):

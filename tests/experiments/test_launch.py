@@ -199,7 +199,7 @@ def test_the_command_line(cells, tmp_path, capsys, monkeypatch):
     assert "holds no grid" in capsys.readouterr().err
     assert run("grid", "run", "study.toml", "--jobs", "2") == 0
     assert "2 of 2 cells are finished." in capsys.readouterr().out
-    assert RunDirectory("runs/study/medium/mtcsac/slide-left").finished
+    assert RunDirectory("runs/study/medium/mtcsac/slide-left/seed-0").finished
     for named in ("study.toml", "runs/study"):
         assert run("grid", "status", named) == 0
         first, _, _, counts = capsys.readouterr().out.splitlines()
@@ -209,7 +209,7 @@ def test_the_command_line(cells, tmp_path, capsys, monkeypatch):
     assert run("grid", "run", "study.toml") == 2
     assert "updates 6 became 7" in capsys.readouterr().err
     assert run("grid", "run", "study.toml", "--changed", "--jobs", "2") == 0
-    assert RunDirectory("runs/study/medium/bc/slide-left.before-1").read_json("result.json")["updates"] == 6
+    assert RunDirectory("runs/study/medium/bc/slide-left/seed-0.before-1").read_json("result.json")["updates"] == 6
     assert run("grid", "run", "study.toml", "--track", "trakio") == 2
     assert "did you mean 'trackio'?" in capsys.readouterr().err
     assert run("grid", "run", "nowhere.toml") == 2

@@ -261,7 +261,7 @@ def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch
     said = capsys.readouterr().out
     assert f"1 cells in {url}" in said
     assert "1 of 1 cells are finished." in said
-    cell = store / "medium" / "bc" / "slide-left"
+    cell = store / "medium" / "bc" / "slide-left" / "seed-0"
     assert RunDirectory(cell).finished
     assert checkpoint.load(cell / "checkpoint.safetensors")[1] == 6
     assert run("grid", "status", url) == 0
@@ -269,7 +269,7 @@ def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch
     assert first.split()[:5] == ["finished", "6/6", "medium", "bc", "slide-left"]
     assert counts == "1 finished"
     copy = local_copy(url)
-    assert (copy / "medium/bc/slide-left/evaluations.jsonl").exists()
+    assert (copy / "medium/bc/slide-left/seed-0/evaluations.jsonl").exists()
     assert not list(copy.rglob("checkpoint.safetensors"))
     assert not list(copy.rglob("tensorboard"))
     # A changed study says what it is held to, and moves nothing but what was accepted.
@@ -280,7 +280,7 @@ def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch
     assert tree(store) == before
     assert run("grid", "run", file, "--output", url, "--changed", "--jobs", "2") == 0
     assert checkpoint.load(cell / "checkpoint.safetensors")[1] == 7
-    assert checkpoint.load(cell.with_name("slide-left.before-1") / "checkpoint.safetensors")[1] == 6
+    assert checkpoint.load(cell.with_name("seed-0.before-1") / "checkpoint.safetensors")[1] == 6
     capsys.readouterr()
     assert run("grid", "status", url) == 0
     assert capsys.readouterr().out.split()[1] == "7/7"

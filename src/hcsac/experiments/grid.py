@@ -4,7 +4,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,12 +159,8 @@ def slides_grid(
 
 
 def _apart(cell: Cell) -> list[Cell]:
-    """The cell as one run per seed; a single seed needs no folder of its own."""
-    if len(cell.seeds) == 1:
-        return [cell]
-    return [
-        Cell(**{**cell.__dict__, "seeds": (seed,), "path": cell.path / f"seed-{seed}"}) for seed in cell.seeds
-    ]  # fmt: skip
+    """The cell as one run per seed."""
+    return [replace(cell, seeds=(seed,), path=cell.path / f"seed-{seed}") for seed in cell.seeds]
 
 
 def _slug(text: str) -> str:
