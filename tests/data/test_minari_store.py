@@ -187,3 +187,9 @@ def test_any_task_can_name_a_dataset() -> None:
     assert minari_store.name_of("lab", "walker-walk", "medium") == "lab/walker-walk-medium-v0"
     for task in ("walker-speed:3.5", "walker-speed:-1e+1", "Läufer"):
         minari_store.require_free_name(minari_store.name_of("lab", task, "medium"))
+
+
+def test_a_file_is_no_dataset(tmp_path):
+    (tmp_path / "log.csv").write_text("")
+    with pytest.raises(UserError, match=r"log\.csv is a file; give a dataset's name"):
+        minari_store.locate(str(tmp_path / "log.csv"))

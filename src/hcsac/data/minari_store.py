@@ -243,6 +243,8 @@ def locate(ref: str) -> Path:
                 f"{given}: no Minari dataset in this folder; if it holds .npz episodes, use `hcsac data import` first."
             )
     if not (folder / "data" / "metadata.json").is_file():
+        if Path(ref).expanduser().is_file():
+            raise UserError(f"{ref} is a file; give a dataset's name, or a folder that holds a dataset.")
         raise unknown("dataset", ref, [listing.ref for listing in list_datasets()])
     return folder
 

@@ -42,7 +42,7 @@ def open_data(data: str | Path | Sequence[Episode], task_name: str | None = None
     """What the data are called, their task and their episodes, not validated; `UserError` as in `check`."""
     if not isinstance(data, str | Path):
         if task_name is None:
-            raise UserError("episodes do not say their task; name it.")
+            raise UserError("episodes do not say their task; name it, as --task or TASK=FOLDER.")
         subject, name, episodes = f"{len(data)} episodes", get_task(task_name).name, list(data)
     else:
         subject = str(data)
@@ -50,7 +50,7 @@ def open_data(data: str | Path | Sequence[Episode], task_name: str | None = None
         folder = Path(ref)
         if folder.is_dir() and (any(folder.glob("*.npz")) or any((folder / "data").glob("*.npz"))):
             if task_name is None:
-                raise UserError(f"{folder}: .npz episodes do not say their task; name it.")
+                raise UserError(f"{folder}: .npz episodes do not say their task; name it, as --task or TASK=FOLDER.")
             name, episodes = get_task(task_name).name, read_directory(folder)
         else:
             name, episodes, _ = read_unchecked(ref, task_name)
