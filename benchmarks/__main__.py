@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments, gradient, machine, rates, report, scale, updates
+from benchmarks import environments, gradient, machine, rates, report, scale, studies, updates
 
 HERE = Path(__file__).parent
 PARTS: dict[str, Callable[[], Any]] = {
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "first-update": rates.first_update,
     "gradient": gradient.measure,
     "scale": lambda: scale.measure((100_000, 1_000_000, 10_000_000), rounds=100),
+    "studies": studies.measure,
 }
 
 

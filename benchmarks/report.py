@@ -89,4 +89,5 @@ SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
         lambda result: _table(["", "noise"], [[name, f"{value:.4f}"] for name, value in result.items()]),
     ),
     "scale": ("Update time and memory by rows", _scale),
+    "studies": ("A study beside its training", _rates("")),
 }

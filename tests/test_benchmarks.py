@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import flops, machine, rates, report
+from benchmarks import flops, machine, rates, report, studies
 from benchmarks.updates import A, S, ours, random_data, textbook
 from hcsac.agents import preset
+from hcsac.experiments.report import write_report
 
 SMALL = {"hidden_size": 32, "batch_size": 16, "cql_samples": 4, "device": "cpu", "compile": "off"}
 
@@ -51,6 +52,13 @@ def test_rates_of_the_reward_table():
     told = rates.rewards(2000, rounds=1)
     assert len(told) == 3
     assert told["one column"] > 10 * told["one column, by the simulator"] > 0
+
+
+def test_a_made_up_study_is_reported_as_a_real_one(tmp_path):
+    record = studies.made_up(tmp_path / "study", runs=7, checkpoints=3, episodes=2)
+    written = write_report(record, videos=False)
+    assert len(written.summary.tasks) == 2 * 2  # 5 seeds of the first variant, 2 of the second, 2 tasks
+    assert written.page.stat().st_size > 4_000_000
 
 
 def test_the_page_shows_what_was_measured(tmp_path):

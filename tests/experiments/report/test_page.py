@@ -44,7 +44,7 @@ def test_what_is_written(study, written):
     assert written.page == study.output / "report.html"
     assert written.twin.read_text().startswith("<!-- hcsac grid report -->\n# A ")
     assert len(read_returns(written.returns)) == 264
-    assert written.tables.count("| Dataset | Task |") == 3
+    assert written.tables.count("\nDataset  Task ") == 3
     assert written.note == "Videos were left out."
     assert {path.name for path in study.output.iterdir()} == {
         "medium", "replay", "grid.json", "events.jsonl", "report.html", "report.md", "returns.parquet",

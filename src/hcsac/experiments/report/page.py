@@ -11,7 +11,8 @@ from hcsac.experiments.record import Record
 from hcsac.experiments.report.clips import film
 from hcsac.experiments.report.content import Report, compose
 from hcsac.experiments.report.gather import gather
-from hcsac.experiments.report.markdown import markdown, table_markdown
+from hcsac.experiments.report.markdown import markdown
+from hcsac.experiments.report.text import table_text
 from hcsac.experiments.returns import read_returns, write_returns
 from hcsac.experiments.summary import Summary
 
@@ -28,7 +29,7 @@ class Written(NamedTuple):
     twin: Path
     returns: Path
     summary: Summary
-    tables: str  # of the returns, as Markdown
+    tables: str  # of the returns, as plain text
     note: str  # on the videos
 
 
@@ -62,7 +63,7 @@ def write_report(
     write_returns(gathered.table, returns)
     _write(twin, _TWIN + markdown(report, page.name))
     _write(page, page_of(report))
-    tables = [f"{table.title}\n\n{table_markdown(table)}" for part in report.sections[0].parts for table in part.tables]
+    tables = [table_text(table) for part in report.sections[0].parts for table in part.tables]
     return Written(page, twin, returns, gathered.summary, "\n\n".join(tables), note)
 
 

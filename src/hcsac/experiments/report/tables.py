@@ -186,7 +186,9 @@ def time_table(finished: Sequence[Finished], series: dict[Key, Series]) -> Table
             mean = float(np.mean([result["seconds"] for result in results]))
             row.append(Box(duration(mean), (f"{ends} updates/s", f"{len(results)} run{'s' * (len(results) > 1)}")))
         rows.append(row)
-    note = "Mean time of a run with its evaluations, as its last session counted it; updates per second without them."
+    note = (
+        "Mean time of a run with its evaluations, counted since it was last resumed; updates per second without them."
+    )
     return Table("Run time", ("Dataset", *_names(series)), [("", rows)], note)
 
 
