@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from hcsac.errors import UserError, unknown
 from hcsac.evaluation import FIRST_SEED
 from hcsac.evaluation.render import Frame, Rollout, View
 from hcsac.evaluation.video import Video, captioned, check_output, tiled
 from hcsac.training.policy import load_policy
+from hcsac.training.progress import Progress
 
 FASTEST = 60  # pictures a second that any screen shows
 
@@ -77,8 +77,10 @@ def render(
         every = math.ceil(fps / FASTEST)
         count = round(seconds * rollouts[0].fps / every) + 1  # the initial state, and one for each step
         video = stack.enter_context(Video(path, fps / every, title, overwrite))
-        for image in tqdm(_pictures(rollouts, count, every), str(path), count, unit="frame", disable=not progress):
+        shown = stack.enter_context(closing(Progress(count, label=str(path), unit="frames", enabled=progress)))
+        for image in _pictures(rollouts, count, every):
             video.add(image)
+            shown.advance(1)
     return path
 
 
