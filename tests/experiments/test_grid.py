@@ -145,6 +145,19 @@ def test_a_grid_is_held_to_how_it_began(read, tmp_path):
         begin(read(fewer), out)
 
 
+def test_a_grid_goes_on_as_it_began_on_a_machine_of_another_kind(read, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    began = begin(read(GRID), tmp_path / "gpu")
+    assert {cell.seeds for cell in began.cells} == {(0, 1)}
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert begin(read(GRID), tmp_path / "gpu") == began
+    apart = begin(read(GRID), tmp_path / "cpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert begin(read(GRID), tmp_path / "cpu") == apart
+    with pytest.raises(UserError, match="began as another grid"):
+        begin(read('replicas = "together"\n' + GRID), tmp_path / "cpu")
+
+
 def test_accepted_changes_lose_nothing(read, tmp_path):
     out = tmp_path / "out"
     first = begin(read(GRID), out).cells[0].path

@@ -1,6 +1,7 @@
 """What sharing was worth: the twins, the differences and their intervals."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hcsac.cli import main
 from hcsac.data import minari_store
 from hcsac.errors import UserError
 from hcsac.evaluation import paired_interval
-from hcsac.experiments import find_runs, gains, gains_table, twin_cells
+from hcsac.experiments import find_runs, gains, gains_table, sharing_output, twin_cells
 from hcsac.experiments.worth import variant_name
 from hcsac.training import train
 from tests.conftest import TASKS, slide_episodes
@@ -126,6 +127,8 @@ def test_only_runs_that_can_be_repeated(tmp_path, slides):
     with pytest.raises(UserError, match="on two tasks or more"):
         find_runs(tmp_path)
     run = train("hcsac", slides, tmp_path / "run", settings(updates=2), progress=False)
+    assert [found.path for found in find_runs(tmp_path)] == [run.path]
+    shutil.copytree(run.path, sharing_output(run.path) / "all")  # measured before: no run to measure
     assert [found.path for found in find_runs(tmp_path)] == [run.path]
     with pytest.raises(UserError, match="without a name"):
         twin_cells(run, ["all"], False, tmp_path / "out")

@@ -32,7 +32,7 @@ def sharing(
     from hcsac import experiments
 
     runs = experiments.find_runs(source)
-    output = output or source.with_name(f"{source.name}-sharing")
+    output = output or experiments.sharing_output(source)
     places = {run.path: output / run.path.relative_to(source) if run.path != source else output for run in runs}
     changes = {name: value for name, value in given.items() if value is not None}
     studies = [experiments.twin_cells(run, rules.split(","), each_direction, places[run.path], changes) for run in runs]

@@ -13,7 +13,7 @@ from hcsac.experiments.status import status_table
 from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
 from hcsac.experiments.summary import Summary, summarise
 from hcsac.experiments.table import write_csv
-from hcsac.experiments.worth import find_runs, gains, gains_table, twin_cells
+from hcsac.experiments.worth import find_runs, gains, gains_table, sharing_output, twin_cells
 
 __all__ = [
     "Cell",
@@ -42,6 +42,7 @@ __all__ = [
     "require_all",
     "row_story",
     "run_cells",
+    "sharing_output",
     "slides_grid",
     "status_table",
     "summarise",

@@ -34,6 +34,11 @@ class Cell:
         """Dataset, variant and agent: what its seeds and tasks are put together by."""
         return self.dataset, self.variant, self.agent
 
+    @property
+    def apart(self) -> bool:
+        """Whether it is one seed of several that run apart."""
+        return self.path.name == f"seed-{self.seeds[0]}"
+
     def as_dict(self, root: Path) -> dict[str, Any]:
         """Everything, ready for JSON; the path is given from `root` on."""
         return {

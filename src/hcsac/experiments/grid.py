@@ -66,19 +66,22 @@ class Grid:
                 if agent not in self.agents:
                     raise unknown(f"agent of variant {name!r}", agent, self.agents)
 
-    @property
-    def together(self) -> bool:
-        """Whether the seeds of a cell train as replicas of one process: on a GPU they do nearly for the price of one,
-        on a CPU five cost more than five processes."""
-        return self.replicas == "together" or (self.replicas == "auto" and torch.cuda.is_available())
-
-    def cells(self, output: Path) -> list[Cell]:
+    def cells(self, output: Path, together: bool | None = None) -> list[Cell]:
         """Every run of the study, in `output`/dataset/variant/agent/tasks/seed.
+
+        Args:
+            together: what `replicas = "auto"` means: whether the seeds of a cell train as replicas of one process. None
+                for what is faster here: on a GPU they do nearly for the price of one, on a CPU five cost more than
+                five processes.
 
         Raises:
             UserError: data that are missing, settings that are unknown or exclude each other, two cells with one
                 directory, published numbers of a task that is not there.
         """
+        if self.replicas != "auto":
+            together = self.replicas == "together"
+        elif together is None:
+            together = torch.cuda.is_available()
         cells = []
         for label, refs in self.datasets.items():
             held = {ref: Stored(ref).task for ref in refs}
@@ -97,7 +100,7 @@ class Grid:
                         its_refs = tuple(ref for ref in refs if held[ref] in group)
                         place = output.joinpath(*map(_slug, filter(None, (label, variant, agent, "+".join(group)))))
                         cell = Cell(label, variant, agent, group, its_refs, settings, self.seeds, alignment, place)
-                        cells += [cell] if self.together else _apart(cell)
+                        cells += [cell] if together else _apart(cell)
         require_sound(cells)
         return cells
 

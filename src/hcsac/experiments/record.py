@@ -36,11 +36,12 @@ def begin(grid: Grid, output: Path, accept_changes: bool = False, mirror: Mirror
     Raises:
         UserError: as `Grid.cells`; or another grid began here, and what differs is said; or files that are not ours.
     """
-    cells = grid.cells(output)
+    before = read_record(output).cells if (output / FILE).exists() else None
+    # What began on a machine with a GPU goes on as it began on one without.
+    cells = grid.cells(output, together=None if before is None else not any(cell.apart for cell in before))
     now = Record(grid.name, grid.description, grid.published, cells, output)
-    if (output / FILE).exists():
-        held = {str(cell.path): cell for cell in read_record(output).cells}
-        differing = _differences(held, {str(cell.path): cell for cell in cells})
+    if before is not None:
+        differing = _differences({str(cell.path): cell for cell in before}, {str(cell.path): cell for cell in cells})
         if differing and not accept_changes:
             some = "; ".join(differing.values()) if len(differing) < 4 else _counted(differing)
             raise UserError(

@@ -14,6 +14,7 @@ from hcsac.sharing.share import directions
 from hcsac.training import RunDirectory, last_returns
 
 TWIN = "none"
+_BESIDE = "-sharing"  # what the name of a measurement's folder adds to that of what it measures
 
 
 class Gain(NamedTuple):
@@ -27,9 +28,17 @@ class Gain(NamedTuple):
     high: float
 
 
+def sharing_output(source: Path) -> Path:
+    """Where the measurement of a run, or of a folder of runs, goes unless told otherwise."""
+    return source.with_name(source.name + _BESIDE)
+
+
 def find_runs(path: Path) -> list[RunDirectory]:
     """The HCSAC runs on two tasks or more at or under `path`; a `UserError` where there is none."""
-    found = [RunDirectory(file.parent) for file in sorted(path.rglob("run.json"))]
+    # The trainings of an earlier measurement, which lie beside what they measured, are none to measure.
+    files = [file for file in sorted(path.rglob("run.json"))
+             if not any(part.endswith(_BESIDE) for part in file.relative_to(path).parts)]  # fmt: skip
+    found = [RunDirectory(file.parent) for file in files]
     runs = [run for run in found if (told := run.identity())["agent"] == "hcsac" and len(told["tasks"]) > 1]
     if not runs:
         raise UserError(
