@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ def test_a_lost_machine_is_no_fault_of_its_cell(cells, tmp_path):
     ]  # fmt: skip
     assert {one["node"] for one in told if one["event"] == "lost"} == {"b"}
     assert [cell.path.name for cell in launcher.started].count("1") == LOSSES + 2
+
+
+def test_settings_that_exclude_each_other_are_refused_before_the_first_cell_starts(cells):
+    wrong = replace(cells[2], agent="hcsac", settings=cells[2].settings.replace({"sharing": "utds"}))
+    launcher = Scripted({})
+    with pytest.raises(UserError, match=r"medium hcsac slide-left seed 2: .*at least 5 critics, not 2"):
+        run_cells([*cells[:2], wrong], launcher, progress=False)
+    assert launcher.started == []
 
 
 def test_cells_in_processes(cells, tmp_path):

@@ -1,5 +1,6 @@
 """A cell: one run of a study, which owns one directory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ class Cell:
         )  # fmt: skip
 
 
-def require_sound(cells: list[Cell]) -> None:
-    """Raise `UserError` for two cells with one directory, or for settings that exclude each other."""
+def require_apart(cells: Sequence[Cell]) -> None:
+    """Raise `UserError` for two cells with one directory, or one inside that of another."""
     places: dict[Path, Cell] = {}
     for cell in cells:
         if (other := places.setdefault(cell.path, cell)) is not cell:
@@ -77,6 +78,10 @@ def require_sound(cells: list[Cell]) -> None:
                     f"the directory of {cell.label!r} would lie inside that of {places[place].label!r} ({place}); "
                     "rename one of them."
                 )
+
+
+def require_settings(cells: Sequence[Cell]) -> None:
+    """Raise `UserError` for a cell whose settings exclude each other."""
     for cell in cells:
         try:
             resolve(cell.agent, cell.settings, cell.tasks)

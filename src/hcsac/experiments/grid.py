@@ -14,7 +14,7 @@ from hcsac.agents import AGENTS, PRESETS, preset
 from hcsac.data.align import ALIGNMENTS
 from hcsac.data.minari_store import Stored, name_of
 from hcsac.errors import UserError, unknown
-from hcsac.experiments.cells import Cell, require_sound
+from hcsac.experiments.cells import Cell, require_apart, require_settings
 from hcsac.settings import Settings
 from hcsac.tasks import get_task
 
@@ -101,7 +101,8 @@ class Grid:
                         place = output.joinpath(*map(_slug, filter(None, (label, variant, agent, "+".join(group)))))
                         cell = Cell(label, variant, agent, group, its_refs, settings, self.seeds, alignment, place)
                         cells += [cell] if together else _apart(cell)
-        require_sound(cells)
+        require_apart(cells)
+        require_settings(cells)
         return cells
 
     def _variants(self) -> Iterator[tuple[str, dict[str, Any]]]:

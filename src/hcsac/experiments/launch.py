@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from hcsac.data.minari_store import load as load_dataset
 from hcsac.errors import UserError
-from hcsac.experiments.cells import Cell
+from hcsac.experiments.cells import Cell, require_settings
 from hcsac.experiments.storage import Mirror
 from hcsac.settings import Settings
 from hcsac.training import Progress, RunDirectory
@@ -67,8 +67,9 @@ def run_cells(
         The cells that failed, with their errors; the others went on without them.
 
     Raises:
-        UserError: a cell's data are unusable; nothing is started then.
+        UserError: a cell's settings exclude each other, or its data are unusable; nothing is started then.
     """
+    require_settings(cells)
     # Loading every dataset here finds bad data before the work; the processes load their own.
     rows = {refs: len(load_dataset(list(refs))) for refs in dict.fromkeys(cell.refs for cell in cells)}
     total = {cell.path: length(cell.settings, rows[cell.refs]) for cell in cells}
