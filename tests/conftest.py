@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hcsac.cli import main
 from hcsac.data.align import Episode
 from hcsac.data.dataset import Dataset
 from hcsac.tasks import Task, register_task
@@ -102,3 +103,10 @@ def slide_episodes(name: str, count: int = 4, seed: int = 0, length: int = 12) -
 def slides() -> Dataset:
     """Two light tasks, 4 episodes of 12 steps each."""
     return Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
+
+
+def run(*arguments: object) -> object:
+    """The exit status of the command line, called in this process."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    return exit_.value.code

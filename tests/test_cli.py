@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from hcsac.cli import main
 from hcsac.data import minari_store
 from hcsac.data.align import to_arrivals
 from hcsac.settings import Settings
 from hcsac.tasks import Task, register_task, registry
-from tests.conftest import TASKS, slide_episodes
+from tests.conftest import TASKS, run, slide_episodes
 
 TINY = ["--hidden-size", "8", "--hidden-layers", "2", "--batch-size", "16", "--cql-samples", "2", "--updates", "6"]
 TINY += ["--evaluation-episodes", "1", "--final-episodes", "1", "--device", "cpu", "--log-interval", "2"]
@@ -39,13 +38,6 @@ def stored():
         for seed, level in enumerate(["medium", "medium-replay"]):
             minari_store.write(f"lab/{name}-{level}-v0", name, slide_episodes(name, seed=seed))
     return [f"lab/{name}-medium-v0" for name in TASKS]
-
-
-def run(*arguments):
-    """The exit status."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(a) for a in arguments])
-    return exit_.value.code
 
 
 def refuse(capsys, tmp_path, *arguments):

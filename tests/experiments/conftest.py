@@ -8,6 +8,23 @@ from hcsac.training import RunDirectory
 
 BEHAVIOUR = {"slide-left": 5.0, "slide-right": 3.0}
 
+# A study of one cell on a light task, for the command line.
+STUDY = """
+preset = "quick"
+agents = ["bc"]
+
+[datasets]
+medium = ["lab/slide-left-medium-v0"]
+
+[settings]
+hidden_size = 8
+batch_size = 16
+updates = 6
+evaluation_episodes = 1
+final_episodes = 1
+device = "cpu"
+"""
+
 
 @pytest.fixture
 def make_run(tmp_path):

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from hcsac.cli import main
 from hcsac.data import minari_store
 from hcsac.errors import UserError
 from hcsac.experiments import Cell, LocalLauncher, require_all, run_cells
 from hcsac.experiments.launch import LOSSES, Ended, updates_done
 from hcsac.experiments.status import events, last_errors
 from hcsac.training import RunDirectory, train
-from tests.conftest import slide_episodes
+from tests.conftest import run, slide_episodes
+from tests.experiments.conftest import STUDY
 from tests.training.conftest import settings
 
 REF = "lab/slide-left-medium-v0"
@@ -178,32 +178,10 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, cells):
     wait_for(lambda: not any(alive(pid) for pid in children))
 
 
-STUDY = """
-preset = "quick"
-agents = ["bc", "mtcsac"]
-
-[datasets]
-medium = ["lab/slide-left-medium-v0"]
-
-[settings]
-hidden_size = 8
-batch_size = 16
-updates = 6
-evaluation_episodes = 1
-final_episodes = 1
-device = "cpu"
-"""
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    return exit_.value.code
-
-
 def test_the_command_line(cells, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("study.toml").write_text(STUDY)
+    study = STUDY.replace('["bc"]', '["bc", "mtcsac"]')
+    Path("study.toml").write_text(study)
     assert run("grid", "status", "study.toml") == 2
     assert "holds no grid" in capsys.readouterr().err
     assert run("grid", "run", "study.toml", "--jobs", "2") == 0
@@ -214,7 +192,7 @@ def test_the_command_line(cells, tmp_path, capsys, monkeypatch):
         first, _, _, counts = capsys.readouterr().out.splitlines()
         assert first.split()[:5] == ["finished", "6/6", "medium", "bc", "slide-left"]
         assert counts == "2 finished"
-    Path("study.toml").write_text(STUDY.replace("updates = 6", "updates = 7"))
+    Path("study.toml").write_text(study.replace("updates = 6", "updates = 7"))
     assert run("grid", "run", "study.toml") == 2
     assert "updates 6 became 7" in capsys.readouterr().err
     assert run("grid", "run", "study.toml", "--changed", "--jobs", "2") == 0

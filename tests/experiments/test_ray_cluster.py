@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hcsac.cli import main
 from hcsac.data import minari_store
 from hcsac.errors import UserError
 from hcsac.experiments import Cell, RayLauncher, begin, gpus_for, opened, read_grid, run_cells
 from hcsac.experiments.status import events
 from hcsac.training import RunDirectory, train
 from hcsac.training.checkpoint import load
-from tests.conftest import slide_episodes
+from tests.conftest import run, slide_episodes
 
 REF = "lab/slide-left-medium-v0"
 UPDATES = 6000
@@ -93,12 +92,6 @@ def study(tmp_path, monkeypatch):
     minari_store.write(REF, "slide-left", slide_episodes("slide-left"))
     (tmp_path / "study.toml").write_text(STUDY)
     return tmp_path / "study.toml"
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    return exit_.value.code
 
 
 class Killing(RayLauncher):

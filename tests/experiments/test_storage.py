@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from hcsac.cli import main
 from hcsac.data import minari_store
 from hcsac.errors import UserError
 from hcsac.experiments import Mirror, local_copy, opened
 from hcsac.experiments.storage import _rank
 from hcsac.training import RunDirectory, checkpoint, train
-from tests.conftest import slide_episodes
+from tests.conftest import run, slide_episodes
+from tests.experiments.conftest import STUDY
 from tests.training.conftest import settings, tree
 
 numbers = count()
@@ -223,29 +223,6 @@ def test_a_push_that_breaks_off_anywhere_leaves_what_goes_on_exactly(unbroken, t
         assert RunDirectory(tmp_path / f"{number}-end").finished
     assert came_from == sorted(came_from)
     assert len(set(came_from)) > 3
-
-
-STUDY = """
-preset = "quick"
-agents = ["bc"]
-
-[datasets]
-medium = ["lab/slide-left-medium-v0"]
-
-[settings]
-hidden_size = 8
-batch_size = 16
-updates = 6
-evaluation_episodes = 1
-final_episodes = 1
-device = "cpu"
-"""
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    return exit_.value.code
 
 
 def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch):

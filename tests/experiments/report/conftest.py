@@ -9,6 +9,8 @@ import pytest
 
 from hcsac.experiments.cells import Cell
 from hcsac.experiments.record import Record, _write
+from hcsac.experiments.report.gather import gather
+from hcsac.experiments.report.series import series_of
 from hcsac.settings import Settings
 
 TASKS = ("slide-left", "slide-right")
@@ -76,3 +78,13 @@ def make_study(output: Path) -> Record:
 @pytest.fixture
 def study(tmp_path) -> Record:
     return make_study(tmp_path / "study")
+
+
+@pytest.fixture
+def gathered(study):
+    return gather(study, study.output / "events.jsonl", lambda text: None)
+
+
+@pytest.fixture
+def series(gathered):
+    return series_of(one.cell for one in gathered.finished)

@@ -9,19 +9,7 @@ from hypothesis import strategies as st
 
 from hcsac.experiments.report import charts
 from hcsac.experiments.report.facts import streams
-from hcsac.experiments.report.gather import gather
-from hcsac.experiments.report.series import series_of
 from tests.experiments.report.conftest import NASTY, PUBLISHED, UPDATES, value
-
-
-@pytest.fixture
-def gathered(study):
-    return gather(study, study.output / "events.jsonl", lambda text: None)
-
-
-@pytest.fixture
-def series(gathered):
-    return series_of(one.cell for one in gathered.finished)
 
 
 def lines(chart, group):

@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hcsac.cli import main
 from hcsac.errors import UserError
 from hcsac.experiments import read_returns, write_report
 from hcsac.experiments.report import page
+from tests.conftest import run
 from tests.experiments.report.conftest import NASTY
 
 
@@ -92,12 +92,6 @@ def test_a_place_that_cannot_be_written(study, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file"):
         write_report(study, tmp_path / "file" / "report.html", videos=False)
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    return exit_.value.code
 
 
 def test_the_command_line(study, tmp_path, capsys, monkeypatch):

@@ -6,19 +6,7 @@ import pytest
 from hcsac.evaluation import Estimate
 from hcsac.experiments.report import tables
 from hcsac.experiments.report.facts import settings_apart
-from hcsac.experiments.report.gather import gather
-from hcsac.experiments.report.series import series_of
 from tests.experiments.report.conftest import NASTY, PUBLISHED
-
-
-@pytest.fixture
-def gathered(study):
-    return gather(study, study.output / "events.jsonl", lambda text: None)
-
-
-@pytest.fixture
-def series(gathered):
-    return series_of(one.cell for one in gathered.finished)
 
 
 def texts(row):
