@@ -7,8 +7,8 @@ from torch import Tensor
 
 from benchmarks.updates import CPU
 from hcsac import load, preset
-from hcsac.agents import ConservativeSAC, Scaling, resolve
-from hcsac.agents.base import generators
+from hcsac.algorithms import ConservativeSAC, Scaling, resolve
+from hcsac.algorithms.base import generators
 from hcsac.sharing.active import ActiveDataset
 
 UPDATES = 3000

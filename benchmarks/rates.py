@@ -15,11 +15,11 @@ import torch
 
 from benchmarks import machine
 from benchmarks.updates import CPU, A, S, random_data
-from hcsac.agents import Scaling, make_agent, preset, resolve
-from hcsac.agents.base import generators
+from hcsac.algorithms import Scaling, make_agent, preset, resolve
+from hcsac.algorithms.base import generators
 from hcsac.data.rewards import reward_blocks
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.share import Sharer, borrowed
+from hcsac.sharing.selection import Sharer, borrowed
 from hcsac.tasks import replay
 from hcsac.training.loop import SCORING_ROWS
 

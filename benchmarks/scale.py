@@ -10,8 +10,8 @@ import torch
 
 from benchmarks import machine
 from benchmarks.updates import CPU, A, S, random_data
-from hcsac.agents import Scaling, make_agent, preset, resolve
-from hcsac.agents.base import generators
+from hcsac.algorithms import Scaling, make_agent, preset, resolve
+from hcsac.algorithms.base import generators
 from hcsac.data import Dataset
 from hcsac.sharing.active import ActiveDataset
 from hcsac.training.memory import keep_freed_memory

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from benchmarks import flops, machine, peers, plain
-from hcsac.agents import Scaling, make_agent, preset, resolve
-from hcsac.agents.base import generators
+from hcsac.algorithms import Scaling, make_agent, preset, resolve
+from hcsac.algorithms.base import generators
 from hcsac.data import Dataset
 from hcsac.settings import Settings
 from hcsac.sharing.active import ActiveDataset
+from hcsac.training.cuda_graph import SPAN, Steps, cuda_capture
 from hcsac.training.memory import keep_freed_memory
-from hcsac.training.steps import SPAN, Steps, cuda_capture
 
 S, A, ROWS, EPISODE = 24, 6, 100_000, 1000  # walker's sizes
 CPU = torch.device("cpu")

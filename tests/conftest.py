@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from hcsac.cli import main
-from hcsac.data.align import Episode
 from hcsac.data.dataset import Dataset
+from hcsac.data.episode import Episode
 from hcsac.tasks import Task, register_task
 
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import flops, machine, rates, report, studies
 from benchmarks.updates import A, S, ours, random_data, textbook
-from hcsac.agents import preset
+from hcsac.algorithms import preset
 from hcsac.experiments.report import write_report
 
 SMALL = {"hidden_size": 32, "batch_size": 16, "cql_samples": 4, "device": "cpu", "compile": "off"}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hcsac.data import minari_store
-from hcsac.data.align import to_arrivals
+from hcsac.data import store
+from hcsac.data.episode import to_arrivals
 from hcsac.settings import Settings
 from hcsac.tasks import Task, register_task, registry
 from tests.conftest import TASKS, run, slide_episodes
@@ -36,7 +36,7 @@ def stored():
     """Datasets lab/TASK-LEVEL-v0 of both light tasks."""
     for name in TASKS:
         for seed, level in enumerate(["medium", "medium-replay"]):
-            minari_store.write(f"lab/{name}-{level}-v0", name, slide_episodes(name, seed=seed))
+            store.write(f"lab/{name}-{level}-v0", name, slide_episodes(name, seed=seed))
     return [f"lab/{name}-medium-v0" for name in TASKS]
 
 
@@ -280,11 +280,11 @@ def test_a_toml_key_that_is_no_setting(stored, tmp_path, capsys):
 
 
 def test_tasks_of_different_sizes(stored, tmp_path, monkeypatch, capsys):
-    from hcsac.data.align import Episode
+    from hcsac.data.episode import Episode
     from hcsac.tasks import Task, random_rollout, register_task
 
     register_task(Task("car", "MountainCarContinuous-v0"))
-    minari_store.write("lab/car-v0", "car", [Episode(**random_rollout("car", 0))])
+    store.write("lab/car-v0", "car", [Episode(**random_rollout("car", 0))])
     monkeypatch.chdir(tmp_path)
     said = refuse(capsys, tmp_path, "train", "mtcsac", "--data", stored[0], "--data", "lab/car-v0")
     assert "car" in said

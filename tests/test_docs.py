@@ -16,11 +16,11 @@ import torch
 
 import hcsac
 from hcsac import experiments
-from hcsac.agents import AGENTS, PRESETS, Scaling, make_agent, preset, resolve
-from hcsac.agents.td3 import TD3
+from hcsac.algorithms import AGENTS, PRESETS, Scaling, make_agent, preset, resolve
+from hcsac.algorithms.td3 import TD3
 from hcsac.cli import main
 from hcsac.collection import CollectSettings
-from hcsac.data import minari_store
+from hcsac.data import store
 from hcsac.settings import Settings
 from hcsac.sharing.active import ActiveDataset
 from hcsac.tasks import registry
@@ -109,7 +109,7 @@ def test_the_sharing_rule_of_the_page_trains(scratch, monkeypatch):
         subprocess.run(["git", "apply"], input=change, text=True, cwd=scratch, check=True)
     data = [word for name in TASKS for word in ("--data", f"{name}=lab/{name}-v0")]
     for name in TASKS:
-        minari_store.write(f"lab/{name}-v0", name, slide_episodes(name))
+        store.write(f"lab/{name}-v0", name, slide_episodes(name))
     small = "--preset quick --sharing mean --updates 4 --share-interval 1 --batch-size 48 --final-episodes 1"
     done = subprocess.run(
         [sys.executable, "-m", "hcsac.cli", "train", "hcsac", *data, *small.split(), "--output", "run"],

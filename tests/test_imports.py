@@ -9,8 +9,8 @@ import hcsac
 
 SOURCE = Path(hcsac.__file__).parent
 ORDER = [
-    "errors", "types", "settings", "tasks", "data", "sharing", "networks", "losses", "agents", "evaluation",
-    "training", "export", "collection", "experiments", "cli",
+    "errors", "types", "settings", "tasks", "data", "sharing", "networks", "losses", "algorithms", "evaluation",
+    "training", "policy", "collection", "experiments", "cli",
 ]  # fmt: skip
 FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
 # What is outside -> the rooms that may know it.
@@ -34,17 +34,17 @@ ONLY = {
         "sharing",
         "networks",
         "losses",
-        "agents",
+        "algorithms",
         "training",
-        "export",
+        "policy",
         "collection",
         "experiments",
         "cli",
     },
-    "torch.nn": {"networks", "agents"},
-    "torch.optim": {"agents"},
-    "onnx": {"export"},
-    "onnxruntime": {"export"},
+    "torch.nn": {"networks", "algorithms"},
+    "torch.optim": {"algorithms"},
+    "onnx": {"policy"},
+    "onnxruntime": {"policy"},
     "time": {"training", "collection", "experiments"},
     "wandb": {"training"},
     "mlflow": {"training"},
@@ -97,9 +97,9 @@ def test_imports_only_from_above(path):
 @pytest.mark.parametrize(
     ("file", "line", "breaks"),
     [
-        ("losses/sac.py", "from hcsac.agents import base", True),
-        ("losses/sac.py", "from hcsac import agents", True),
-        ("losses/sac.py", "import hcsac.agents", True),
+        ("losses/sac.py", "from hcsac.algorithms import base", True),
+        ("losses/sac.py", "from hcsac import algorithms", True),
+        ("losses/sac.py", "import hcsac.algorithms", True),
         ("losses/sac.py", "import hcsac", True),
         ("losses/sac.py", "from . import cql", True),
         ("losses/sac.py", "from ..settings import Settings", True),
@@ -108,7 +108,7 @@ def test_imports_only_from_above(path):
         ("sharing/rules.py", "from torch import nn", True),
         ("data/npz.py", "import torch", True),
         ("training/loop.py", "from dm_control import suite", True),
-        ("agents/bc.py", "from hcsac.evaluation import Evaluator", True),
+        ("algorithms/bc.py", "from hcsac.evaluation import Evaluator", True),
         ("settings.py", "from hcsac.tasks import get_task", True),
         ("training/log.py", "import pickle", True),
         ("losses/sac.py", "from hcsac.networks.actors import squashed_sample", False),

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from hcsac.agents import AGENTS, PRESETS, preset, resolve
+from hcsac.algorithms import AGENTS, PRESETS, preset, resolve
 from hcsac.errors import UserError
 from hcsac.settings import Settings
 

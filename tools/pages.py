@@ -53,7 +53,7 @@ def outside() -> list[Path]:
 
 def settings_table(name: str) -> str:
     """Markdown tables of a settings class, one for each group, from its fields and the presets."""
-    from hcsac.agents import PRESETS, preset
+    from hcsac.algorithms import PRESETS, preset
     from hcsac.collection import CollectSettings
     from hcsac.settings import Settings
 

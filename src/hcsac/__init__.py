@@ -1,12 +1,12 @@
 """hcsac: one policy for all tasks of a robot, learned from logged data alone."""
 
-from hcsac.agents import preset
+from hcsac.algorithms import preset
 from hcsac.data import Dataset, load
 from hcsac.errors import UserError
-from hcsac.export import export_policy
+from hcsac.policy import Policy, evaluate, export_policy, load_policy
 from hcsac.settings import Settings
 from hcsac.tasks import Task, make_env, register_task, walker_speed
-from hcsac.training import Policy, RunDirectory, evaluate, load_policy, train
+from hcsac.training import RunDirectory, train
 
 __all__ = [
     "Dataset", "Policy", "RunDirectory", "Settings", "Task", "UserError",

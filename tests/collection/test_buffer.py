@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hcsac.collection.buffer import ReplayBuffer, load_episode, save_episode
-from hcsac.data.align import Episode
+from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 
 

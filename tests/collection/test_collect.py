@@ -7,9 +7,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from hcsac.agents.td3 import TD3
+from hcsac.algorithms.td3 import TD3
 from hcsac.collection import CollectSettings, collect
-from hcsac.data import minari_store
+from hcsac.data import store
 from hcsac.errors import UserError
 from hcsac.tasks import Task, register_task, replay
 from tests.conftest import Slide
@@ -34,7 +34,7 @@ def run(directory: Path, task: str = "slide-right", namespace: str = "here", **s
 
 
 def episodes_of(name: str) -> list:
-    return minari_store.read(name)[1]
+    return store.read(name)[1]
 
 
 def assert_same(left: str, right: str) -> None:
@@ -48,7 +48,7 @@ class TestWritten:
     def test_two_datasets_that_say_how_they_were_made(self, tmp_path):
         assert run(tmp_path / "work", seed=3, noise=0.1) == NAMES
         for name, count in zip(NAMES, (3, 9), strict=True):  # 100 steps end in the ninth episode of 12
-            task, episodes, metadata = minari_store.read(name)
+            task, episodes, metadata = store.read(name)
             assert (task, len(episodes)) == ("slide-right", count)
             behaviour = np.mean([episode.episode_return for episode in episodes])
             assert metadata["behaviour_return"] == pytest.approx(behaviour)
@@ -68,7 +68,7 @@ class TestWritten:
 
     def test_steps_used_up_tell_the_level_reached(self, tmp_path):
         _, replayed = run(tmp_path / "work")
-        _, episodes, metadata = minari_store.read(replayed)
+        _, episodes, metadata = store.read(replayed)
         last = np.mean([episode.episode_return for episode in episodes[-5:]])
         assert metadata["level"] == 1e9
         assert metadata["level_reached"] == pytest.approx(last)
@@ -76,11 +76,11 @@ class TestWritten:
     def test_learning_stops_at_the_level(self, tmp_path):
         _, replayed = run(tmp_path / "work", level=-1e9)
         assert len(episodes_of(replayed)) == 5  # as many as the mean is taken over
-        assert minari_store.read(replayed)[2]["level_reached"] > -1e9
+        assert store.read(replayed)[2]["level_reached"] > -1e9
 
     def test_half_the_expert_is_medium(self, tmp_path):
         _, replayed = run(tmp_path / "work", level=None)
-        assert minari_store.read(replayed)[2]["level"] == 5.0
+        assert store.read(replayed)[2]["level"] == 5.0
 
     def test_replay_episodes_are_evenly_spaced(self, tmp_path):
         _, everything = run(tmp_path / "work")
@@ -142,16 +142,16 @@ class TestInterrupted:
 
     def test_in_the_medium_episodes(self, tmp_path, monkeypatch):
         run(tmp_path / "whole", namespace="whole")
-        written = minari_store.write
+        written = store.write
 
         def cut(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(minari_store, "write", cut)
+        monkeypatch.setattr(store, "write", cut)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
         (tmp_path / "cut" / "medium" / "000002.npz").unlink()
-        monkeypatch.setattr(minari_store, "write", written)
+        monkeypatch.setattr(store, "write", written)
         run(tmp_path / "cut")
         for name in NAMES:
             assert_same(name, name.replace("here", "whole"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hcsac.data import Episode
-from hcsac.data.align import to_arrivals
+from hcsac.data.episode import to_arrivals
 from hcsac.tasks import random_rollout
 
 
@@ -34,7 +34,7 @@ def small(walk: list[Episode]) -> list[Episode]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty local Minari store."""
     folder = tmp_path / "minari"
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(folder))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hcsac.data import load, minari_store
+from hcsac.data import load, store
 from hcsac.errors import UserError
 from tests.conftest import slide_episodes
 
@@ -11,8 +11,8 @@ from tests.conftest import slide_episodes
 @pytest.fixture
 def refs():
     for seed, name in enumerate(("slide-left", "slide-right")):
-        minari_store.write(f"lab/{name}-v0", name, slide_episodes(name, seed=seed))
-    minari_store.write("lab/more-left-v0", "slide-left", slide_episodes("slide-left", seed=5))
+        store.write(f"lab/{name}-v0", name, slide_episodes(name, seed=seed))
+    store.write("lab/more-left-v0", "slide-left", slide_episodes("slide-left", seed=5))
     return ["lab/slide-left-v0", "lab/slide-right-v0", "lab/more-left-v0"]
 
 
@@ -65,8 +65,8 @@ def test_bad_data_leave_no_folder(refs, tmp_path, monkeypatch):
         good = from_minari(episode)
         return type(good)(**{**vars(good), "reward": good.reward * np.nan})
 
-    from_minari = minari_store._from_minari
-    monkeypatch.setattr(minari_store, "_from_minari", spoilt)
+    from_minari = store._from_minari
+    monkeypatch.setattr(store, "_from_minari", spoilt)
     with pytest.raises(UserError, match="dataset 'lab/slide-left-v0', episode 0: reward holds NaN"):
         load(refs, folder=tmp_path / "laid")
     assert not list(tmp_path.glob("laid*"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hcsac.data import Episode
-from hcsac.data.align import to_arrivals
+from hcsac.data.episode import to_arrivals
 from hcsac.data.npz import read_directory
 from hcsac.errors import UserError
 

@@ -85,10 +85,10 @@ def test_stored_physics_take_the_place_of_a_function(walk: list, run: list, monk
 
 
 def test_memory_mapped_data(priced: Dataset, tmp_path: Path) -> None:
-    from hcsac.data import load, minari_store
+    from hcsac.data import load, store
 
     for name in priced.task_names:
-        minari_store.write(f"lab/{name}-v0", name, slide_episodes(name))
+        store.write(f"lab/{name}-v0", name, slide_episodes(name))
     refs = [f"lab/{name}-v0" for name in priced.task_names]
     mapped = load(refs, folder=tmp_path / "mapped")
     np.testing.assert_allclose(np.concatenate(list(reward_blocks(mapped))), expected(priced), rtol=1e-5, atol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hcsac.evaluation import Evaluator, mean_std, random_policy, returns_table, score
-from hcsac.evaluation.simulators import make_simulators
+from hcsac.evaluation.vector_env import make_simulators
 from hcsac.tasks import get_task, make_env
 
 

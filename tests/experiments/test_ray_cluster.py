@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hcsac.data import minari_store
+from hcsac.data import store
 from hcsac.errors import UserError
 from hcsac.experiments import Cell, RayLauncher, begin, gpus_for, opened, read_grid, run_cells
 from hcsac.experiments.status import events
@@ -89,7 +89,7 @@ def cluster(tmp_path_factory):
 def study(tmp_path, monkeypatch):
     """The file of a study whose data are stored."""
     monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
-    minari_store.write(REF, "slide-left", slide_episodes("slide-left"))
+    store.write(REF, "slide-left", slide_episodes("slide-left"))
     (tmp_path / "study.toml").write_text(STUDY)
     return tmp_path / "study.toml"
 

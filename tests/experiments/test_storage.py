@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from hcsac.data import minari_store
+from hcsac.data import store
 from hcsac.errors import UserError
 from hcsac.experiments import Mirror, local_copy, opened
 from hcsac.experiments.storage import _rank
@@ -228,9 +228,9 @@ def test_a_push_that_breaks_off_anywhere_leaves_what_goes_on_exactly(unbroken, t
 def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    minari_store.write("lab/slide-left-medium-v0", "slide-left", slide_episodes("slide-left"))
-    file, store = tmp_path / "study.toml", tmp_path / "store"
-    url = store.as_uri()
+    store.write("lab/slide-left-medium-v0", "slide-left", slide_episodes("slide-left"))
+    file, folder = tmp_path / "study.toml", tmp_path / "store"
+    url = folder.as_uri()
     file.write_text(STUDY)
     assert run("grid", "status", url) == 2
     assert f"{url} holds no grid" in capsys.readouterr().err
@@ -238,7 +238,7 @@ def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch
     said = capsys.readouterr().out
     assert f"1 cells in {url}" in said
     assert "1 of 1 cells are finished." in said
-    cell = store / "medium" / "bc" / "slide-left" / "seed-0"
+    cell = folder / "medium" / "bc" / "slide-left" / "seed-0"
     assert RunDirectory(cell).finished
     assert checkpoint.load(cell / "checkpoint.safetensors")[1] == 6
     assert run("grid", "status", url) == 0
@@ -250,11 +250,11 @@ def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch
     assert not list(copy.rglob("checkpoint.safetensors"))
     assert not list(copy.rglob("tensorboard"))
     # A changed study says what it is held to, and moves nothing but what was accepted.
-    before = tree(store)
+    before = tree(folder)
     file.write_text(STUDY.replace("updates = 6", "updates = 7"))
     assert run("grid", "run", file, "--output", url) == 2
     assert f"{url} began as another grid" in capsys.readouterr().err
-    assert tree(store) == before
+    assert tree(folder) == before
     assert run("grid", "run", file, "--output", url, "--changed", "--jobs", "2") == 0
     assert checkpoint.load(cell / "checkpoint.safetensors")[1] == 7
     assert checkpoint.load(cell.with_name("seed-0.before-1") / "checkpoint.safetensors")[1] == 6

@@ -6,7 +6,7 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from hcsac.agents.base import generators
+from hcsac.algorithms.base import generators
 from hcsac.networks.actors import DeterministicActor, GaussianActor, squashed_sample
 from hcsac.networks.critics import Critic
 from hcsac.settings import Settings

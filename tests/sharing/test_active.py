@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from hcsac.agents.base import generators
+from hcsac.algorithms.base import generators
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.share import Borrowed
-from hcsac.sharing.strata import draw_from_strata, strata
+from hcsac.sharing.selection import Borrowed
+from hcsac.sharing.stratified import draw_from_strata, strata
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hcsac.errors import UserError
 from hcsac.settings import Settings
 from hcsac.sharing.rules import cds_weight, threshold
-from hcsac.sharing.share import LEVELS, Sharer, borrowed, directions
+from hcsac.sharing.selection import LEVELS, Sharer, borrowed, directions
 
 
 def share(rule, task, tasks, score, quantile=0.5, replicas=1, updates=1, **changes):

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from benchmarks.updates import A, S, random_data
-from hcsac.agents import Scaling, make_agent, preset, resolve
-from hcsac.agents.base import generators
+from hcsac.algorithms import Scaling, make_agent, preset, resolve
+from hcsac.algorithms.base import generators
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.share import Sharer, borrowed
+from hcsac.sharing.selection import Sharer, borrowed
 
 ROWS = 60_000
 

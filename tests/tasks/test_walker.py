@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcsac.data import minari_store, npz
+from hcsac.data import npz, store
 from hcsac.errors import UserError
 from hcsac.tasks import get_task, make_env, random_rollout, replay, rewards_of, walker
 from hcsac.tasks.walker import WalkerReward, move_reward, stand_reward, torso_speed
@@ -68,7 +68,7 @@ def test_random_actions(task: str) -> None:
 @pytest.mark.parametrize("ref", ["walk-medium", "walk-medium-replay", "run-medium", "run-medium-replay"])
 def test_trained_policies(ref: str) -> None:
     """Every reward of the shipped sample, and what other tasks pay in its states."""
-    name, episodes, _ = minari_store.read(f"sample/walker-{ref}-v0")
+    name, episodes, _ = store.read(f"sample/walker-{ref}-v0")
     for episode in episodes:
         told = rewards_of(name, episode.observation[1:], episode.action)
         np.testing.assert_allclose(told, episode.reward, atol=TOLERANCE)
@@ -116,12 +116,12 @@ def test_a_dataset_of_any_speed_can_be_stored() -> None:
     from hcsac.data import Episode
 
     name = "walker-speed:-2"
-    minari_store.write("lab/back-v0", name, [Episode(**random_rollout(name, 0))])
-    task, episodes, _ = minari_store.read("lab/back-v0")
+    store.write("lab/back-v0", name, [Episode(**random_rollout(name, 0))])
+    task, episodes, _ = store.read("lab/back-v0")
     assert task == name
     told = rewards_of(name, episodes[0].observation[1:], episodes[0].action)
     np.testing.assert_allclose(told, episodes[0].reward, atol=TOLERANCE)
-    stored = minari_store.Stored("lab/back-v0")._dataset
+    stored = store.Stored("lab/back-v0")._dataset
     assert stored.env_spec.kwargs == {"speed": -2.0}
     rebuilt = stored.recover_environment()
     observation, _ = rebuilt.reset(seed=4)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hcsac.agents import Scaling, make_agent, preset
+from hcsac.algorithms import Scaling, make_agent, preset
 from hcsac.data.dataset import Dataset
-from hcsac.export import export_policy
+from hcsac.policy import export_policy
 from hcsac.settings import Settings
 from hcsac.tasks import register_task, registry
 from hcsac.training import RunDirectory, checkpoint, train

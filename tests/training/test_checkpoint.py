@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 from hcsac.errors import UserError
-from hcsac.training import checkpoint, load_policy, train
+from hcsac.policy import load_policy
+from hcsac.training import checkpoint, train
 from tests.training.conftest import settings, tree
 
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from hcsac.agents import preset, resolve
-from hcsac.data import minari_store
+from hcsac.algorithms import preset, resolve
+from hcsac.data import store
 from hcsac.errors import UserError
+from hcsac.policy import evaluate, load_policy
 from hcsac.tasks import Task, register_task, registry
-from hcsac.training import RunDirectory, checkpoint, evaluate, load_policy, loop, summary, train
+from hcsac.training import RunDirectory, checkpoint, loop, summary, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import agent_of, lines, settings, tree
 
@@ -161,7 +162,7 @@ def test_a_robot_without_a_simulator_is_trained_and_not_evaluated(slides, tmp_pa
     monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
     for name, like in (("lab-left", "slide-left"), ("lab-right", "slide-right")):
         register_task(Task(name))
-        minari_store.write(f"lab/{name}-v0", name, slide_episodes(like))
+        store.write(f"lab/{name}-v0", name, slide_episodes(like))
     refs = ["lab/lab-left-v0", "lab/lab-right-v0"]
     run = train("hcsac", refs, tmp_path / "run", settings(), seeds=(0,), progress=False)
     assert run.finished

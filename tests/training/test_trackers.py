@@ -274,7 +274,7 @@ def test_the_option_takes_commas_and_repetition(fakes, slides, tmp_path, monkeyp
     opened = {name: Fake() for name in ("wandb", "mlflow", "trackio")}
     fakes(**opened)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
-    monkeypatch.setattr("hcsac.data.minari_store.load", lambda *_, **__: slides)
+    monkeypatch.setattr("hcsac.data.store.load", lambda *_, **__: slides)
     tiny = ["--hidden-size", "8", "--batch-size", "16", "--updates", "6", "--final-episodes", "1", "--device", "cpu"]
     command = ["train", "bc", "--data", "any", "--output", str(tmp_path / "run"), *tiny, "--track"]
     with pytest.raises(SystemExit) as status:

@@ -7,10 +7,10 @@ import click
 
 from hcsac.cli.data import data
 from hcsac.cli.export import export
-from hcsac.cli.grid import grid
 from hcsac.cli.options import Commands
 from hcsac.cli.runs import collect, evaluate, report, train
 from hcsac.cli.studies import reproduce, sharing
+from hcsac.cli.study import grid
 from hcsac.cli.video import render
 from hcsac.errors import UserError
 

@@ -23,19 +23,19 @@ def data_import(directory: Path, task: str, name: str) -> None:
     The .npz layout: row t of `action` and `reward` is what LED to row t of `observation`; row 0 is a dummy. The arrays
     observation, action, reward, discount have T+1 rows each; physics (qpos and qvel) is kept where present.
     """
-    from hcsac.data import describe, minari_store, npz
+    from hcsac.data import describe, npz, store
 
     episodes = npz.read_directory(directory)
-    minari_store.write(name, task, episodes, {"source": "npz"})
+    store.write(name, task, episodes, {"source": "npz"})
     click.echo(describe.describe(name))
 
 
 @data.command("list")
 def data_list() -> None:
     """The datasets that can be named: the local Minari store and the shipped sample."""
-    from hcsac.data import minari_store
+    from hcsac.data import store
 
-    for entry in minari_store.list_datasets():
+    for entry in store.list_datasets():
         known = entry.metadata
         behaviour = known.get("behaviour_return")
         score = f"return {behaviour:8.1f}" if isinstance(behaviour, float | int) else " " * 15
@@ -90,23 +90,23 @@ def data_check(
 
     Exit status 0 without an error among the findings, 1 with one, 2 for bad input.
     """
-    from hcsac.data import doctor
-    from hcsac.data.doctor import card as cards
+    from hcsac.data import checks
+    from hcsac.data.checks import card as cards
 
     crossed = matrix != "none" and len(names) > 1
-    opened = {name: doctor.open_data(name, task)[1:] for name in dict.fromkeys(names)}
+    opened = {name: checks.open_data(name, task)[1:] for name in dict.fromkeys(names)}
     if card is not None:
         cards.claim(card, opened, crossed)
     sound, reports = {}, []
     for name, (its_task, episodes) in opened.items():
-        report = doctor.examine(name, its_task, episodes, steps, physics=physics)
+        report = checks.examine(name, its_task, episodes, steps, physics=physics)
         click.echo(f"{report}\n")
         reports.append(report)
         if report.readable:
             sound[name] = (its_task, episodes)
     table = None
     if crossed and sound:
-        table = doctor.cross_task(sound, steps if matrix == "all" else min(steps, doctor.SAMPLED))
+        table = checks.cross_task(sound, steps if matrix == "all" else min(steps, checks.SAMPLED))
         click.echo(f"{table}\n")
     if card is not None:
         written = [path for report in reports for path in cards.write(card, report, table)]

@@ -18,7 +18,7 @@ def export(run: Path, output: Path | None, seed: int | None) -> None:
 
     An untouched bundle of the same RUN is replaced; nothing else is ever overwritten.
     """
-    from hcsac.export import export_policy
+    from hcsac.policy import export_policy
 
     made = export_policy(run, output, seed)
     state = made.state

@@ -56,7 +56,7 @@ def _join(context: click.Context, parameter: click.Parameter, words: Sequence[st
 
 def read_settings(agent: str, preset_name: str, config: Path | None, given: dict[str, Any]) -> Settings:
     """The preset, then the TOML file, then the options: the later one wins."""
-    from hcsac.agents import preset
+    from hcsac.algorithms import preset
 
     changes = dict(read_toml(config)) if config else {}
     changes |= {name: value for name, value in given.items() if value is not None}

@@ -88,11 +88,11 @@ def train(
     settings = read_settings(agent, preset_name, config, given)
     use_threads(threads)
     from hcsac import training
-    from hcsac.agents import resolve
-    from hcsac.data import minari_store
+    from hcsac.algorithms import resolve
+    from hcsac.data import store
 
     names = tasks.split(",") if tasks else None
-    dataset = minari_store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
+    dataset = store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
     rule = given["sharing"]
     if rule not in (None, resolve(agent, settings, dataset.task_names).sharing):
         raise UserError(f"{agent} shares nothing, whatever --sharing {rule} says; leave it out, or train hcsac.")
@@ -114,12 +114,13 @@ def evaluate(run: Path, episodes: int, seed: int, threads: int | None) -> None:
     RUN is the directory of a run or a bundle made by `hcsac export`.
     """
     use_threads(threads)
-    from hcsac import evaluation, training
+    from hcsac.evaluation import returns_table
+    from hcsac.policy import evaluate, load_policy
 
-    policy = training.load_policy(run)
+    policy = load_policy(run)
     click.echo(f"{run} after {policy.update} updates")
-    returns = training.evaluate(run, episodes, seed)
-    click.echo(evaluation.returns_table(returns, policy.tasks, policy.behaviour))
+    returns = evaluate(run, episodes, seed)
+    click.echo(returns_table(returns, policy.tasks, policy.behaviour))
 
 
 @click.command()

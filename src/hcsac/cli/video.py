@@ -39,10 +39,10 @@ def render(
 ) -> None:
     """Make a video of RUN's last policy: deterministic actions, all tasks side by side, no screen needed."""
     use_threads(threads)
-    from hcsac import training
+    from hcsac import policy
 
     chosen = int(camera) if camera and camera.lstrip("-").isdecimal() else camera
-    path = training.render(
+    path = policy.render(
         run, output, tasks, seed, episode, seconds, speed, width, height, chosen, overwrite
     )  # fmt: skip
     click.echo(f"written: {path}")

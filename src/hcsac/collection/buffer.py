@@ -6,7 +6,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
-from hcsac.data.align import Episode
+from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.types import Batch
 

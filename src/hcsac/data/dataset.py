@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from hcsac.data.align import Episode
-from hcsac.data.layout import Source, lay_out
+from hcsac.data.build import Source, lay_out
+from hcsac.data.episode import Episode
 from hcsac.errors import UserError, unknown
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hcsac.data.align import Episode
-from hcsac.data.minari_store import read
+from hcsac.data.episode import Episode
+from hcsac.data.store import read
 
 # What Minari keeps for itself, or what is said elsewhere in the description.
 _UNTOLD = {"observation_space", "action_space", "env_spec", "task", "total_episodes", "total_steps", "behaviour_return"}

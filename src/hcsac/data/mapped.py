@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from hcsac.data.build import Source, lay_out
 from hcsac.data.dataset import Dataset
-from hcsac.data.layout import Source, lay_out
 from hcsac.errors import UserError
 
 _TOLD = "layout.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hcsac.data.align import Episode, from_arrivals
+from hcsac.data.episode import Episode, from_arrivals
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError
 

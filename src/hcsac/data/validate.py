@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hcsac.data.align import Episode
+from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 
 ACTION_TOLERANCE = 1e-6  # tanh in float32 may exceed 1 by its last digit

@@ -44,12 +44,12 @@ class Frame:
 
 
 class Stage:
-    """The process that plays and draws (see `hcsac.evaluation.stage`), with MUJOCO_GL = `backend`."""
+    """The process that plays and draws (see `hcsac.evaluation.render_process`), with MUJOCO_GL = `backend`."""
 
     def __init__(self, backend: str):
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hcsac.evaluation.stage"],
+            [sys.executable, "-m", "hcsac.evaluation.render_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._noise, env=_environment(backend),
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hcsac.evaluation.simulators import make_simulators
+from hcsac.evaluation.vector_env import make_simulators
 
 # observation [R, n, S] float32, task [R, n] int64 -> action [R, n, A]
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]

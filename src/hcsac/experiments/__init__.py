@@ -1,19 +1,19 @@
 """The comparison: grids of cells, where they run, and the tables, pictures and report made from them."""
 
-from hcsac.experiments.cells import Cell
-from hcsac.experiments.flow import draw_flow, flow_table, row_story
-from hcsac.experiments.grid import Grid, read_grid, slides_grid
-from hcsac.experiments.launch import Launcher, require_all, run_cells
 from hcsac.experiments.local import LocalLauncher
 from hcsac.experiments.ray_cluster import RayLauncher, gpus_for
 from hcsac.experiments.record import Record, begin, read_record
 from hcsac.experiments.report import write_report
 from hcsac.experiments.returns import behaviour_returns, collect_returns, read_returns, write_returns
+from hcsac.experiments.scheduler import Launcher, require_all, run_cells
+from hcsac.experiments.sharing_gain import find_runs, gains, gains_table, sharing_output, twin_cells
+from hcsac.experiments.sharing_history import draw_flow, flow_table, row_story
 from hcsac.experiments.status import status_table
 from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
+from hcsac.experiments.study import Grid, read_grid, slides_grid
+from hcsac.experiments.study_run import Cell
 from hcsac.experiments.summary import Summary, summarise
 from hcsac.experiments.table import write_csv
-from hcsac.experiments.worth import find_runs, gains, gains_table, sharing_output, twin_cells
 
 __all__ = [
     "Cell",

@@ -9,10 +9,10 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from hcsac.experiments.cells import Cell
-from hcsac.experiments.launch import Ended, updates_done
+from hcsac.experiments.scheduler import Ended, updates_done
 from hcsac.experiments.storage import Mirror
-from hcsac.experiments.work import outcome
+from hcsac.experiments.study_run import Cell
+from hcsac.experiments.worker import outcome
 from hcsac.training import RunDirectory
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from hcsac.errors import UserError
-from hcsac.experiments.cells import Cell
-from hcsac.experiments.launch import Ended, updates_done
 from hcsac.experiments.record import FILE
+from hcsac.experiments.scheduler import Ended, updates_done
 from hcsac.experiments.storage import Mirror
-from hcsac.experiments.work import outcome
+from hcsac.experiments.study_run import Cell
+from hcsac.experiments.worker import outcome
 from hcsac.training import RunDirectory
 
 SAID_EVERY = 2  # seconds between two words of a running cell

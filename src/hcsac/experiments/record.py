@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hcsac.errors import UserError
-from hcsac.experiments.cells import Cell
-from hcsac.experiments.grid import Grid, Published
 from hcsac.experiments.storage import Mirror
+from hcsac.experiments.study import Grid, Published
+from hcsac.experiments.study_run import Cell
 
 FORMAT = 1
 FILE = "grid.json"

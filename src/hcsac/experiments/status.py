@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from hcsac.experiments.cells import Cell
-from hcsac.experiments.launch import length, updates_done
 from hcsac.experiments.record import Record
+from hcsac.experiments.scheduler import length, updates_done
+from hcsac.experiments.study_run import Cell
 from hcsac.training import RunDirectory, learning_curve
 
 QUIET = 600  # seconds after which a cell that wrote nothing counts as interrupted

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from hcsac.losses.weights import weighted_mean
+from hcsac.losses.weighting import weighted_mean
 
 
 def log_sum_exp(q: Tensor, log_density: Tensor) -> Tensor:

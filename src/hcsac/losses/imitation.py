@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from hcsac.losses.weights import weighted_mean
+from hcsac.losses.weighting import weighted_mean
 
 
 def imitation_loss(action: Tensor, data_action: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -5,7 +5,7 @@ Every function returns one value per replica, [R], so that the replicas' gradien
 
 from torch import Tensor
 
-from hcsac.losses.weights import weighted_mean
+from hcsac.losses.weighting import weighted_mean
 
 
 def temperature_loss(log_temperature: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from hcsac.networks.embedding import TaskEmbedding
-from hcsac.networks.mlp import Linear, Trunk
+from hcsac.networks.linear import Linear, Trunk
 from hcsac.settings import Settings
 
 LOG_STD_BOUNDS = (-20.0, 2.0)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from hcsac.networks.embedding import TaskEmbedding
-from hcsac.networks.mlp import Linear, Trunk
+from hcsac.networks.linear import Linear, Trunk
 from hcsac.settings import Settings
 
 

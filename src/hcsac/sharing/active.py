@@ -10,9 +10,9 @@ from torch import Tensor
 
 from hcsac.data.dataset import Dataset
 from hcsac.settings import RewardRule
-from hcsac.sharing.rewards import reward_table
-from hcsac.sharing.share import Borrowed
-from hcsac.sharing.strata import Strata, draw_from_strata, strata
+from hcsac.sharing.reward_table import reward_table
+from hcsac.sharing.selection import Borrowed
+from hcsac.sharing.stratified import Strata, draw_from_strata, strata
 from hcsac.types import Batch
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hcsac.training.directory import RunDirectory
 from hcsac.training.progress import Progress
+from hcsac.training.run_directory import RunDirectory
 from hcsac.training.trackers import Trackers
 from hcsac.types import Info
 

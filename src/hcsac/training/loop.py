@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.agents import ConservativeSAC, Scaling, make_agent, preset, resolve
-from hcsac.agents.base import Agent, generators
-from hcsac.agents.compiled import wants_compile
-from hcsac.data.align import ALIGNMENTS
+from hcsac.algorithms import ConservativeSAC, Scaling, make_agent, preset, resolve
+from hcsac.algorithms.base import Agent, generators
+from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
-from hcsac.data.minari_store import load as load_dataset
+from hcsac.data.episode import ALIGNMENTS
+from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError, unknown
 from hcsac.evaluation import Act, Evaluator
 from hcsac.settings import Settings
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.rewards import reward_table
+from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.rules import by_value
-from hcsac.sharing.share import Sharer, borrowed
+from hcsac.sharing.selection import Sharer, borrowed
 from hcsac.tasks import box_size, get_task, has_simulator, make_env
 from hcsac.training import checkpoint
-from hcsac.training.directory import RunDirectory
-from hcsac.training.ledger import LedgerWriter
+from hcsac.training.cuda_graph import Steps, cuda_capture
 from hcsac.training.log import Log
 from hcsac.training.memory import keep_freed_memory
 from hcsac.training.progress import Progress
 from hcsac.training.results import learning_curve
-from hcsac.training.steps import Steps, cuda_capture
+from hcsac.training.run_directory import RunDirectory
+from hcsac.training.sharing_log import LedgerWriter
 from hcsac.training.trackers import open_trackers, require_trackers
 
 SCORING_ROWS = 8192  # rows scored at once: large enough for full matrix speed, small enough for any machine

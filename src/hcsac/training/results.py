@@ -4,7 +4,7 @@ import numpy as np
 
 from hcsac.errors import UserError
 from hcsac.evaluation import returns_table
-from hcsac.training.directory import RunDirectory
+from hcsac.training.run_directory import RunDirectory
 
 
 def learning_curve(run: RunDirectory, task: str) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hcsac.errors import UserError, unknown
-from hcsac.training.directory import RunDirectory
+from hcsac.training.run_directory import RunDirectory
 
 PROJECT = "hcsac"  # where a tool's own environment variables name no other
 KEPT = "trackers.json"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hcsac.experiments.cells import Cell
 from hcsac.experiments.record import Record, _write
-from hcsac.experiments.report.gather import gather
-from hcsac.experiments.report.series import series_of
+from hcsac.experiments.report.load import gather
+from hcsac.experiments.report.styles import series_of
+from hcsac.experiments.study_run import Cell
 from hcsac.settings import Settings
 
 TASKS = ("slide-left", "slide-right")

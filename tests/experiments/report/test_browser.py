@@ -11,7 +11,7 @@ import pytest
 from hcsac.data.dataset import Dataset
 from hcsac.evaluation import render
 from hcsac.experiments import write_report
-from hcsac.experiments.cells import Cell
+from hcsac.experiments.study_run import Cell
 from hcsac.training import train
 from tests.conftest import slide_episodes
 from tests.evaluation import drawing  # noqa: F401 (its tasks)

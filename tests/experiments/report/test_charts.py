@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcsac.experiments.report import charts
-from hcsac.experiments.report.facts import streams
+from hcsac.experiments.report.settings_diff import streams
 from tests.experiments.report.conftest import NASTY, PUBLISHED, UPDATES, value
 
 

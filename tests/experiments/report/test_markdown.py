@@ -1,8 +1,8 @@
 """The Markdown twin: tables that GitHub reads as such, and text that means itself."""
 
-from hcsac.experiments.report.content import compose
-from hcsac.experiments.report.gather import gather
+from hcsac.experiments.report.load import gather
 from hcsac.experiments.report.markdown import markdown, table_markdown
+from hcsac.experiments.report.sections import compose
 from hcsac.experiments.report.tables import Box, Table
 
 

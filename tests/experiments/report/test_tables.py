@@ -5,7 +5,7 @@ import pytest
 
 from hcsac.evaluation import Estimate
 from hcsac.experiments.report import tables
-from hcsac.experiments.report.facts import settings_apart
+from hcsac.experiments.report.settings_diff import settings_apart
 from tests.experiments.report.conftest import NASTY, PUBLISHED
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from hcsac.evaluation import normalise
 from hcsac.experiments.record import Published
-from hcsac.experiments.report.facts import Stream
-from hcsac.experiments.report.series import Key, Series, plain
+from hcsac.experiments.report.settings_diff import Stream
+from hcsac.experiments.report.styles import Key, Series, plain
 from hcsac.experiments.summary import AgentSummary, Summary
 
 if TYPE_CHECKING:

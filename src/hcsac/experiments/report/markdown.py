@@ -1,6 +1,6 @@
 """The Markdown twin of a report: its texts and tables in GitHub's flavour."""
 
-from hcsac.experiments.report.content import Report
+from hcsac.experiments.report.sections import Report
 from hcsac.experiments.report.tables import Box, Table
 
 

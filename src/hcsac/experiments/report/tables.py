@@ -7,9 +7,9 @@ import numpy as np
 
 from hcsac.evaluation import Estimate
 from hcsac.experiments.record import Published
-from hcsac.experiments.report.facts import Apart, duration
-from hcsac.experiments.report.gather import Finished, Gathered
-from hcsac.experiments.report.series import Key, Series
+from hcsac.experiments.report.load import Finished, Gathered
+from hcsac.experiments.report.settings_diff import Apart, duration
+from hcsac.experiments.report.styles import Key, Series
 from hcsac.experiments.summary import AgentSummary, Comparison, Summary, TaskSummary
 
 NONE = "–"  # noqa: RUF001

@@ -1,0 +1,203 @@
+"""The ledger of a run: what every sharing moved from which task to which, and who borrowed a row, when and why.
+
+`sharing.jsonl` holds one record per sharing, replica and direction. `sharing/UPDATE.safetensors` holds the pairs: a bit
+for every row of the lending task, and the values of the rows borrowed where values decide. `sharing/rows.safetensors`
+says once what a row is, so that the ledger is read without the data.
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from hcsac.data.dataset import Dataset
+from hcsac.errors import UserError
+from hcsac.sharing.rules import cds_weight
+from hcsac.sharing.selection import LEVELS, Loan
+from hcsac.training.run_directory import RunDirectory
+
+# rows [n], task they count for -> their mean reward there.
+MeanReward = Callable[[np.ndarray, int], float]
+
+
+class Borrowing(NamedTuple):
+    """One task's borrowing of a row in one sharing of one replica."""
+
+    update: int
+    seed: int
+    task: str  # the one that borrowed it
+    value: float | None  # Q of the row under that task; None where values do not decide
+    threshold: float | None  # the value it had to reach, or from which its weight is counted
+    weight: float  # how much it counts in the losses
+    weighted: bool  # whether the rule weighs rows
+    claimed: float  # its reward there
+
+
+class RowHistory(NamedTuple):
+    """A row of D and all that borrowed it."""
+
+    row: int
+    task: str  # the one it was logged under
+    episode: int  # of that task, from 0
+    step: int  # of that episode, from 0
+    reward: float
+    sharings: int  # that it could have been lent in
+    borrowings: list[Borrowing]
+
+
+class LedgerWriter:
+    """Writes down the sharings of a run.
+
+    Args:
+        reward: the reward table [N, M] by which borrowed rows are paid.
+        valued: whether values decide what is borrowed, so that they are kept.
+        true_reward: what every row would have earned in every task [N, M], where that is known.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        dataset: Dataset,
+        seeds: Sequence[int],
+        reward: Tensor,
+        valued: bool,
+        true_reward: np.ndarray | None = None,
+    ):
+        self.run, self.dataset, self.seeds, self.valued = run, dataset, seeds, valued
+        self.reward, self.true_reward = reward, true_reward
+        self.first = [int(rows[0]) for rows in map(dataset.rows_of, range(dataset.num_tasks))]
+
+    def write(self, update: int, loans: Sequence[Sequence[Loan]], claimed: MeanReward) -> list[dict[str, Any]]:
+        """Store the pairs of this sharing and give its records, one per replica and direction."""
+        folder = self.run.path / "sharing"
+        folder.mkdir(exist_ok=True)
+        if not (folder / "rows.safetensors").exists():
+            _save(self._rows(), folder / "rows.safetensors")
+        pairs: dict[str, np.ndarray] = {}
+        records = []
+        for seed, of_replica in zip(self.seeds, loans, strict=True):
+            for loan in of_replica:
+                pairs |= self._pairs(seed, loan)
+                records.append({"update": update, "seed": seed, **self._record(loan, claimed)})
+        _save(pairs, folder / f"{update}.safetensors")
+        return records
+
+    def _record(self, loan: Loan, claimed: MeanReward) -> dict[str, Any]:
+        tasks, some = self.dataset.task_names, len(loan.row) > 0
+        true = None if self.true_reward is None or not some else float(
+            self.true_reward[loan.row, loan.target].mean(dtype=np.float64)
+        )  # fmt: skip
+        return {
+            "from": tasks[loan.source],
+            "to": tasks[loan.target],
+            "offered": loan.offered,
+            "borrowed": len(loan.row),
+            "threshold": _number(loan.threshold),
+            "temperature": _number(loan.temperature),
+            "weight": None if loan.weight is None or not some else _number(float(loan.weight.mean(dtype=np.float64))),
+            "own_q": [_number(value) for value in loan.own_quantiles],
+            "borrowed_q": [_number(value) for value in np.quantile(loan.value, LEVELS)] if some else None,
+            "claimed_reward": _number(claimed(loan.row, loan.target)) if some else None,
+            "true_reward": _number(true),
+        }
+
+    def _pairs(self, seed: int, loan: Loan) -> dict[str, np.ndarray]:
+        taken = np.zeros(loan.offered, bool)
+        taken[loan.row - self.first[loan.source]] = True
+        name = f"{seed}.{loan.source}.{loan.target}"
+        return {f"{name}.rows": np.packbits(taken)} | ({f"{name}.value": loan.value} if self.valued else {})
+
+    def _rows(self) -> dict[str, np.ndarray]:
+        start = self.dataset.episode_start
+        flat = self.reward.stride(1) == 0  # every task pays alike: one column says it all
+        return {
+            "episode_start": start,
+            "episode_task": self.dataset.task[start[:-1]],
+            "reward": (self.reward[:, :1] if flat else self.reward).cpu().numpy(),
+        }
+
+
+def borrowers(run: RunDirectory, row: int) -> RowHistory:
+    """Who borrowed this row of D, when and why: every borrowing in the order of updates, seeds and tasks.
+
+    Raises:
+        UserError: the run has shared nothing, has no such row, or its ledger is damaged.
+    """
+    folder, identity = run.path / "sharing", run.identity()
+    if not (folder / "rows.safetensors").exists():
+        rule = identity["settings"]["sharing"]
+        raise UserError(f"{run.path} holds no ledger of rows: with sharing = {rule!r} it has shared none so far.")
+    start, task_of, reward = _rows_of(folder / "rows.safetensors")
+    if not 0 <= row < len(reward):
+        raise UserError(f"row {row} is not in the data of {run.path}; its rows are 0 to {len(reward) - 1}.")
+    episode = int(np.searchsorted(start, row, side="right")) - 1
+    source = int(task_of[episode])
+    first = int(np.searchsorted(task_of, source))  # episode of its task
+    records = [record for record in run.lines("sharing.jsonl") if record["from"] == identity["tasks"][source]]
+    place, found = row - int(start[first]), []
+    for record in records:
+        pair = (source, identity["tasks"].index(record["to"]))
+        found.append(_borrowing(record, folder / f"{record['update']}.safetensors", pair, place, reward[row]))
+    return RowHistory(
+        row,
+        identity["tasks"][source],
+        episode - first,
+        row - int(start[episode]),
+        float(reward[row, source % reward.shape[1]]),
+        len({record["update"] for record in records}),
+        [one for one in found if one is not None],
+    )
+
+
+def _borrowing(
+    record: dict[str, Any], path: Path, pair: tuple[int, int], place: int, claimed: np.ndarray
+) -> Borrowing | None:
+    name = f"{record['seed']}.{pair[0]}.{pair[1]}"
+    try:
+        with safe_open(path, framework="numpy") as file:
+            packed = file.get_slice(f"{name}.rows")[: place // 8 + 1]
+            bits = np.unpackbits(packed)[: place + 1]
+            if not bits[-1]:
+                return None
+            values = f"{name}.value"
+            nth = int(bits[:-1].sum())
+            value = float(file.get_slice(values)[nth : nth + 1][0]) if values in file.keys() else None  # noqa: SIM118
+    except (OSError, SafetensorError, IndexError) as error:
+        raise UserError(f"{path} is damaged ({error}); train again in another directory.") from error
+    threshold, temperature = record["threshold"], record["temperature"]
+    weighted = temperature is not None and value is not None
+    return Borrowing(
+        update=record["update"],
+        seed=record["seed"],
+        task=record["to"],
+        value=value,
+        threshold=threshold,
+        weight=float(cds_weight(np.array([value - threshold]), temperature)[0]) if weighted else 1.0,
+        weighted=weighted,
+        claimed=float(claimed[pair[1] % len(claimed)]),
+    )
+
+
+def _number(value: float | None) -> float | None:
+    """What JSON can hold."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, temporary)
+    os.replace(temporary, path)
+
+
+def _rows_of(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    try:
+        held = load_file(path)
+        return held["episode_start"], held["episode_task"], held["reward"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}); train again in another directory.") from error

@@ -1,0 +1,43 @@
+"""Adam against PyTorch's, in both of its forms."""
+
+import pytest
+import torch
+
+from hcsac.algorithms.adam import Adam
+
+
+def parameters():
+    draw = torch.Generator().manual_seed(0)
+    return [torch.randn(shape, generator=draw).requires_grad_() for shape in [(2, 3, 4), (2, 1), (2,)]]
+
+
+def loss(values):
+    return sum((p**3).reshape(2, -1).sum(1) for p in values[:2])  # the last one has no gradient
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_steps_like_pytorch(plain, monkeypatch):
+    if plain:
+        monkeypatch.setattr(Adam, "_fused", Adam._plain)
+    ours, theirs = parameters(), parameters()
+    adam, reference = Adam(ours, 0.01), torch.optim.Adam(theirs, lr=0.01)
+    for _ in range(20):
+        adam.step(loss(ours))
+        for p, g in zip(theirs, torch.autograd.grad(loss(theirs).sum(), theirs, materialize_grads=True), strict=True):
+            p.grad = g
+        reference.step()
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+    assert not torch.equal(ours[0], parameters()[0])
+    assert torch.equal(ours[2], parameters()[2])
+
+
+def test_state_comes_back():
+    ours, other = parameters(), parameters()
+    adam, copy = Adam(ours, 0.01), Adam(other, 0.01)
+    adam.step(loss(ours))
+    copy.load_state("a", adam.state("a"))
+    assert adam.state("a").keys() == copy.state("a").keys()
+    for key, tensor in adam.state("a").items():
+        assert torch.equal(tensor, copy.state("a")[key]), key
+    assert float(copy.count) == 1

@@ -1,0 +1,67 @@
+"""The compiled update computes what the eager one does, and is chosen where it pays."""
+
+import pytest
+import torch
+
+from hcsac.algorithms import Scaling, make_agent, resolve
+from hcsac.algorithms.base import generators
+from hcsac.algorithms.compiled import wants_compile
+from hcsac.errors import UserError
+from hcsac.settings import Settings
+from hcsac.sharing.active import ActiveDataset
+from tests.algorithms.test_agents import CPU, TINY
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cql_backward": "sampled", "bc_warmup": 2, "bc_weight": 1.0},
+        pytest.param({}, marks=pytest.mark.long),
+        pytest.param({"next_actions": "target_at_next", "precision": "bf16"}, marks=pytest.mark.long),
+    ],
+    ids=str,
+)
+def test_compiled_equals_eager(slides, changes):
+    """One compiled region computes what the plain operations do, in one graph and with two replicas."""
+    settings = resolve("mtcsac", Settings().replace(TINY | changes), slides.task_names)
+    scaling = Scaling(torch.zeros(3), torch.ones(3), CPU)
+    pair = [make_agent("mtcsac", 3, 2, 2, settings, (0, 1), scaling, compiled) for compiled in (False, True)]
+    active = ActiveDataset(slides, 0.99, "keep", generators((0, 1), 2), CPU)
+    # A bf16 number has 8 bits, and what is fused is rounded less often.
+    loose = {"rtol": 2e-2, "atol": 2e-3} if settings.precision == "bf16" else {"rtol": 1e-3, "atol": 1e-4}
+    for _ in range(5):
+        batch = active.sample(16)
+        infos = [agent.update(batch) for agent in pair]
+        for key, value in infos[0].items():
+            torch.testing.assert_close(infos[1][key], value, **loose)
+    states = [agent.state() for agent in pair]
+    assert states[0].keys() == states[1].keys()
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, **loose)
+
+
+def test_compiled_imitation_equals_eager(slides):
+    settings = resolve("bc", Settings().replace(TINY), slides.task_names)
+    scaling = Scaling(torch.zeros(3), torch.ones(3), CPU)
+    pair = [make_agent("bc", 3, 2, 2, settings, (0,), scaling, compiled) for compiled in (False, True)]
+    active = ActiveDataset(slides, 0.99, "keep", generators((0,), 2), CPU)
+    for _ in range(5):
+        batch = active.sample(16)
+        for agent in pair:
+            agent.update(batch)
+    for a, b in zip(pair[0].actor.parameters(), pair[1].actor.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+class TestWhetherToCompile:
+    @pytest.mark.parametrize(("choice", "updates", "answer"), [
+        ("off", 10**6, False), ("on", 1, True), ("auto", 9_999, False), ("auto", 10_000, True)])  # fmt: skip
+    def test_by_the_length_of_the_run(self, choice, updates, answer, monkeypatch):
+        monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/" + name)
+        assert wants_compile(Settings(compile=choice), updates) == answer
+
+    def test_without_a_compiler(self, monkeypatch):
+        monkeypatch.setenv("CXX", "no-such-compiler")
+        assert not wants_compile(Settings(), 10**6)
+        with pytest.raises(UserError, match=r"compile = 'on' needs the C\+\+ compiler 'no-such-compiler'"):
+            wants_compile(Settings(compile="on"), 1)

@@ -1,0 +1,279 @@
+"""`check` passes good data and says what is wrong with bad data, above all by how many rows it is off."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+from hcsac.data import Episode, store
+from hcsac.data.checks import Report, check, columns, cross_task
+from hcsac.data.checks.repeats import repeats
+from hcsac.data.episode import shift
+from hcsac.data.npz import read_directory
+from hcsac.errors import UserError
+from hcsac.tasks import Task, random_rollout, register_task, registry, replay
+from tests.data.conftest import cut, save
+
+SHIFTS = [(0, 0), (1, 1), (-1, -1), (1, 0), (0, 1), (0, -1)]
+
+
+def status(report: Report) -> dict[str, str]:
+    return {look.name: look.status for look in report.looks}
+
+
+def assert_offsets(report: Report, action: int, reward: int) -> None:
+    for kind, offset in (("action", action), ("reward", reward)):
+        findings = [finding for finding in report.findings if finding.kind == f"{kind}s shifted"]
+        assert len(findings) == (offset != 0), str(report)
+        assert status(report)[f"alignment of {kind}s"] == ("error" if offset else "passed")
+        for finding in findings:
+            assert f"the data have offset {offset:+d}" in finding.evidence
+            assert "row t holds" in finding.mend
+    assert report.kinds <= {"actions shifted", "rewards shifted"}
+    assert report.passed == (action == reward == 0)
+
+
+@pytest.mark.parametrize(("action", "reward"), SHIFTS)
+def test_replay_finds_the_offset(run: list[Episode], action: int, reward: int) -> None:
+    report = check([shift(e, action, reward) for e in run], "walker-run", steps=60)
+    assert "replayed" in str(report)
+    assert_offsets(report, action, reward)
+
+
+@pytest.mark.parametrize(("action", "reward"), SHIFTS[:3])
+def test_predictors_find_the_offset(run: list[Episode], action: int, reward: int) -> None:
+    bare = [replace(shift(e, action, reward), physics=None) for e in run]
+    report = check(bare, "walker-run")
+    assert "predictors" in str(report)
+    assert_offsets(report, action, reward)
+
+
+@pytest.mark.parametrize("folder", ["walk-td3-medium", "walk-td3-medium-replay", "run-td3-medium",
+                                    "run-td3-medium-replay"])  # fmt: skip
+def test_course_data(course: Path, folder: str) -> None:
+    task = f"walker-{folder.split('-')[0]}"
+    episodes = read_directory(course / f"walker_{folder}")[:12]
+    for use_physics in (True, False):
+        assert_offsets(check(episodes, task, use_physics=use_physics), 0, 0)
+        late = [shift(episode, action=1) for episode in episodes]
+        assert_offsets(check(late, task, use_physics=use_physics), 1, 0)
+    late = [shift(episode, reward=1) for episode in episodes]
+    assert_offsets(check(late, task, use_physics=False), 0, 1)
+
+
+def test_another_tasks_rewards(walk: list[Episode]) -> None:
+    report = check(walk, "walker-run", steps=60)
+    assert report.kinds == {"rewards of another task"}
+    assert "declare the data as walker-walk" in str(report)
+    assert not report.passed
+
+
+def test_physics_of_another_robot(walk: list[Episode]) -> None:
+    odd = [replace(e, physics=e.physics[:, :4]) for e in walk]  # type: ignore[index]
+    assert "was it logged under another task" in str(check(odd, "walker-walk"))
+
+
+def test_physics_of_other_steps(walk: list[Episode]) -> None:
+    odd = [replace(e, physics=np.roll(e.physics, 9, axis=0)) for e in walk]  # type: ignore[arg-type]
+    report = check(odd, "walker-walk", steps=60)
+    assert "physics of other steps" in report.kinds
+
+
+def test_numbers_that_are_wrong(walk: list[Episode]) -> None:
+    nan = walk[1].observation.copy()
+    nan[4, 2] = np.nan
+    for name, spoilt in [
+        ("not finite", replace(walk[1], observation=nan)),
+        ("action out of bounds", replace(walk[1], action=walk[1].action * 2)),
+        ("unequal lengths", replace(walk[1], reward=np.append(walk[1].reward, 0))),
+        ("wrong shape", replace(walk[1], reward=walk[1].reward[:, None])),
+        ("wrong shape", replace(walk[1], action=walk[1].action[:, :4])),
+    ]:
+        report = check([walk[0], spoilt], "walker-walk")
+        assert report.kinds == {name}
+        assert status(report)["all else"] == "skipped"
+        assert "episode 1" in str(report)
+        assert not report.passed
+
+
+def test_boundaries(walk: list[Episode]) -> None:
+    truncated = walk[0].truncated.copy()
+    truncated[10] = True
+    first = cut(walk[0], 500)
+    rest = replace(walk[0], **{k: getattr(walk[0], k)[500:] for k in ("observation", "action", "reward", "terminated",
+                                                                      "truncated", "physics")})  # fmt: skip
+    for episodes, message in [
+        ([replace(walk[0], truncated=truncated)], "ends in step 10 but goes on to step 999"),
+        ([replace(walk[0], truncated=np.zeros(1000, bool))], "has no end"),
+        ([first, rest], "begins exactly where episode 0 ends"),
+    ]:
+        report = check(episodes, "walker-walk", steps=10)
+        assert message in str(report)
+        assert not report.passed
+
+
+def test_a_ref_and_a_folder(folder: Path, tmp_path: Path, walk: list[Episode]) -> None:
+    store.write("test/walk-v0", "walker-walk", walk)
+    assert check("test/walk-v0", steps=20).passed
+    late = [shift(episode, action=1) for episode in walk]
+    save(tmp_path / "log", late)
+    assert not check(tmp_path / "log", "walker-walk", steps=20).passed
+    with pytest.raises(UserError, match="do not say their task"):
+        check(tmp_path / "log")
+    with pytest.raises(UserError, match="do not say their task"):
+        check(walk)
+
+
+def test_faulty_minari_data_are_reported_not_raised(folder: Path, walk: list[Episode]) -> None:
+    store.write("test/walk-v0", "walker-walk", walk)
+    import h5py
+
+    with h5py.File(folder / "test/walk-v0/data/main_data.hdf5", "a") as file:
+        file["episode_1/rewards"][3] = np.nan
+    assert check("test/walk-v0").kinds == {"not finite"}
+    with pytest.raises(UserError, match=r"'test/walk-v0', episode 1: reward holds NaN"):
+        store.read("test/walk-v0")
+
+
+def test_what_cannot_be_told_is_skipped_with_a_reason(small: list[Episode], monkeypatch: pytest.MonkeyPatch) -> None:
+    report = check([replace(e, physics=None) for e in small], "walker-walk")
+    assert status(report)["alignment of actions"] == "skipped"
+    assert "too few steps" in str(report)
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    register_task(Task("car", "MountainCarContinuous-v0"))
+    car = [Episode(**random_rollout("car", seed)) for seed in range(2)]
+    assert status(check(car, "car"))["alignment of actions"] == "passed"
+    late = check([shift(e, action=1) for e in car], "car")
+    assert status(late)["alignment of actions"] == "error"
+    assert status(late)["alignment of rewards"] == "skipped"  # it pays for the action, not for the state
+
+
+class Fall(gymnasium.Env):
+    """A point that drifts by its action and whose world ends beyond 1; its state can be set."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.set_physics(self.np_random.uniform(-0.5, 0.5, 2)), {"physics": self.get_physics()}
+
+    def get_physics(self):
+        return self.state.copy()
+
+    def set_physics(self, state):
+        self.state = np.array(state, np.float64)
+        return self.state.astype(np.float32)
+
+    def step(self, action):
+        self.state = self.state + 0.3 * np.array([action[0], np.sin(self.state[0])])
+        over = bool(abs(self.state[0]) > 1)
+        return self.state.astype(np.float32), float(self.state[1]), over, False, {"physics": self.get_physics()}
+
+
+def test_the_worlds_end_and_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    gymnasium.register("tests/fall-v0", entry_point=Fall, max_episode_steps=10)
+    register_task(Task("fall", "tests/fall-v0"))
+    episodes = [Episode(**random_rollout("fall", seed)) for seed in range(12)]
+    ended = [bool(e.terminated[-1]) for e in episodes]
+    assert 0 < sum(ended) < len(ended)
+    world, late = ended.index(True), next(n for n, e in enumerate(episodes) if not e.terminated[-1])
+
+    def with_ends(number: int, terminated: bool) -> list[Episode]:
+        last = np.arange(len(episodes[number])) == len(episodes[number]) - 1
+        changed = replace(episodes[number], terminated=last & terminated, truncated=last & (not terminated))
+        return [changed if n == number else e for n, e in enumerate(episodes)]
+
+    def clock(data: list[Episode], **options: bool) -> set[str]:
+        looks = check(data, "fall", **options).looks
+        return {f.kind for look in looks if look.name == "terminated or truncated" for f in look.findings}
+
+    assert clock(episodes) == clock(episodes, use_physics=False) == set()
+    assert clock(with_ends(world, False)) == {"termination as time limit"}
+    assert clock(with_ends(world, False), use_physics=False) == {"early truncation"}
+    assert (
+        clock(with_ends(late, True)) == clock(with_ends(late, True), use_physics=False) == {"time limit as termination"}
+    )
+    short = replace(cut(episodes[late], 4), terminated=np.arange(4) == 3, truncated=np.zeros(4, bool))
+    assert clock([*episodes[:late], short]) == {"unfounded termination"}
+
+
+def test_a_tasks_own_reward_function_replaces_the_simulator(
+    walk: list[Episode], run: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Task("walker-walk", "hcsac/walker-walk-v0", reward=lambda state, action: 2 * state[:, 14])
+    monkeypatch.setitem(registry._TASKS, "walker-walk", own)
+    monkeypatch.setitem(registry._TASKS, "walker-run", Task("walker-run", "hcsac/walker-run-v0"))
+    paid = [replace(e, physics=None, reward=2 * e.observation[1:, 14]) for e in walk]
+    report = check(paid, "walker-walk")
+    assert not report.findings, str(report)
+    assert "computed from observations" in str(report)
+    for spoilt, kind in (
+        ([shift(e, reward=1) for e in paid], "rewards shifted"),
+        ([replace(e, reward=3 * e.reward) for e in paid], "rewards scaled"),
+        ([replace(e, reward=e.reward + 0.1 * np.sin(np.arange(1000) * 9.1)) for e in paid], "rewards noisy"),
+        ([replace(e, reward=e.observation[:-1, 3]) for e in paid], "rewards do not fit"),
+    ):
+        assert kind in check(spoilt, "walker-walk").kinds
+    table = cross_task({"a": ("walker-walk", paid), "b": ("walker-run", run)}, steps=100)
+    assert table.cells[0][0].mean_return == pytest.approx(np.mean([e.episode_return for e in paid]))  # of all steps
+    assert table.cells[0][1] is None  # no physics, and run has no function of its own
+    assert "?" in table.markdown()
+
+
+@pytest.mark.parametrize("physics", [True, False])
+def test_a_reward_function_that_fails_is_said(
+    physics: bool, walk: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Task("walker-walk", "hcsac/walker-walk-v0", reward=lambda state, action: np.full(len(state), np.nan))
+    monkeypatch.setitem(registry._TASKS, "walker-walk", broken)
+    with pytest.raises(UserError, match="reward function of task 'walker-walk' returned NaN or infinity"):
+        check(walk[:1], "walker-walk", steps=50, use_physics=physics)
+
+
+def test_data_of_another_robot(walk: list[Episode]) -> None:
+    blind = [replace(e, observation=e.observation[:, :10], physics=None) for e in walk]
+    report = check(blind, "walker-walk")
+    assert report.kinds == {"another robot"}
+    assert not report.readable
+    assert "observations of 24 and actions of 6 numbers, the data hold 10 and 6" in report.findings[0].evidence
+
+
+def test_the_matrix_is_what_each_task_pays(
+    walk: list[Episode], run: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random actions visit the same states in both tasks, so each column is nearly constant; the diagonal is exact."""
+    exact = cross_task({"w": ("walker-walk", walk[:1]), "r": ("walker-run", run[:1])}, steps=2000)
+    for name in ("walker-walk", "walker-run"):  # without a formula the simulator tells the same
+        monkeypatch.setitem(registry._TASKS, name, replace(registry.get_task(name), reward=None))
+    table = cross_task({"w": ("walker-walk", walk[:1]), "r": ("walker-run", run[:1])}, steps=2000)
+    for row in range(2):
+        for column in range(2):
+            assert exact.cells[row][column].mean_return == pytest.approx(table.cells[row][column].mean_return, abs=1e-2)
+    for row, episode in enumerate((walk[0], run[0])):
+        own = table.cells[row][row]
+        assert own.mean_return == pytest.approx(episode.episode_return, abs=1e-2)
+        assert (own.steps, own.total, own.standard_error) == (1000, 1000, 0)
+        assert table.behaviour[row] == pytest.approx(episode.episode_return)
+    paid = replay("walker-run", walk[0].physics[:-1], walk[0].action)[1]
+    assert table.cells[0][1].mean_return == pytest.approx(paid.sum(dtype=float))
+    sampled = cross_task({"w": ("walker-walk", walk)}, steps=200).cells[0][0]
+    of_all = np.mean([e.episode_return for e in walk])
+    assert 0 < sampled.standard_error < of_all
+    assert abs(sampled.mean_return - of_all) < 4 * sampled.standard_error
+
+
+def test_significant_bits_and_copies(walk: list[Episode]) -> None:
+    values = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    assert columns._significant_bits(values) == 24
+    assert columns._significant_bits(values.astype(np.float16).astype(np.float32)) == 11
+    assert columns._significant_bits(np.round(values * 100)) == 24  # whole numbers
+    half = cut(walk[0], 500)
+    look = repeats([walk[0], half])
+    assert look.numbers == {"copied_steps": 500}
+    assert "steps 0 to 499 of episode 0 stand again in episode 1, steps 0 to 499" in look.findings[0].evidence
+    still = replace(half, observation=np.zeros_like(half.observation), action=np.zeros_like(half.action))
+    assert not repeats([still, walk[0]]).findings

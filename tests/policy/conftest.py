@@ -1,0 +1,37 @@
+"""One exported run for all, and policies of every kind without a run."""
+
+import shutil
+
+import pytest
+import torch
+
+from hcsac.algorithms import AGENTS, make_policy
+from hcsac.policy.state import PolicyState
+from hcsac.training import RunDirectory
+from tests.training.conftest import exported, finished, settings  # noqa: F401 (fixtures)
+
+EMBEDDINGS = ("add", "concat", "onehot", "none")
+KINDS = [(agent, embedding) for agent in AGENTS for embedding in EMBEDDINGS]
+S, A, TASKS = 5, 2, ["walk", "run", "stand"]
+
+
+@pytest.fixture
+def run(exported, tmp_path):  # noqa: F811
+    """A copy of the exported run to change; its bundle is in `policy`."""
+    shutil.copytree(exported.path, tmp_path / "run")
+    return RunDirectory(tmp_path / "run")
+
+
+def state_of(agent, embedding, standardise=True, precision="float32", seeds=(0,), hidden_size=16):
+    """A policy of random weights."""
+    chosen = settings(agent, embedding=embedding, precision=precision, hidden_size=hidden_size)
+    draw = torch.Generator().manual_seed(7)
+    tensors = make_policy(agent, S, A, len(TASKS), chosen, len(seeds)).state_dict()
+    tensors = {name: 0.3 * torch.randn(tensor.shape, generator=draw) for name, tensor in tensors.items()}
+    tensors["scaling.mean"] = tensors["scaling.mean"] if standardise else torch.zeros(S)
+    tensors["scaling.std"] = 0.1 + tensors["scaling.std"].abs() if standardise else torch.ones(S)
+    record = {
+        "agent": agent, "seeds": list(seeds), "observation_size": S, "action_size": A, "behaviour": {},
+        "settings": chosen.as_dict(),
+    }  # fmt: skip
+    return PolicyState.build(record, TASKS, 1, tensors)

@@ -1,0 +1,77 @@
+"""Videos of trained policies."""
+
+import pytest
+
+from hcsac.data.dataset import Dataset
+from hcsac.errors import UserError
+from hcsac.evaluation import render
+from hcsac.policy import evaluate, video
+from hcsac.policy import render as make_video
+from hcsac.training import train
+from tests.conftest import slide_episodes
+from tests.evaluation import drawing  # noqa: F401 (its tasks)
+from tests.evaluation.test_video import decoded
+from tests.training.conftest import settings, tree
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Two replicas of an agent of two light tasks that draw themselves."""
+    monkeypatch.setattr(render, "find_backend", lambda: "disabled")
+    data = {"drawn": slide_episodes("slide-left"), "drawn-right": slide_episodes("slide-right")}
+    return train(
+        "bc", Dataset.from_episodes(data), tmp_path / "run", settings("bc", updates=6), seeds=(3, 5), progress=False
+    ).path
+
+
+@pytest.fixture
+def captions(monkeypatch):
+    """Every caption that is written."""
+    said = []
+    plain = video.captioned
+    monkeypatch.setattr(video, "captioned", lambda image, text: (said.append(text), plain(image, text))[1])
+    return said
+
+
+def test_all_tasks_side_by_side_to_the_end_with_the_returns_of_evaluation(run, captions):
+    path = make_video(run, seed=5, episode=1, progress=False)
+    images, told = decoded(path)
+    assert path == run / "video.mp4"
+    assert images.shape == (13, 32, 128, 3)
+    assert told["title"] == "run: drawn, drawn-right, seed 5, episode 1, update 6"
+    assert told["rate"] == 10
+    returns = evaluate(run, episodes=2)
+    assert captions[-2:] == [
+        f"{task}   step 12   return {returns[1, m, 1]:.1f}" for m, task in enumerate(("drawn", "drawn-right"))
+    ]
+    assert images[-1, -4:, 0].mean() == pytest.approx(120, abs=6)
+
+
+def test_part_of_one_task_at_another_speed(run, captions):
+    path = make_video(run, run / "fast.mp4", ["drawn-right"], seconds=0.9, speed=20, progress=False)
+    images, told = decoded(path)
+    assert (len(images), told["rate"]) == (3, 50)  # 10 steps a second, 20 times as fast, every fourth
+    assert [text.split("   ")[1] for text in captions] == ["step 0", "step 4", "step 8"]
+
+
+def test_bad_words_leave_nothing(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = tree(tmp_path)
+    for wrong, says in (
+        ({"tasks": ["drawm"]}, "did you mean 'drawn'"),
+        ({"seed": 4}, "unknown seed '4'"),
+        ({"seconds": 0}, "seconds = 0 is out of bounds"),
+        ({"speed": float("nan")}, "speed = nan is out of bounds"),
+        ({"episode": -1}, "episode = -1 is out of bounds"),
+        ({"output": "clip.avi"}, "does not end in .mp4"),
+    ):
+        with pytest.raises(UserError, match=says):
+            make_video(run, progress=False, **wrong)
+    assert tree(tmp_path) == before
+
+
+def test_an_earlier_video_is_kept_unless_asked_otherwise(run):
+    (run / "video.mp4").write_bytes(b"earlier")
+    with pytest.raises(UserError, match="--overwrite"):
+        make_video(run, progress=False)
+    assert (run / "video.mp4").read_bytes() == b"earlier"

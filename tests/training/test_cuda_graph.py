@@ -1,0 +1,95 @@
+"""Launching several updates at once changes nothing; a graph is captured anew when what it repeats has changed."""
+
+import numpy as np
+import pytest
+import torch
+
+from hcsac.algorithms import Scaling, make_agent, resolve
+from hcsac.algorithms.base import generators
+from hcsac.settings import Settings
+from hcsac.sharing.active import ActiveDataset
+from hcsac.sharing.selection import Borrowed
+from hcsac.training.cuda_graph import SPAN, Steps, cuda_capture
+
+CPU = torch.device("cpu")
+TINY = {"hidden_size": 8, "hidden_layers": 2, "batch_size": 16, "cql_samples": 3}
+
+
+def build(name, data, capture, device="cpu", **changes):
+    settings = resolve(name, Settings().replace({**TINY, "device": device, **changes}), data.task_names)
+    agent = make_agent(name, 3, 2, 2, settings, [0], Scaling(torch.zeros(3), torch.ones(3), torch.device(device)))
+    active = ActiveDataset(data, 0.99, "keep", generators([0], 2, device), torch.device(device))
+    drawn_from = [*agent.generators, *active.generators]
+    steps = Steps(agent, active, 16, capture(drawn_from) if capture else None)
+    if capture is Recorder:
+        steps._capture.agent = agent
+    return agent, active, steps
+
+
+class Recorder:
+    """Stands in for a graph: captured work is done when it is launched, and Python's own counters are left alone."""
+
+    agent = None
+
+    def __init__(self, drawn_from):
+        self.captures, self.launches = 0, 0
+
+    def __call__(self, work):
+        self.captures += 1
+
+        def launch():
+            self.launches += 1
+            before = self.agent.updates
+            info = work()
+            self.agent.updates = before
+            return info
+
+        return launch
+
+
+def advance(steps, lengths):
+    for length in lengths:
+        info = steps.advance(length)
+    return info
+
+
+@pytest.mark.parametrize("name", ["bc", "hcsac"])
+def test_a_launch_equals_its_updates(name, slides):
+    agent, active, steps = build(name, slides, Recorder)
+    single, other, one_by_one = build(name, slides, None)
+    lengths = [SPAN, SPAN, 3, SPAN, SPAN]
+    together, alone = advance(steps, lengths), advance(one_by_one, [1] * sum(lengths))
+    for metric, value in alone.items():
+        assert torch.equal(together[metric], value), metric
+    for key, value in single.state().items():
+        assert torch.equal(agent.state()[key], value), key
+    assert torch.equal(active.state()["sampler.0"], other.state()["sampler.0"])
+    recorder = steps._capture
+    assert (recorder.captures, recorder.launches) == (1, 3)
+
+
+def test_captures_anew_when_the_warm_up_ends_and_when_rows_are_borrowed(slides):
+    agent, active, steps = build("hcsac", slides, Recorder, bc_warmup=2 * SPAN + 5)
+    recorder = steps._capture
+    advance(steps, [SPAN] * 2)
+    assert (recorder.captures, recorder.launches, agent.updates) == (1, 1, 2 * SPAN)
+    advance(steps, [SPAN])  # the warm-up ends within
+    assert (recorder.captures, recorder.launches) == (1, 1)
+    advance(steps, [SPAN] * 2)
+    assert (recorder.captures, recorder.launches) == (2, 2)
+    active.set_borrowed([Borrowed(np.array([0]), np.array([1], np.int8))])
+    advance(steps, [SPAN] * 2)
+    assert (recorder.captures, recorder.launches, agent.updates) == (3, 3, 7 * SPAN)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["bc", "hcsac"])
+def test_a_cuda_graph_equals_its_updates(name, slides):
+    agent, _, steps = build(name, slides, cuda_capture, "cuda", compile="off")
+    single, _, one_by_one = build(name, slides, None, "cuda", compile="off")
+    lengths = [SPAN] * 4
+    together, alone = advance(steps, lengths), advance(one_by_one, [1] * sum(lengths))
+    for metric, value in alone.items():
+        torch.testing.assert_close(together[metric], value, rtol=1e-4, atol=1e-4)
+    for key, value in single.state().items():
+        torch.testing.assert_close(agent.state()[key], value, rtol=1e-4, atol=1e-4, msg=key)

@@ -1,0 +1,185 @@
+"""The ledger: what a sharing writes down, and that who borrowed a row, when and why can be read back from it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from hcsac.errors import UserError
+from hcsac.sharing.selection import LEVELS, Loan
+from hcsac.training import RunDirectory, borrowers, checkpoint, train
+from hcsac.training.sharing_log import LedgerWriter
+from tests.training.conftest import agent_of, lines, settings, tree
+
+
+def loan(source, target, rows, values, weight=None, threshold=float("nan"), temperature=float("nan")):
+    own = np.array([1.0, 2, 3, 4, 5])
+    rows, values = np.array(rows, np.int64), np.array(values, np.float32)
+    return Loan(source, target, 48, rows, values, weight, threshold, temperature, own)
+
+
+def write(tmp_path, data, loans, updates=(6,), reward=None, sharing="quantile", **named):
+    """A ledger of seeds 3 and 8, with these loans (of both seeds) at every update, and its records."""
+    run = RunDirectory(tmp_path / "run")
+    identity = {"tasks": list(data.task_names), "settings": {"sharing": sharing}}
+    run.begin(identity, resume=False)
+    table = torch.tensor(data.reward)[:, None].expand(-1, 2) if reward is None else torch.tensor(reward)
+    writer = LedgerWriter(run, data, [3, 8], table, **{"valued": True} | named)
+    for update in updates:
+        run.append(
+            "sharing.jsonl", writer.write(update, loans, lambda rows, task: table[rows, task].double().mean().item())
+        )
+    return run
+
+
+def test_a_record_says_what_moved_and_what_it_was_worth(slides, tmp_path):
+    true = np.random.default_rng(0).normal(size=(96, 2))
+    rows, values = [2, 5, 40], [7.0, 9.0, 8.0]
+    loans = [[loan(0, 1, rows, values, threshold=6.5)], [loan(0, 1, [], [], threshold=99.0)]]
+    run = write(tmp_path, slides, loans, true_reward=true)
+    some, none = run.lines("sharing.jsonl")
+    assert some == {
+        "update": 6, "seed": 3, "from": "slide-left", "to": "slide-right", "offered": 48, "borrowed": 3,
+        "threshold": 6.5, "temperature": None, "weight": None, "own_q": [1, 2, 3, 4, 5],
+        "borrowed_q": pytest.approx([np.interp(2 * level, [0, 1, 2], [7, 8, 9]) for level in LEVELS]),
+        "claimed_reward": pytest.approx(slides.reward[rows].mean(), rel=1e-6),
+        "true_reward": pytest.approx(true[rows, 1].mean()),
+    }  # fmt: skip
+    assert (none["seed"], none["borrowed"], none["threshold"], none["offered"]) == (8, 0, 99.0, 48)
+    assert none["borrowed_q"] is none["claimed_reward"] is none["true_reward"] is None
+
+
+def test_values_that_are_no_numbers_make_records_that_json_can_hold(slides, tmp_path):
+    broken = loan(0, 1, [1], [np.nan], threshold=np.nan)._replace(own_quantiles=np.full(5, np.nan))
+    run = write(tmp_path, slides, [[broken], [broken]])
+    (record, _) = run.lines("sharing.jsonl")
+    assert record["own_q"] == record["borrowed_q"] == [None] * 5
+    assert "NaN" not in (run.path / "sharing.jsonl").read_text()
+
+
+@pytest.mark.parametrize("valued", [True, False])
+def test_every_row_is_read_back_with_its_borrowers(valued, slides, tmp_path):
+    """Against the loans themselves, for all 96 rows; at 12 seed 3 borrows otherwise than at 6."""
+    random = np.random.default_rng(1)
+
+    def loans():
+        masks = random.random((2, 2, 48)) < 0.4
+        return [[loan(j, 1 - j, 48 * j + np.flatnonzero(masks[r, j]), random.normal(size=masks[r, j].sum()),
+                      threshold=-9.0) for j in (0, 1)] for r in (0, 1)]  # fmt: skip
+
+    given = {6: loans(), 12: loans()}
+    run = RunDirectory(tmp_path / "run")
+    run.begin({"tasks": list(slides.task_names), "settings": {"sharing": "quantile"}}, resume=False)
+    reward = torch.rand(96, 2)  # as a reward rule that pays every task its own
+    writer = LedgerWriter(run, slides, [3, 8], reward, valued)
+    for update, of_update in given.items():
+        run.append("sharing.jsonl", writer.write(update, of_update, lambda rows, task: 0.0))
+    for row in range(96):
+        history = borrowers(run, row)
+        assert (history.task, history.sharings) == (slides.task_names[row // 48], 2)
+        assert (history.episode, history.step) == (row % 48 // 12, row % 12)
+        assert history.reward == pytest.approx(reward[row, row // 48].item())
+        expected = [
+            (update, (3, 8)[r], slides.task_names[one.target], one.value[list(one.row).index(row)],
+             reward[row, one.target].item())
+            for update, of_update in given.items() for r in (0, 1) for one in of_update[r] if row in one.row
+        ]  # fmt: skip
+        found = [(b.update, b.seed, b.task, b.value, b.claimed) for b in history.borrowings]
+        assert found == [e if valued else (*e[:3], None, e[4]) for e in expected]
+        assert {(b.threshold, b.weight, b.weighted) for b in history.borrowings} <= {(-9.0, 1.0, False)}
+
+
+def test_pairs_take_a_bit_for_every_row_offered(slides, tmp_path):
+    def size(loans, **named):
+        run = write(tmp_path / str(len(list(tmp_path.iterdir()))), slides, [loans, []], **named)
+        return (run.path / "sharing" / "6.safetensors").stat().st_size
+
+    empty, full = loan(0, 1, [], []), loan(0, 1, range(48), np.zeros(48))
+    assert size([empty], valued=False) == size([full], valued=False)
+    header = 150
+    assert size([full], valued=False) < 48 / 8 + header
+    assert size([full]) < 48 / 8 + 4 * 48 + 2 * header
+
+
+def test_the_ledger_of_a_run_is_what_it_trained_on(slides, tmp_path, priced):
+    """The pairs of the last sharing are those of the checkpoint, and their values what the saved critics say."""
+    priced(lambda state, action: np.ones(len(state)))
+    soft = settings(sharing="cds", cds_soft=True)
+    run = train("hcsac", slides, tmp_path / "run", soft, seeds=(0, 1), progress=False)
+    state, _ = checkpoint.load(run.checkpoint)
+    agent = agent_of(run)
+    q = [agent.score(torch.tensor(slides.observation), torch.tensor(slides.action), i).numpy() for i in (0, 1)]
+    for r, seed in enumerate((0, 1)):
+        index = {(n, i): w for n, i, w in zip(*(state[f"active/borrowed.{r}.{name}"].tolist()
+                                                for name in ("row", "task", "weight")), strict=True)}  # fmt: skip
+        assert len(index) == 96
+        for row in range(0, 96, 7):
+            (last,) = [b for b in borrowers(run, row).borrowings if (b.update, b.seed) == (24, seed)]
+            i = slides.task_names.index(last.task)
+            assert last.weighted
+            assert last.weight == pytest.approx(index[row, i], abs=1e-6)
+            assert last.value == pytest.approx(q[i][r, row], abs=1e-4)
+            assert last.claimed == slides.reward[row]
+    for record in lines(run.path / "sharing.jsonl"):
+        assert record["true_reward"] == 1.0
+        assert record["offered"] == record["borrowed"] == 48
+        assert 0 < record["weight"] < 1
+
+
+@pytest.mark.parametrize("changes", [{"share_quantile": 1.0, "share": "slide-left:slide-right"}, {"sharing": "all"}])
+def test_borrowing_little_or_all_is_allowed_and_reported(changes, slides, tmp_path):
+    run = train("hcsac", slides, tmp_path / "run", settings(**changes), progress=False)
+    records = lines(run.path / "sharing.jsonl")
+    if "share" in changes:
+        assert {(r["from"], r["to"]) for r in records} == {("slide-left", "slide-right")}
+        assert all(borrowers(run, row).borrowings == [] for row in (48, 95))
+        assert borrowers(run, 95).sharings == 0
+    else:
+        assert {r["borrowed"] for r in records} == {48}
+        assert len(borrowers(run, 95).borrowings) == 4
+
+
+def test_tensorboard_shows_the_records(slides, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train("hcsac", slides, tmp_path / "run", settings(sharing="cds", cds_soft=True), seeds=[4], progress=False)
+    board = EventAccumulator(str(run.path / "tensorboard"))
+    board.Reload()
+    records = [r for r in lines(run.path / "sharing.jsonl") if r["from"] == "slide-left"]
+    for name in ("borrowed", "threshold", "temperature", "weight", "claimed_reward"):
+        shown = board.Scalars(f"sharing/{name}/slide-left-to-slide-right/seed4")
+        assert [(event.step, event.value) for event in shown] == [
+            (record["update"], pytest.approx(record[name], rel=1e-6)) for record in records
+        ]
+    shown = board.Scalars("sharing/own_q_median/slide-left-to-slide-right/seed4")
+    assert [event.value for event in shown] == pytest.approx([record["own_q"][2] for record in records])
+
+
+def test_what_cannot_be_told_is_said(finished, slides, tmp_path):
+    for row in (-1, 96):
+        with pytest.raises(UserError, match=f"row {row} is not in the data of .*; its rows are 0 to 95"):
+            borrowers(finished, row)
+    other = train("mtcsac", slides, tmp_path / "other", settings("mtcsac", updates=2), progress=False)
+    with pytest.raises(UserError, match="with sharing = 'none' it has shared none so far"):
+        borrowers(other, 0)
+    for name in ("12.safetensors", "rows.safetensors"):
+        (finished.path / "sharing" / name).write_bytes(b"\x00" * 40)
+        with pytest.raises(UserError, match=f"{name} is damaged"):
+            borrowers(finished, 0)
+
+
+def test_going_back_to_a_checkpoint_forgets_later_sharings(finished):
+    finished.forget_after(12)
+    assert {path.name for path in (finished.path / "sharing").iterdir()} == {
+        "6.safetensors", "12.safetensors", "rows.safetensors",
+    }  # fmt: skip
+    assert {record["update"] for record in finished.lines("sharing.jsonl")} == {6, 12}
+    assert borrowers(finished, 0).sharings == 2
+
+
+def test_reading_the_ledger_changes_nothing(finished):
+    before = tree(finished.path)
+    borrowers(finished, 5)
+    assert tree(finished.path) == before
+    json.dumps(borrowers(finished, 5)._asdict())
