@@ -354,7 +354,7 @@ def test_a_user_error_in_a_subprocess_has_no_traceback(tmp_path):
 
 def test_a_robot_without_a_simulator(logs, tmp_path, capsys, monkeypatch):
     """From .npz logs to a policy: imported, checked and trained on, but not evaluated."""
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     register_task(Task("arm-reach", reward=lambda arrived, action: -arrived[:, 0]))
     assert run(*import_(logs, task="arm-reach")) == 0
     assert run("data", "check", "lab/new-v0") == 0

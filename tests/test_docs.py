@@ -42,7 +42,7 @@ BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
     """An empty folder to run in; tasks, environments and modules that a page makes are forgotten after it."""
-    held = [(table, dict(table)) for table in (registry._TASKS, gymnasium.registry)]
+    held = [(table, dict(table)) for table in (registry.TASKS._items, gymnasium.registry)]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path

@@ -17,7 +17,7 @@ from tests.conftest import slide_episodes
 @pytest.fixture
 def priced(slides: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """The light tasks with functions of their own that also read the action; logged rewards are others still."""
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     register_task(Task("slide-left", "tests/slide-left-v0", reward=lambda s, a: 10 * s[:, 0] + a[:, 1]))
     register_task(Task("slide-right", "tests/slide-right-v0", reward=lambda s, a: s[:, 2] * a[:, 0]))
     return slides
@@ -72,7 +72,7 @@ def test_stored_physics_take_the_place_of_a_function(walk: list, run: list, monk
     """Without their formulas, walker's tasks are simulated, and pay the same."""
     data = Dataset.from_episodes({"walker-walk": walk[:1], "walker-run": run[:1]})
     formula = np.concatenate(list(reward_blocks(data)))
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     for name in data.task_names:
         register_task(replace(registry.get_task(name), reward=None))
     simulated = np.concatenate(list(reward_blocks(data)))

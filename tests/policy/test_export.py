@@ -152,7 +152,7 @@ def test_what_cannot_be_exported(run, tmp_path, no_graph, monkeypatch):
     ]:
         with pytest.raises(UserError, match=says):
             export_policy(*call)
-    monkeypatch.setattr(registry, "_TASKS", {})
+    monkeypatch.setattr(registry.TASKS, "_items", {})
     with pytest.raises(UserError, match=r"task 'slide-left' of this run is not registered here; .* HCSAC_TASKS"):
         export_policy(run.path, tmp_path / "out")
     monkeypatch.undo()

@@ -111,7 +111,7 @@ def test_physics_count_only_where_they_are_simulated(walker, cache, monkeypatch)
     reward_table(replace(short, physics=short.physics + 1), "recompute")
     reward_table(short, "recompute")
     assert len(list(cache.iterdir())) == 1
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     for name in short.task_names:
         register_task(replace(registry.get_task(name), reward=None))
     keys = {module._key(data) for data in (short, replace(short, physics=short.physics + 1))}
@@ -120,7 +120,7 @@ def test_physics_count_only_where_they_are_simulated(walker, cache, monkeypatch)
 
 
 def test_a_users_function_is_called_each_time(slides, cache, monkeypatch):
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     for worth in (1.0, 2.0):
         for name in slides.task_names:
             price = lambda state, action, worth=worth: np.full(len(state), worth)  # noqa: E731

@@ -23,7 +23,7 @@ from hcsac.tasks.registry import task_of_env
 
 @pytest.fixture(autouse=True)
 def _own_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
 
 
 def test_the_built_in_tasks() -> None:
@@ -94,16 +94,27 @@ def test_an_image_is_not_flat() -> None:
         registry.box_size(box, "it")
 
 
-def test_a_module_of_tasks_counts_for_built_in_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_of_tasks_is_imported_at_the_first_lookup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a_lab.py").write_text(
         "from hcsac.tasks import Task, get_task, register_task\n"
         "register_task(Task('lab-walk', get_task('walker-walk').env_id))\n"
-        "register_task(Task('walker-run', 'MyRun-v0'))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("HCSAC_TASKS", " a_lab,")
-    assert get_task("walker-run").env_id == "MyRun-v0"
+    assert get_task("lab-walk").env_id == "hcsac/walker-walk-v0"
     assert "lab-walk" in task_names()
+    assert registry.TASKS.plugin("lab-walk") == "a_lab"
+    assert registry.TASKS.plugin("walker-walk") is None
+
+
+def test_a_module_cannot_replace_a_built_in_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "greedy_lab.py").write_text(
+        "from hcsac.tasks import Task, register_task\nregister_task(Task('walker-run', 'MyRun-v0'))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("HCSAC_TASKS", "greedy_lab")
+    with pytest.raises(UserError, match="task 'walker-run' is registered by hcsac itself already; choose another name"):
+        get_task("walker-run")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_gymnasiums_own_environments_draw_too():
 
 def test_a_task_travels_as_text(monkeypatch):
     packed = pack_task("drawn-right")
-    monkeypatch.setattr(registry, "_TASKS", {})
+    monkeypatch.setattr(registry.TASKS, "_items", {})
     monkeypatch.delitem(gymnasium.registry, "tests/drawn-right-v0")
     assert unpack_task(packed) == "drawn-right"
     env = make_env("drawn-right")

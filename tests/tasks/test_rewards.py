@@ -15,7 +15,7 @@ ACTIONS = np.full((4, 2), 0.5, np.float32)
 
 @pytest.fixture(autouse=True)
 def _own_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
 
 
 def mine(answer: Any) -> str:

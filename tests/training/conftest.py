@@ -72,7 +72,7 @@ def agent_of(run):
 @pytest.fixture
 def priced(monkeypatch):
     """A way to give both light tasks a reward function."""
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
 
     def give(reward):
         for name in TASKS:

@@ -159,7 +159,7 @@ def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch
 
 
 def test_a_robot_without_a_simulator_is_trained_and_not_evaluated(slides, tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     for name, like in (("lab-left", "slide-left"), ("lab-right", "slide-right")):
         register_task(Task(name))
         store.write(f"lab/{name}-v0", name, slide_episodes(like))

@@ -1,8 +1,6 @@
 """The one table of tasks, and the way from a task's name to its environment."""
 
-import importlib
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +9,7 @@ import gymnasium
 import numpy as np
 
 from hcsac.errors import UserError, unknown
+from hcsac.registry import Registry
 from hcsac.tasks.walker import SLOWEST, WalkerReward
 
 # next_observation [n, S], action [n, A] -> reward [n] of each row by itself.
@@ -40,31 +39,16 @@ class Task:
     reward: Reward | None = None  # next observation [n, S], action [n, A] -> [n]
 
 
-_TASKS: dict[str, Task] = {}
+TASKS: Registry[Task] = Registry("task")
 
 
 def register_task(task: Task) -> None:
-    """Add a task, or replace the one of the same name. The environment is only looked up when it is made."""
-    _TASKS[task.name] = task
+    """Add a task, or replace one's own of the same name. The environment is only looked up when it is made.
 
-
-def load_tasks() -> None:
-    """Import the modules named in HCSAC_TASKS (separated by commas), which register tasks of the user's own.
-
-    Every look into the table does so first, in whatever process; a script may as well import them itself. Raises
-    `UserError` for a module that cannot be imported.
+    Raises:
+        UserError: a plug-in would replace a task that is not its own.
     """
-    for module in filter(None, map(str.strip, os.environ.get("HCSAC_TASKS", "").split(","))):
-        try:
-            importlib.import_module(module)
-        except UserError:
-            raise
-        except Exception as error:  # whatever a module does at its import may fail
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UserError(
-                f"HCSAC_TASKS names the module {module!r}, which cannot be imported ({said}); "
-                "mend the name, PYTHONPATH or the module."
-            ) from error
+    TASKS.add(task.name, task)
 
 
 def get_task(name: str) -> Task:
@@ -72,12 +56,11 @@ def get_task(name: str) -> Task:
 
     `walker-speed:V` is there for every number V, as in walker-speed:3.5 or walker-speed:-2 (see `walker_speed`).
     """
-    load_tasks()
-    if name not in _TASKS and name.startswith(_FAMILY):
+    if name not in TASKS and name.startswith(_FAMILY):
         return walker_speed(name, name.removeprefix(_FAMILY))
-    if name not in _TASKS:
-        raise unknown("task", name, [*_TASKS, f"{_FAMILY}3.5"])
-    return _TASKS[name]
+    if name not in TASKS:
+        raise unknown("task", name, [*TASKS, f"{_FAMILY}3.5"])
+    return TASKS.get(name)
 
 
 def walker_speed(name: str, speed: float | str) -> Task:
@@ -101,9 +84,8 @@ def walker_speed(name: str, speed: float | str) -> Task:
 
 
 def task_names() -> tuple[str, ...]:
-    """All registered names, those of the modules in HCSAC_TASKS too, in the order of registration."""
-    load_tasks()
-    return tuple(_TASKS)
+    """All registered names, those of plug-ins too, in the order of registration."""
+    return TASKS.names()
 
 
 def task_of_env(env_id: str, kwargs: Mapping[str, Any] | None = None) -> str | None:
@@ -111,12 +93,11 @@ def task_of_env(env_id: str, kwargs: Mapping[str, Any] | None = None) -> str | N
 
     A task whose own keyword arguments differ from `kwargs`, those of the dataset's environment, is another one.
     """
-    load_tasks()
     held = kwargs or {}
     return next(
         (
             task.name
-            for task in _TASKS.values()
+            for _, task in TASKS.items()
             if task.env_id == env_id and all(held.get(key, value) == value for key, value in task.kwargs.items())
         ),
         None,

@@ -141,7 +141,7 @@ def test_what_cannot_be_told_is_skipped_with_a_reason(small: list[Episode], monk
     report = check([replace(e, physics=None) for e in small], "walker-walk")
     assert status(report)["alignment of actions"] == "skipped"
     assert "too few steps" in str(report)
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     register_task(Task("car", "MountainCarContinuous-v0"))
     car = [Episode(**random_rollout("car", seed)) for seed in range(2)]
     assert status(check(car, "car"))["alignment of actions"] == "passed"
@@ -174,7 +174,7 @@ class Fall(gymnasium.Env):
 
 
 def test_the_worlds_end_and_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     gymnasium.register("tests/fall-v0", entry_point=Fall, max_episode_steps=10)
     register_task(Task("fall", "tests/fall-v0"))
     episodes = [Episode(**random_rollout("fall", seed)) for seed in range(12)]
@@ -205,8 +205,8 @@ def test_a_tasks_own_reward_function_replaces_the_simulator(
     walk: list[Episode], run: list[Episode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = Task("walker-walk", "hcsac/walker-walk-v0", reward=lambda state, action: 2 * state[:, 14])
-    monkeypatch.setitem(registry._TASKS, "walker-walk", own)
-    monkeypatch.setitem(registry._TASKS, "walker-run", Task("walker-run", "hcsac/walker-run-v0"))
+    monkeypatch.setitem(registry.TASKS._items, "walker-walk", own)
+    monkeypatch.setitem(registry.TASKS._items, "walker-run", Task("walker-run", "hcsac/walker-run-v0"))
     paid = [replace(e, physics=None, reward=2 * e.observation[1:, 14]) for e in walk]
     report = check(paid, "walker-walk")
     assert not report.findings, str(report)
@@ -229,7 +229,7 @@ def test_a_reward_function_that_fails_is_said(
     physics: bool, walk: list[Episode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = Task("walker-walk", "hcsac/walker-walk-v0", reward=lambda state, action: np.full(len(state), np.nan))
-    monkeypatch.setitem(registry._TASKS, "walker-walk", broken)
+    monkeypatch.setitem(registry.TASKS._items, "walker-walk", broken)
     with pytest.raises(UserError, match="reward function of task 'walker-walk' returned NaN or infinity"):
         check(walk[:1], "walker-walk", steps=50, use_physics=physics)
 
@@ -248,7 +248,7 @@ def test_the_matrix_is_what_each_task_pays(
     """Random actions visit the same states in both tasks, so each column is nearly constant; the diagonal is exact."""
     exact = cross_task({"w": ("walker-walk", walk[:1]), "r": ("walker-run", run[:1])}, steps=2000)
     for name in ("walker-walk", "walker-run"):  # without a formula the simulator tells the same
-        monkeypatch.setitem(registry._TASKS, name, replace(registry.get_task(name), reward=None))
+        monkeypatch.setitem(registry.TASKS._items, name, replace(registry.get_task(name), reward=None))
     table = cross_task({"w": ("walker-walk", walk[:1]), "r": ("walker-run", run[:1])}, steps=2000)
     for row in range(2):
         for column in range(2):
