@@ -7,9 +7,11 @@ from torch import Tensor
 
 from benchmarks.updates import CPU
 from hcsac import load, preset
-from hcsac.algorithms import ConservativeSAC, Scaling, resolve
-from hcsac.algorithms.base import generators
+from hcsac.algorithms import resolve
+from hcsac.algorithms.algorithm import generators
+from hcsac.algorithms.conservative_sac import MTCSAC
 from hcsac.sharing.active import ActiveDataset
+from hcsac.types import Spec
 
 UPDATES = 3000
 
@@ -23,11 +25,10 @@ def measure(batches: int = 40, draws: int = 10) -> dict[str, Any]:
     data = load(["sample/walker-walk-medium-v0", "sample/walker-run-medium-v0"])
     changes = {"precision": "float32", "device": "cpu", "cql_samples": 10, "updates": UPDATES}
     settings = resolve("mtcsac", preset("quick", "mtcsac").replace(changes), data.task_names)
-    scaling = Scaling(torch.zeros(24), torch.ones(24), CPU)
-    agent = ConservativeSAC(24, 6, 2, settings, [0], scaling, CPU)
+    agent = MTCSAC(Spec(24, 6, data.task_names), settings, [0])
     active = ActiveDataset(data, settings.discount, "keep", generators([0], 2), CPU)
     for _ in range(UPDATES):
-        agent.update(active.sample(settings.batch_size))
+        agent.advance(active.sample(settings.batch_size))
 
     full: list[Tensor] = []
     noise: dict[int, list[float]] = {1: [], 2: [], 4: []}
@@ -45,7 +46,7 @@ def measure(batches: int = 40, draws: int = 10) -> dict[str, Any]:
             loss, _ = agent.critic_loss(batch, target, *fixed, pick)
             return torch.cat([g.flatten() for g in torch.autograd.grad(loss.sum(), list(agent.critic.parameters()))])
 
-        drawn = agent.draw_noise(batch)
+        drawn = agent.noise(agent.random, settings.batch_size)
         target = agent.target_values(batch, temperature, drawn)
         fixed = agent.proposals(batch, mean.detach(), log_std.detach(), drawn)
         whole = gradient("all", 1, fixed, target=target)

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import machine
 from benchmarks.updates import CPU, A, S, random_data
-from hcsac.algorithms import Scaling, make_agent, preset, resolve
-from hcsac.algorithms.base import generators
+from hcsac.algorithms import make_algorithm, preset, resolve
+from hcsac.algorithms.algorithm import generators
 from hcsac.data.rewards import reward_blocks
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.selection import Sharer, borrowed
 from hcsac.tasks import replay
 from hcsac.training.loop import SCORING_ROWS
+from hcsac.types import Spec
 
 
 def scoring(rounds: int) -> dict[str, Any]:
@@ -30,12 +30,12 @@ def scoring(rounds: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for precision in ("float32", "bf16"):
         settings = resolve("hcsac", preset("slides", "hcsac").replace({"precision": precision}), data.task_names)
-        agent = make_agent("hcsac", S, A, 2, settings, [0], Scaling(torch.zeros(S), torch.ones(S), CPU))
+        agent = make_algorithm("hcsac", Spec(S, A, data.task_names), settings, [0])
         active = ActiveDataset(data, 0.99, "keep", generators([0], 2), CPU)
         chunk, row = next(active.pieces(SCORING_ROWS)), next(active.pieces(1))
         calls: dict[str, Callable[[], Any]] = {
-            "batched": lambda agent=agent, chunk=chunk: agent.score(*chunk, 0),
-            "one row at a time": lambda agent=agent, row=row: agent.score(*row, 0),
+            "batched": lambda agent=agent, chunk=chunk: agent.values(*chunk, 0),
+            "one row at a time": lambda agent=agent, row=row: agent.values(*row, 0),
         }
         seconds = machine.interleave(calls, rounds, {"batched": 2, "one row at a time": 200})
         results[precision] = {"batched": SCORING_ROWS / seconds["batched"], "single": 1 / seconds["one row at a time"]}

@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks import machine
 from benchmarks.updates import CPU, A, S, random_data
-from hcsac.algorithms import Scaling, make_agent, preset, resolve
-from hcsac.algorithms.base import generators
+from hcsac.algorithms import make_algorithm, preset, resolve
+from hcsac.algorithms.algorithm import generators
 from hcsac.data import Dataset
 from hcsac.sharing.active import ActiveDataset
 from hcsac.training.memory import keep_freed_memory
+from hcsac.types import Spec
 
 
 def measure(rows: tuple[int, ...], rounds: int) -> dict[str, Any]:
@@ -25,12 +24,12 @@ def measure(rows: tuple[int, ...], rounds: int) -> dict[str, Any]:
         command = [sys.executable, "-m", "benchmarks.scale", str(count)]
         memory[str(count)] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     settings = resolve("hcsac", preset("slides", "hcsac").replace({"precision": "auto"}), ("task-0", "task-1"))
-    agent = make_agent("hcsac", S, A, 2, settings, [0], Scaling(torch.zeros(S), torch.ones(S), CPU), compiled=True)
+    agent = make_algorithm("hcsac", Spec(S, A, ("task-0", "task-1")), settings, [0], compiled=True)
     held = {str(count): _active(random_data(2, count)) for count in rows}
     for active in held.values():
         for _ in range(5):
-            agent.update(active.sample(settings.batch_size))
-    updates = {name: lambda active=active: agent.update(active.sample(settings.batch_size))
+            agent.advance(active.sample(settings.batch_size))
+    updates = {name: lambda active=active: agent.advance(active.sample(settings.batch_size))
                for name, active in held.items()}  # fmt: skip
     draws = {name: lambda active=active: active.sample(settings.batch_size) for name, active in held.items()}
     seconds = machine.interleave(updates, rounds, dict.fromkeys(held, 1))

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 
 from benchmarks import flops, machine, peers, plain
-from hcsac.algorithms import Scaling, make_agent, preset, resolve
-from hcsac.algorithms.base import generators
+from hcsac.algorithms import make_algorithm, preset, resolve
+from hcsac.algorithms.algorithm import generators
 from hcsac.data import Dataset
 from hcsac.settings import Settings
 from hcsac.sharing.active import ActiveDataset
-from hcsac.training.cuda_graph import SPAN, Steps, cuda_capture
+from hcsac.training.cuda_graph import UPDATES_PER_GRAPH, Updates, cuda_capture
 from hcsac.training.memory import keep_freed_memory
+from hcsac.types import Spec
 
 S, A, ROWS, EPISODE = 24, 6, 100_000, 1000  # walker's sizes
 CPU = torch.device("cpu")
@@ -45,12 +46,12 @@ def ours(
     """A minibatch drawn and an update made, as the training loop does it; on a GPU a launch of several."""
     settings = resolve(agent, settings.replace({"device": device}), data.task_names)
     where = torch.device(settings.device)
-    scaling = Scaling(torch.zeros(S), torch.ones(S), where)
-    made = make_agent(agent, S, A, data.num_tasks, settings, seeds, scaling, settings.compile == "on")
-    active = ActiveDataset(data, settings.discount, "keep", generators(seeds, 2, where), where)
-    capture = cuda_capture([*made.generators, *active.generators]) if where.type == "cuda" else None
-    steps = Steps(made, active, settings.batch_size, capture)
-    return lambda: steps.advance(steps.span)
+    spec = Spec(S, A, data.task_names)
+    made = make_algorithm(agent, spec, settings, seeds, compiled=settings.compile == "on")
+    active = ActiveDataset(data, made.discount, "keep", generators(seeds, 2, where), where)
+    capture = cuda_capture([*made.random.generators, *active.generators]) if where.type == "cuda" else None
+    updates = Updates(made, active, settings.batch_size, capture)
+    return lambda: updates.advance(updates.span)
 
 
 def replicas(counts: Sequence[int], rounds: int) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def replicas(counts: Sequence[int], rounds: int) -> dict[str, Any]:
         for _ in range(4):  # compiles, and captures on a GPU
             call()
     seconds = machine.interleave(timed, rounds, dict.fromkeys(timed, 3))
-    span = SPAN if device == "cuda" else 1
+    span = UPDATES_PER_GRAPH if device == "cuda" else 1
     return {name: value / span for name, value in seconds.items()}
 
 
@@ -86,7 +87,7 @@ def textbook(agent: str, settings: Settings, data: Dataset) -> Callable[[], Any]
 
 
 def _active(data: Dataset, settings: Settings) -> ActiveDataset:
-    return ActiveDataset(data, settings.discount, "keep", generators([0], 2), CPU)
+    return ActiveDataset(data, 0.99, "keep", generators([0], 2), CPU)
 
 
 def measure(sizes: str, rounds: int) -> dict[str, Any]:

@@ -16,15 +16,15 @@ import torch
 
 import hcsac
 from hcsac import experiments
-from hcsac.algorithms import AGENTS, PRESETS, Scaling, make_agent, preset, resolve
+from hcsac.algorithms import ALGORITHMS, PRESETS, make_algorithm, preset, resolve
 from hcsac.algorithms.td3 import TD3
 from hcsac.cli import main
 from hcsac.collection import CollectSettings
 from hcsac.data import store
-from hcsac.settings import Settings
 from hcsac.sharing.active import ActiveDataset
 from hcsac.tasks import registry
 from hcsac.training import RunDirectory, train
+from hcsac.types import Spec
 from tests.conftest import TASKS, slide_episodes
 
 ROOT = Path(hcsac.__file__).parents[2]
@@ -129,11 +129,15 @@ def logged_by(agent, slides):
     data = slides.select(tasks)
     settings = resolve(agent, preset("quick", agent).replace({"batch_size": 4, "device": "cpu"}), tasks)
     cpu = torch.device("cpu")
-    sizes = (data.observation_size, data.action_size, data.num_tasks)
-    scaling = Scaling(torch.zeros(sizes[0]), torch.ones(sizes[0]), cpu)
-    made = make_agent(agent, *sizes, settings, [0], scaling)
+    made = make_algorithm(agent, Spec(data.observation_size, data.action_size, tasks), settings, [0])
+    made.updates = 1  # where updates alternate, every part moves in the second
     batch = ActiveDataset(data, 0.99, "keep", [torch.Generator().manual_seed(0)], cpu).sample(4)
-    return set(made.update(batch))
+    return set(made.advance(batch))
+
+
+def every_setting():
+    """The settings of all algorithms."""
+    return {name for algorithm in ALGORITHMS.names() for name in preset("slides", algorithm).as_dict()}
 
 
 def named_on(page, title):
@@ -143,19 +147,19 @@ def named_on(page, title):
     return set(re.findall(r"`(\w+)`", section[1]))
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", ALGORITHMS.names())
 def test_the_page_of_an_agent_names_what_it_logs(agent, slides):
     logged, named = logged_by(agent, slides), named_on(f"algorithms/{agent}.md", "What is logged")
     assert logged <= named
-    stale = named - logged - set(Settings().as_dict()) - set(PRESETS) - {"update", "seed"}
+    stale = named - logged - every_setting() - set(PRESETS) - {"update", "seed"}
     assert not stale, f"{agent}.md explains {stale}, which is not logged"
 
 
 def test_the_page_on_td3_names_what_it_logs(slides):
     data = slides.select(slides.task_names[:1])
-    agent = TD3(3, 2, CollectSettings(hidden_size=8).agent_settings(), [0], torch.device("cpu"))
+    agent = TD3(Spec(3, 2, slides.task_names[:1]), CollectSettings(hidden_size=8).agent_settings(), [0])
     batch = ActiveDataset(data, 0.99, "keep", [torch.Generator().manual_seed(0)], torch.device("cpu")).sample(4)
-    assert set(agent.update(batch)) == named_on("algorithms/td3.md", "What is logged")
+    assert set(agent.advance(batch)) == named_on("algorithms/td3.md", "What is logged")
 
 
 def test_the_reference_names_all_that_a_run_leaves(slides, tmp_path):
@@ -230,7 +234,7 @@ def test_the_site_fetches_nothing_from_elsewhere(site):
 
 def test_the_reference_has_every_setting(site):
     page = (site / "reference/settings.html").read_text()
-    assert [name for name in Settings().as_dict() if f"<code>{name}</code>" not in page] == []
+    assert [name for name in every_setting() if f"<code>{name}</code>" not in page] == []
     collecting = (site / "algorithms/td3.html").read_text()
     assert [name for name in vars(CollectSettings()) if f"<code>{name}</code>" not in collecting] == []
 

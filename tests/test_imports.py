@@ -9,7 +9,7 @@ import hcsac
 
 SOURCE = Path(hcsac.__file__).parent
 ORDER = [
-    "errors", "types", "settings", "registry", "tasks", "data", "sharing", "networks", "losses", "algorithms",
+    "errors", "types", "registry", "settings", "tasks", "data", "sharing", "networks", "losses", "algorithms",
     "evaluation", "training", "policy", "collection", "experiments", "cli",
 ]  # fmt: skip
 FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")

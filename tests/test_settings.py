@@ -2,17 +2,22 @@
 
 import json
 import math
-from dataclasses import FrozenInstanceError, fields
+import pickle
+from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hcsac.algorithms import ALGORITHMS, settings_of
 from hcsac.errors import UserError, unknown
-from hcsac.settings import Settings, choices, plain_type, read_toml
+from hcsac.settings import Fields, choices, groups, plain_type, read_toml, require_unique_names, setting
 
+KINDS = {name: settings_of(name) for name in ALGORITHMS.names()}
+Settings = KINDS["hcsac"]
 HINTS = get_type_hints(Settings)
+EVERY = {entry.name: (kind, entry) for kind in KINDS.values() for entry in fields(kind)}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +85,7 @@ def test_every_setting_can_be_given_in_toml(tmp_path):
     """Written out with other values than the defaults, and read back."""
     changed = {}
     for entry in fields(Settings):
-        if words := choices(HINTS[entry.name]):
+        if words := choices(HINTS[entry.name], entry.metadata):
             changed[entry.name] = words[-1]
         elif plain_type(HINTS[entry.name]) is bool:
             changed[entry.name] = not entry.default
@@ -91,22 +96,24 @@ def test_every_setting_can_be_given_in_toml(tmp_path):
     assert Settings().replace(read_toml(file)).as_dict() == changed
 
 
-@pytest.mark.parametrize("entry", fields(Settings), ids=lambda e: e.name)
-def test_every_setting_explains_and_guards_itself(entry):
+@pytest.mark.parametrize("name", EVERY)
+def test_every_setting_explains_and_guards_itself(name):
+    kind, entry = EVERY[name]
     assert len(entry.metadata["help"]) > 10
-    default = getattr(Settings(), entry.name)
-    assert Settings().replace({entry.name: default}) == Settings()
-    with pytest.raises(UserError, match=entry.name):
-        Settings().replace({entry.name: object()})
-    kind, low, high = plain_type(HINTS[entry.name]), entry.metadata["low"], entry.metadata["high"]
-    if kind in (int, float):
+    defaults = kind()
+    assert defaults.replace({name: getattr(defaults, name)}) == defaults
+    with pytest.raises(UserError, match=name):
+        defaults.replace({name: object()})
+    hint, low, high = get_type_hints(kind)[name], entry.metadata["low"], entry.metadata["high"]
+    number = plain_type(hint)
+    if number in (int, float):
         for bound, beyond in ((low, -1), (high, 1)):
             if math.isfinite(bound):
-                assert getattr(Settings().replace({entry.name: kind(bound)}), entry.name) == bound
-                with pytest.raises(UserError, match=f"{entry.name} = .* is out of bounds; it must be at least"):
-                    Settings().replace({entry.name: kind(bound + beyond)})
-    for word in choices(HINTS[entry.name]):
-        assert getattr(Settings().replace({entry.name: word}), entry.name) == word
+                assert getattr(defaults.replace({name: number(bound)}), name) == bound
+                with pytest.raises(UserError, match=f"{name} = .* is out of bounds; it must be at least"):
+                    defaults.replace({name: number(bound + beyond)})
+    for word in choices(hint, entry.metadata):
+        assert getattr(defaults.replace({name: word}), name) == word
 
 
 def test_a_mistyped_name_is_answered_with_the_right_one():
@@ -132,3 +139,40 @@ def test_settings_do_not_change_and_survive_json():
     changed = settings.replace({"discount": 0.5, "target_entropy": -3})
     assert (settings.discount, changed.discount) == (0.99, 0.5)
     assert Settings().replace(json.loads(json.dumps(changed.as_dict()))) == changed
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_settings_travel_between_processes(name):
+    settings = KINDS[name]().replace({"batch_size": 7})
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_an_algorithm_has_no_setting_that_it_would_ignore():
+    assert "cql_weight" not in KINDS["bc"]().as_dict()
+    assert "embedding" not in KINDS["csac"]().as_dict()
+    assert {name for name, kind in KINDS.items() if "sharing" in kind().as_dict()} == {"hcsac", "td3_bc"}
+    with pytest.raises(UserError, match="unknown setting 'cql_weight'"):
+        KINDS["bc"]().replace({"cql_weight": 3.0})
+
+
+def test_a_setting_has_one_meaning():
+    @dataclass(frozen=True, repr=False)
+    class Other(Fields):
+        cql_weight: float = setting(1.0, "something else that is weighted", 0)
+
+    with pytest.raises(UserError, match=r"'cql_weight' of .*Other is defined by .*Conservative already; rename"):
+        require_unique_names(Other)
+
+
+def test_groups_keep_every_setting_once():
+    for kind in KINDS.values():
+        names = [entry.name for entries in groups(kind).values() for entry in entries]
+        assert sorted(names) == sorted(entry.name for entry in fields(kind))
+    assert [entry.name for entry in groups(KINDS["td3_bc"])["TD3+BC"]] == [
+        "td3_alpha", "policy_delay", "target_noise", "target_noise_clip",
+    ]  # fmt: skip
+
+
+def test_settings_show_what_differs_from_the_defaults():
+    assert repr(Settings(batch_size=7)) == "HCSACSettings(batch_size=7)"
+    assert repr(KINDS["bc"]()) == "BCSettings(the defaults)"

@@ -1,7 +1,6 @@
 """What the documentation's site is given at build time: tables made from the code, and files kept elsewhere."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -52,44 +51,50 @@ def outside() -> list[Path]:
 
 
 def settings_table(name: str) -> str:
-    """Markdown tables of a settings class, one for each group, from its fields and the presets."""
-    from hcsac.algorithms import PRESETS, preset
+    """Markdown tables of settings, one for each group: of every algorithm (Settings), or of the collection."""
     from hcsac.collection import CollectSettings
-    from hcsac.settings import Settings
 
-    kind = {"Settings": Settings, "CollectSettings": CollectSettings}[name]
-    presets = {word: preset(word, "hcsac") for word in PRESETS} if kind is Settings else {"default": kind()}
-    hints = get_type_hints(kind)
+    if name == "CollectSettings":
+        hints = get_type_hints(CollectSettings)
+        rows = [_row(entry, hints[entry.name], [_value(entry.default)]) for entry in fields(CollectSettings)]
+        return "\n".join(["| setting | default |", "| --- | --- |", *rows, ""])
+    return _settings_of_algorithms()
+
+
+def _settings_of_algorithms() -> str:
+    from hcsac.algorithms import ALGORITHMS, PRESETS, preset, settings_of
+    from hcsac.settings import groups
+
+    owners: dict[str, list[str]] = {}  # setting -> algorithms that have it
+    found: dict[str, dict[str, tuple[Any, Any, list[str]]]] = {}  # group -> setting -> field, hint, its presets' values
+    for algorithm in ("hcsac", *ALGORITHMS.names()):
+        kind = settings_of(algorithm)
+        hints = get_type_hints(kind)
+        for title, entries in groups(kind).items():
+            for entry in entries:
+                owners.setdefault(entry.name, []).append(algorithm)
+                values = [_value(getattr(preset(word, algorithm), entry.name)) for word in PRESETS]
+                found.setdefault(title, {}).setdefault(entry.name, (entry, hints[entry.name], values))
     lines = []
-    for title, names in groups(kind):
-        if title:
-            lines += [f"## {title.removeprefix('the ').capitalize()}", ""]
-        lines += [f"| setting | {' | '.join(presets)} |", "| --- |" + " --- |" * len(presets)]
-        for entry in fields(kind):
-            if entry.name in names:
-                given = [_value(getattr(held, entry.name)) for held in presets.values()]
-                values = [given[0], *(value if value != given[0] else "" for value in given[1:])]
-                meaning = f"{entry.metadata['help']}; *{_values(entry, hints[entry.name])}*"
-                cells = [f"`{entry.name}`<br>{meaning}", *values]
-                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    for title, entries in found.items():
+        lines += [
+            f"## {title}",
+            "",
+            f"| setting | algorithms | {' | '.join(PRESETS)} |",
+            "|" + " --- |" * (2 + len(PRESETS)),
+        ]
+        for entry, hint, values in entries.values():
+            of = list(dict.fromkeys(owners[entry.name]))
+            some = "all" if len(of) == len(ALGORITHMS.names()) else ", ".join(f"`{word}`" for word in sorted(of))
+            short = [values[0], *(value if value != values[0] else "" for value in values[1:])]
+            lines.append(_row(entry, hint, [some, *short]))
         lines.append("")
     return "\n".join(lines)
 
 
-def groups(kind: type) -> Iterator[tuple[str, list[str]]]:
-    """Title and fields of each group: the comments that stand by themselves between the fields of the class."""
-    import inspect
-
-    title: str = ""
-    names: list[str] = []
-    for line in inspect.getsource(kind).splitlines():
-        if found := re.match(r"    # (.+)", line):
-            if names:
-                yield title, names
-            title, names = found[1], []
-        elif found := re.match(r"    (\w+): ", line):
-            names.append(found[1])
-    yield title, names
+def _row(entry: Any, hint: Any, cells: list[str]) -> str:
+    meaning = f"`{entry.name}`<br>{entry.metadata['help']}; *{_values(entry, hint)}*"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (meaning, *cells)) + " |"
 
 
 def _value(value: Any) -> str:
@@ -104,7 +109,7 @@ def _value(value: Any) -> str:
 def _values(entry: Any, hint: Any) -> str:
     from hcsac.settings import choices, plain_type
 
-    if words := choices(hint):
+    if words := choices(hint, entry.metadata):
         return ", ".join(f'"{word}"' for word in words)
     low, high = entry.metadata["low"], entry.metadata["high"]
     kind = {int: "whole number", float: "number", bool: "true, false", str: "text"}[plain_type(hint)]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from inspect import isroutine
+from typing import Any, Generic, TypeVar
 
 from hcsac.errors import UserError, unknown
 
@@ -32,16 +33,22 @@ class Registry(Generic[T]):
         self._items: dict[str, T] = {}
         self._origins: dict[str, str | None] = {}
 
-    def add(self, name: str, item: T) -> T:
+    def add(self, name: str, item: T, module: str | None = None) -> T:
         """Register `item` under `name`. What registered a name may replace it.
+
+        Args:
+            module: where the item is defined; None to ask a class or function itself.
 
         Raises:
             UserError: another plug-in, or hcsac itself, has registered the name.
         """
-        if name in self._items and self._origins[name] != _origin(item):
+        if module is None and (isinstance(item, type) or isroutine(item)):
+            module = item.__module__
+        origin = _origin(module)
+        if name in self._items and self._origins[name] != origin:
             place = self._origins[name] or "hcsac itself"
             raise UserError(f"{self.kind} {name!r} is registered by {place} already; choose another name.")
-        self._items[name], self._origins[name] = item, _origin(item)
+        self._items[name], self._origins[name] = item, origin
         return item
 
     def get(self, name: str) -> T:
@@ -76,6 +83,10 @@ class Registry(Generic[T]):
         """The plug-in module that registered `name`; None where hcsac itself did."""
         load_plugins()
         return self._origins.get(name)
+
+
+# The kind that settings name; the other registries live with what they hold.
+SHARING_RULES: Registry[Any] = Registry("sharing rule")
 
 
 def load_plugins() -> None:
@@ -146,8 +157,8 @@ def _registering(module: str) -> Iterator[None]:
         _loading.pop()
 
 
-def _origin(item: object) -> str | None:
-    if _loading:
-        return _loading[-1]
-    module = getattr(item, "__module__", None) or type(item).__module__
-    return None if module.split(".")[0] == "hcsac" else module
+def _origin(module: str | None) -> str | None:
+    """The plug-in that registers a definition of `module` (None: not told); None for hcsac's own definitions."""
+    if module is not None and module.split(".")[0] == "hcsac":
+        return None
+    return _loading[-1] if _loading else module

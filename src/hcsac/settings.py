@@ -1,103 +1,79 @@
-"""Every setting of a run: its name, default, bounds and the sentence `--help` shows. The defaults are the slides'."""
+"""Settings: names, defaults, bounds and the sentence that `--help` shows, in groups that algorithms put together.
+
+An algorithm's settings are one flat frozen dataclass, made of the groups below and of its own fields. Names are unique
+over all algorithms, so that a TOML file, a preset or a study can serve several of them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import math
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from hcsac.errors import UserError, unknown
+from hcsac.registry import SHARING_RULES
 
 Embedding = Literal["add", "concat", "onehot", "none"]
-NextActions = Literal["none", "target_at_next", "online_at_state", "online_at_next"]
-SharingRule = Literal["none", "all", "quantile", "cds", "uds", "utds"]
 RewardRule = Literal["keep", "zero", "recompute"]
-Pessimism = Literal["min", "lcb"]
 
 
-def setting(default: Any, text: str, low: float = -math.inf, high: float = math.inf, listed: bool = False) -> Any:
-    """A dataclass field with its help text, inclusive bounds, and whether it is a list of words set apart by commas."""
-    return field(default=default, metadata={"help": text, "low": low, "high": high, "listed": listed})
+def setting(
+    default: Any,
+    text: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    listed: bool = False,
+    choices: Callable[[], Sequence[str]] | None = None,
+    resolved: Any = None,
+) -> Any:
+    """A field of a settings class.
+
+    Args:
+        text: what `--help` says of it; units where it has any.
+        low, high: inclusive bounds of a number.
+        listed: whether it is a list of words separated by commas.
+        choices: gives the words that are allowed, where a plug-in may add some.
+        resolved: what None stands for unless a sharing rule implies something else.
+    """
+    return field(
+        default=default,
+        metadata={
+            "help": text, "low": low, "high": high, "listed": listed, "choices": choices, "resolved": resolved,
+        },
+    )  # fmt: skip
+
+
+def sharing_names() -> tuple[str, ...]:
+    """The sharing rules, and none."""
+    return "none", *SHARING_RULES.names()
 
 
 @dataclass(frozen=True)
-class Settings:
-    """One complete set of settings. Immutable; `replace` makes a changed copy.
+class Fields:
+    """Base of every group of settings: checked when made, immutable; `replace` makes a changed copy.
 
     Raises:
         UserError: a value of the wrong type, out of bounds, or not among the choices.
     """
 
-    # networks
-    hidden_layers: int = setting(3, "hidden layers of every network", 1)
-    hidden_size: int = setting(256, "units in each hidden layer", 1)
-    critics: int = setting(2, "critics whose minimum is taken (E)", 1)
-    critic_layer_norm: bool = setting(False, "normalise the critic's first layer")
-    embedding: Embedding = setting("add", "how the task enters the state: z = s + e, [s, e], [s, one-hot] or z = s")
-    standardise_observations: bool = setting(False, "scale observations by the dataset's own mean and std")
-    # optimisation
-    batch_size: int = setting(256, "transitions in a minibatch", 1)
-    actor_learning_rate: float = setting(3e-4, "Adam's rate for the actor and the temperature", 0)
-    critic_learning_rate: float = setting(3e-4, "Adam's rate for the critics", 0)
-    target_rate: float = setting(0.005, "share of the critic that enters its target at each update", 0, 1)
-    # soft actor-critic
-    discount: float = setting(0.99, "discount factor gamma", 0, 1)
-    backup_entropy: bool = setting(True, "keep the entropy term in the TD target")
-    target_pessimism: Pessimism | None = setting(
-        None, "the TD target's value over the critics: minimum or lower confidence bound (default: min; utds: lcb)"
-    )
-    lcb_weight: float = setting(1.0, "weight beta of the lower confidence bound mean - beta std", 0)
-    initial_temperature: float = setting(1.0, "temperature at the first update", 1e-8)
-    target_entropy: float | None = setting(None, "entropy the temperature aims at (default: minus the action size)")
-    bc_weight: float = setting(0.0, "weight of imitation in the actor's loss, against Q scaled to size 1 (TD3+BC)", 0)
-    bc_warmup: int = setting(0, "first updates in which the actor imitates the data instead of climbing Q", 0)
-    # the conservative term
-    cql_weight: float = setting(5.0, "weight w of MSE + w CQL (twice the slides' alpha)", 0)
-    cql_samples: int = setting(10, "actions from each proposal of the log-sum-exp (K)", 1)
-    next_actions: NextActions = setting("none", "a third proposal, pi at s': valued where and by whom")
-    cql_backward: Literal["all", "sampled"] = setting("all", "proposals that the log-sum-exp's gradient passes through")
-    cql_picks: int = setting(2, "proposals drawn for it per state and critic, when sampled", 1)
-    # sharing
-    sharing: SharingRule = setting("quantile", "which rows HCSAC borrows from other tasks")
-    reward_rule: RewardRule | None = setting(
-        None, "what a borrowed row is worth to its new task (default: keep; uds: zero)"
-    )
-    share_quantile: float = setting(0.95, "quantile of a task's own values that a borrowed row must reach", 0, 1)
-    cds_quantile: float = setting(0.9, "the same for cds (its k)", 0, 1)
-    cds_soft: bool = setting(False, "cds borrows every row and weighs its losses by sigma(Delta / temperature)")
-    cds_decay: float = setting(0.995, "what that temperature, a running average, keeps at each update", 0, 1)
-    share: str | None = setting(
-        None, "directions in which rows are lent, as walk:run, that is from:to (default: every one)", listed=True
-    )
-    own_fraction: float | None = setting(
-        None, "share of a task's part of a minibatch drawn from its own rows (default: uniform over D*)", 0, 1
-    )
-    share_interval: int = setting(100, "epochs between two sharings", 1)
-    # schedule
-    epochs: int = setting(1000, "length in epochs of ceil(rows / batch size) updates", 1)
-    updates: int | None = setting(None, "length in updates; takes the place of epochs", 1)
-    evaluate_interval: int = setting(10, "epochs between two evaluations", 1)
-    evaluation_episodes: int = setting(20, "episodes of each task in an evaluation", 1)
-    final_episodes: int = setting(20, "episodes of each task in the last evaluation", 1)
-    log_interval: int = setting(500, "updates between two lines of metrics", 1)
-    # the machine
-    precision: Literal["float32", "bf16", "auto"] = setting("float32", "matrix products of the hidden layers")
-    compile: Literal["on", "off", "auto"] = setting("auto", "compile the update (auto: from 10,000 updates on)")
-    device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to train")
+    group: ClassVar[str] = ""  # the heading in `--help`
+
+    def __init_subclass__(cls, group: str = "", **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        cls.group = group
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for entry in fields(self):
-            value = _checked(entry.name, getattr(self, entry.name), hints[entry.name], entry.metadata)
-            object.__setattr__(self, entry.name, value)
+        check_fields(self)
 
-    def replace(self, changes: Mapping[str, Any]) -> Settings:
+    def replace(self, changes: Mapping[str, Any]) -> Self:
         """A copy with `changes`; an unknown name is a UserError that says the nearest right one."""
         names = [entry.name for entry in fields(self)]
         for name in changes:
@@ -108,6 +84,155 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Name -> value, ready for JSON."""
         return dataclasses.asdict(self)
+
+    def require_consistent(self) -> None:
+        """Raise a `UserError` where settings exclude each other; an algorithm's own settings may extend it."""
+
+    def __repr__(self) -> str:
+        changed = [e for e in fields(self) if getattr(self, e.name) != e.default]
+        inside = ", ".join(f"{entry.name}={getattr(self, entry.name)!r}" for entry in changed)
+        return f"{type(self).__name__}({inside or 'the defaults'})"
+
+
+@dataclass(frozen=True, repr=False)
+class Network(Fields, group="Networks"):
+    """What every network is built by."""
+
+    hidden_layers: int = setting(3, "hidden layers of every network", 1)
+    hidden_size: int = setting(256, "units in each hidden layer", 1)
+    standardise_observations: bool = setting(False, "normalize observations by the dataset's mean and std")
+
+
+@dataclass(frozen=True, repr=False)
+class TaskInput(Fields, group="Networks"):
+    """How a network learns which task it is for; algorithms of one task alone leave it out."""
+
+    embedding: Embedding = setting("add", "how the task enters the state: z = s + e, [s, e], [s, one-hot] or z = s")
+
+
+@dataclass(frozen=True, repr=False)
+class Optimisation(Fields, group="Optimisation"):
+    """Minibatches and the actor's optimiser."""
+
+    batch_size: int = setting(256, "transitions in a minibatch", 1)
+    actor_learning_rate: float = setting(3e-4, "Adam's learning rate of the actor (and of a temperature)", 0)
+
+
+@dataclass(frozen=True, repr=False)
+class Critics(Fields, group="Critics"):
+    """An ensemble of critics with slowly moving targets."""
+
+    critics: int = setting(2, "size E of the ensemble; its minimum is taken", 1)
+    critic_layer_norm: bool = setting(False, "layer normalisation after the critics' first layer")
+    critic_learning_rate: float = setting(3e-4, "Adam's learning rate of the critics", 0)
+    target_rate: float = setting(0.005, "Polyak rate tau: target <- (1 - tau) target + tau critic", 0, 1)
+    discount: float = setting(0.99, "discount factor gamma of one step", 0, 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Sharing(Fields, group="Sharing"):
+    """Which transitions of other tasks a task also learns from; a sharing rule may add settings of its own."""
+
+    sharing: str = setting("none", "rule that selects transitions of other tasks", choices=sharing_names)
+    reward_rule: RewardRule | None = setting(
+        None,
+        "reward of a transition used by another task: as logged (keep), 0 (zero) or that task's own (recompute); "
+        "default: what the sharing rule implies, else keep",
+        resolved="keep",
+    )
+    share: str | None = setting(
+        None, "directed pairs SOURCE:TARGET between which transitions are shared, as walk:run (default: all)",
+        listed=True,
+    )  # fmt: skip
+    own_fraction: float | None = setting(
+        None, "fraction of a task's part of a minibatch drawn from its own transitions (default: uniform over D*)", 0, 1
+    )
+    share_interval: int = setting(100, "epochs between two sharings", 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Schedule(Fields, group="Schedule (an epoch is ceil(transitions / batch_size) updates)"):
+    """How long, and how often what."""
+
+    epochs: int = setting(1000, "length in epochs", 1)
+    updates: int | None = setting(None, "length in updates; takes the place of epochs", 1)
+    evaluate_interval: int = setting(10, "epochs between two evaluations, each with a checkpoint", 1)
+    evaluation_episodes: int = setting(20, "episodes of each task in an evaluation", 1)
+    final_episodes: int = setting(20, "episodes of each task in the last evaluation", 1)
+    log_interval: int = setting(500, "updates between two lines of metrics", 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Machine(Fields, group="Machine"):
+    """Where and how numbers are computed."""
+
+    precision: Literal["float32", "bf16", "auto"] = setting("float32", "of the hidden layers' matrix products")
+    compile: Literal["on", "off", "auto"] = setting("auto", "compile the update (auto: from 10,000 updates on)")
+    device: str = setting("auto", "where to train: auto, cpu, cuda or cuda:N")
+
+
+@dataclass(frozen=True, repr=False)
+class Settings(Machine, Schedule, Optimisation, Network):
+    """What every algorithm has. An algorithm adds `TaskInput`, `Critics`, `Sharing` and fields of its own."""
+
+    embedding: ClassVar[Any] = "none"  # where an algorithm leaves `TaskInput` out
+
+
+def applicable(kind: type[Fields], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the changes that a settings class has."""
+    names = {entry.name for entry in fields(kind)}
+    return {name: value for name, value in changes.items() if name in names}
+
+
+def groups(kind: type[Fields]) -> dict[str, list[dataclasses.Field[Any]]]:
+    """Heading -> fields of a settings class, the most special group first."""
+    found: dict[str, list[dataclasses.Field[Any]]] = {}
+    for entry in fields(kind):
+        found.setdefault(_home(kind, entry.name).group or "Algorithm", []).append(entry)
+    return found
+
+
+_HOMES: dict[str, tuple[str, str]] = {}  # name of a setting -> module and class that define it
+
+
+def require_unique_names(kind: type[Fields]) -> None:
+    """Note the names of a settings class that is being registered.
+
+    Raises:
+        UserError: one of them is the name of another algorithm's or rule's setting with its own definition.
+    """
+    homes = {}
+    for entry in fields(kind):
+        home = _home(kind, entry.name)
+        homes[entry.name] = home.__module__, home.__qualname__
+        held = _HOMES.get(entry.name, homes[entry.name])
+        if held != homes[entry.name]:
+            raise UserError(
+                f"setting {entry.name!r} of {home.__module__}.{home.__qualname__} is defined by {'.'.join(held)} "
+                "already; rename it, or inherit that definition."
+            )
+    _HOMES.update(homes)
+
+
+def _home(kind: type[Fields], name: str) -> type[Fields]:
+    """The class that first defines a field; a subclass may only give it another default."""
+    for cls in reversed(kind.__mro__):
+        annotation = inspect.get_annotations(cls).get(name)
+        if annotation is not None and "ClassVar" not in str(annotation):
+            return cls
+    raise KeyError(name)
+
+
+def check_fields(instance: Any) -> None:
+    """Check every field of a dataclass made of `setting`s, and turn whole numbers into floats where those are meant.
+
+    Raises:
+        UserError: a value of the wrong type, out of bounds, or not among the choices.
+    """
+    hints = get_type_hints(type(instance))
+    for entry in fields(instance):
+        value = _checked(entry.name, getattr(instance, entry.name), hints[entry.name], entry.metadata)
+        object.__setattr__(instance, entry.name, value)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -122,11 +247,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read settings file {path}: {error.strerror}; give the path of a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"settings file {path} is not valid TOML ({error}); mend the line it names.") from error
+        raise UserError(f"settings file {path} is not valid TOML ({error}); fix the line it names.") from error
 
 
-def choices(hint: Any) -> tuple[str, ...]:
-    """The words a Literal allows, or nothing."""
+def choices(hint: Any, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words a setting allows, or nothing where it is no choice."""
+    if metadata.get("choices"):
+        return tuple(metadata["choices"]())
     hint = _given(hint)
     return get_args(hint) if get_origin(hint) is Literal else ()
 
@@ -147,12 +274,12 @@ def _given(hint: Any) -> Any:
 def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     if value is None and type(None) in get_args(hint):
         return None
-    words = choices(hint)
+    words = choices(hint, metadata)
     if words:
         if value not in words:
             near = difflib.get_close_matches(str(value), words, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(words)}."
-            raise UserError(f"setting {name} = {value!r} is not a choice; {mend}")
+            advice = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(words)}."
+            raise UserError(f"setting {name} = {value!r} is not a choice; {advice}")
         return value
     kind = plain_type(hint)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

@@ -11,6 +11,15 @@ import numpy as np
 from torch import Tensor
 
 
+class Spec(NamedTuple):
+    """What a policy must fit: the sizes of observations and actions, and the tasks by name, in the order of their
+    indices."""
+
+    observation_size: int
+    action_size: int
+    tasks: tuple[str, ...]
+
+
 class Batch(NamedTuple):
     """One minibatch per replica.
 

@@ -36,8 +36,18 @@ def test_state_comes_back():
     ours, other = parameters(), parameters()
     adam, copy = Adam(ours, 0.01), Adam(other, 0.01)
     adam.step(loss(ours))
-    copy.load_state("a", adam.state("a"))
-    assert adam.state("a").keys() == copy.state("a").keys()
-    for key, tensor in adam.state("a").items():
-        assert torch.equal(tensor, copy.state("a")[key]), key
+    copy.load_state_dict(adam.state_dict())
+    assert set(adam.state_dict()) == {"count", *(f"{i}.{kind}" for i in range(3) for kind in ("first", "second"))}
+    for key, tensor in adam.state_dict().items():
+        assert torch.equal(tensor, copy.state_dict()[key]), key
     assert float(copy.count) == 1
+
+
+def test_moments_move_with_their_module():
+    """Steps after a move use the moved moments."""
+    ours = parameters()
+    adam = Adam(ours, 0.01)
+    adam.step(loss(ours))
+    adam.to(torch.float64)
+    assert all(moment.dtype == torch.float64 for moment in (*adam._first, *adam._second))
+    assert adam._first[0] is adam.state_dict(keep_vars=True)["0.first"]

@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from hcsac.algorithms import Scaling, make_agent, resolve
-from hcsac.algorithms.base import generators
+from hcsac.algorithms import make_algorithm, resolve, settings_of
+from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.errors import UserError
-from hcsac.settings import Settings
+from hcsac.settings import Settings, applicable
 from hcsac.sharing.active import ActiveDataset
-from tests.algorithms.test_agents import CPU, TINY
+from hcsac.types import Spec
+from tests.algorithms.test_algorithms import CPU, TINY
 
 
 @pytest.mark.parametrize(
@@ -23,15 +24,15 @@ from tests.algorithms.test_agents import CPU, TINY
 )
 def test_compiled_equals_eager(slides, changes):
     """One compiled region computes what the plain operations do, in one graph and with two replicas."""
-    settings = resolve("mtcsac", Settings().replace(TINY | changes), slides.task_names)
-    scaling = Scaling(torch.zeros(3), torch.ones(3), CPU)
-    pair = [make_agent("mtcsac", 3, 2, 2, settings, (0, 1), scaling, compiled) for compiled in (False, True)]
+    settings = resolve("mtcsac", settings_of("mtcsac")().replace(TINY | changes), slides.task_names)
+    spec = Spec(3, 2, slides.task_names)
+    pair = [make_algorithm("mtcsac", spec, settings, (0, 1), compiled=compiled) for compiled in (False, True)]
     active = ActiveDataset(slides, 0.99, "keep", generators((0, 1), 2), CPU)
     # A bf16 number has 8 bits, and what is fused is rounded less often.
     loose = {"rtol": 2e-2, "atol": 2e-3} if settings.precision == "bf16" else {"rtol": 1e-3, "atol": 1e-4}
     for _ in range(5):
         batch = active.sample(16)
-        infos = [agent.update(batch) for agent in pair]
+        infos = [agent.advance(batch) for agent in pair]
         for key, value in infos[0].items():
             torch.testing.assert_close(infos[1][key], value, **loose)
     states = [agent.state() for agent in pair]
@@ -40,15 +41,16 @@ def test_compiled_equals_eager(slides, changes):
         torch.testing.assert_close(states[1][key], value, **loose)
 
 
-def test_compiled_imitation_equals_eager(slides):
-    settings = resolve("bc", Settings().replace(TINY), slides.task_names)
-    scaling = Scaling(torch.zeros(3), torch.ones(3), CPU)
-    pair = [make_agent("bc", 3, 2, 2, settings, (0,), scaling, compiled) for compiled in (False, True)]
+@pytest.mark.parametrize("name", ["bc", "td3_bc"])
+def test_other_algorithms_compiled_equal_eager(name, slides):
+    kind, spec = settings_of(name), Spec(3, 2, slides.task_names)
+    settings = resolve(name, kind().replace(applicable(kind, TINY)), slides.task_names)
+    pair = [make_algorithm(name, spec, settings, (0,), compiled=compiled) for compiled in (False, True)]
     active = ActiveDataset(slides, 0.99, "keep", generators((0,), 2), CPU)
     for _ in range(5):
         batch = active.sample(16)
         for agent in pair:
-            agent.update(batch)
+            agent.advance(batch)
     for a, b in zip(pair[0].actor.parameters(), pair[1].actor.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.algorithms.reference import Reference
-from tests.algorithms.test_agents import build
+from tests.algorithms.test_algorithms import build
 
 SEEDS = (3, 8)
 SWITCHES = [
@@ -41,8 +41,8 @@ def compare(switch, slides, weighted):
         batch = active.sample(8)
         if weighted:
             batch = batch._replace(weight=torch.rand(len(SEEDS), 8, generator=torch.Generator().manual_seed(0)))
-        noise = agent.draw_noise(batch)
-        agent.update(batch, noise)
+        noise = agent.noise(agent.random, 8)
+        agent.advance(batch, noise)
         for r, reference in enumerate(references):
             reference.update(of_replica(batch, r), of_replica(noise, r))
     # Within a twentieth of one of the four steps: Adam magnifies the rounding of gradients near zero.
@@ -60,9 +60,9 @@ def test_critic_gradient_equals_finite_differences(where, norm, slides):
     """Of MSE + w CQL in float64 at weights picked at random, by steps too fine to cross a corner of a ReLU."""
     agent, active = build("mtcsac", slides, SEEDS, next_actions=where, critic_layer_norm=norm)
     for _ in range(2):
-        agent.update(active.sample(8))
+        agent.advance(active.sample(8))
     batch = active.sample(8)
-    noise = agent.draw_noise(batch)
+    noise = agent.noise(agent.random, 8)
     scaled = batch._replace(
         observation=agent.scaling(batch.observation), next_observation=agent.scaling(batch.next_observation)
     )

@@ -3,17 +3,16 @@
 import pytest
 import torch
 
-from hcsac.algorithms.td3 import TD3
-from hcsac.settings import Settings
-from hcsac.types import Batch
+from hcsac.algorithms.td3 import TD3, TD3Settings
+from hcsac.networks.critics import first_critic
+from hcsac.types import Batch, Spec
 
 S, A, B = 3, 2, 16
-SETTINGS = Settings(hidden_layers=2, hidden_size=16, critic_layer_norm=True, embedding="none")
-CPU = torch.device("cpu")
+SETTINGS = TD3Settings(hidden_layers=2, hidden_size=16, critic_layer_norm=True, device="cpu")
 
 
 def make(seeds: tuple[int, ...] = (0,), **changes: object) -> TD3:
-    return TD3(S, A, SETTINGS.replace(changes), seeds, CPU)
+    return TD3(Spec(S, A, ("slide",)), SETTINGS.replace(changes), seeds)
 
 
 def batches(count: int, replicas: int = 1, discount: float = 0.99) -> list[Batch]:
@@ -51,11 +50,11 @@ def test_policy_and_targets_move_at_every_second_update():
     agent = make()
     first, second = batches(2)
     start = snapshot(agent)
-    agent.update(first)
+    agent.advance(first)
     assert changed(start, agent, "critic")
     assert not any(changed(start, agent, name) for name in ("actor", "target_actor", "target_critic"))
     middle = snapshot(agent)
-    agent.update(second)
+    agent.advance(second)
     assert all(changed(middle, agent, name) for name in ("actor", "target_actor", "target_critic"))
 
 
@@ -63,7 +62,7 @@ def test_targets_follow_at_the_target_rate():
     agent = make(target_rate=0.25)
     start = snapshot(agent)
     for batch in batches(2):
-        agent.update(batch)
+        agent.advance(batch)
     after = agent.state()
     for key, weight in after.items():
         if key.startswith(("actor.", "critic.")):
@@ -75,25 +74,25 @@ def test_the_policy_climbs_the_first_critic_alone():
     (batch,) = batches(1)
     action = agent.actor(batch.observation, batch.task)
     q = agent.critic(batch.observation, batch.task, action[:, :, None])[:, :1, :, 0]
-    torch.testing.assert_close(agent._first_critic(batch, action), q)
+    torch.testing.assert_close(first_critic(agent.critic, batch.observation, batch.task, action), q)
 
 
 def test_where_the_world_ends_the_next_state_does_not_count():
     agent, other = make(), make()
     (batch,) = batches(1, discount=0.0)
-    loss = agent.update(batch)["bellman_loss"]
-    assert torch.equal(loss, other.update(batch._replace(next_observation=batch.observation + 5))["bellman_loss"])
+    loss = agent.advance(batch)["bellman_loss"]
+    assert torch.equal(loss, other.advance(batch._replace(next_observation=batch.observation + 5))["bellman_loss"])
 
 
 def test_state_continues_exactly():
     agent, other = make(), make(seeds=(5,))
     data = batches(7)
     for batch in data[:3]:
-        agent.update(batch)
+        agent.advance(batch)
     other.load_state(snapshot(agent))
     for batch in data[3:]:
-        agent.update(batch)
-        other.update(batch)
+        agent.advance(batch)
+        other.advance(batch)
     left, right = agent.state(), other.state()
     assert left.keys() == right.keys()
     assert all(torch.equal(left[key], right[key]) for key in left)
@@ -102,8 +101,8 @@ def test_state_continues_exactly():
 def test_a_replica_equals_its_seed_alone():
     together, alone = make(seeds=(3, 4)), make(seeds=(4,))
     for both, single in zip(batches(4, replicas=2), batches(4), strict=True):
-        together.update(both)
-        alone.update(single)
+        together.advance(both)
+        alone.advance(single)
     for name, weight in alone.critic.named_parameters():
         torch.testing.assert_close(together.critic.get_parameter(name)[1:], weight, rtol=1e-4, atol=1e-6)
 
@@ -117,6 +116,6 @@ def test_it_climbs_a_known_reward():
         observation = torch.randn(1, 64, S, generator=draw)
         action = 2 * torch.rand(1, 64, A, generator=draw) - 1
         reward = -(action - wanted).square().sum(-1)
-        agent.update(Batch(observation, action, reward, observation, torch.zeros(1, 64), zero))
+        agent.advance(Batch(observation, action, reward, observation, torch.zeros(1, 64), zero))
     chosen = agent.act(torch.randn(1, 64, S, generator=draw), zero)[0].mean(0)
     assert chosen.tolist() == pytest.approx(wanted.tolist(), abs=0.15)

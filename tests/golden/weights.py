@@ -41,7 +41,9 @@ def trained(name: str, preset: str, interrupted: bool = False) -> dict[str, torc
     data = hcsac.Dataset.from_episodes({task: slide_episodes(task) for task in TASKS})
     if name == "csac":
         data = data.select(["slide-left"])
-    settings = hcsac.preset(preset, name).replace(SMALL | (QUICK if preset == "quick" and name != "bc" else {}))
+    settings = hcsac.preset(preset, name)
+    changes = SMALL | (QUICK if preset == "quick" else {})
+    settings = settings.replace({key: value for key, value in changes.items() if key in settings.as_dict()})
     with tempfile.TemporaryDirectory() as folder:
         if interrupted:
             with contextlib.suppress(_StopError):

@@ -6,16 +6,16 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from hcsac.algorithms.base import generators
+from hcsac.algorithms import settings_of
+from hcsac.algorithms.algorithm import generators
 from hcsac.networks.actors import DeterministicActor, GaussianActor, squashed_sample
 from hcsac.networks.critics import Critic
-from hcsac.settings import Settings
 
 R, E, B, K, S, A, M, H = 3, 2, 4, 5, 7, 2, 3, 16
 
 
 def settings(**changes):
-    return Settings(hidden_size=H, hidden_layers=3).replace(changes)
+    return settings_of("mtcsac")(hidden_size=H, hidden_layers=3).replace(changes)
 
 
 def inputs(seed=0):

@@ -5,13 +5,16 @@ import shutil
 import pytest
 import torch
 
-from hcsac.algorithms import AGENTS, make_policy
+from hcsac.algorithms import ALGORITHMS, make_policy
 from hcsac.policy.state import PolicyState
+from hcsac.settings import applicable
 from hcsac.training import RunDirectory
+from hcsac.types import Spec
 from tests.training.conftest import exported, finished, settings  # noqa: F401 (fixtures)
 
 EMBEDDINGS = ("add", "concat", "onehot", "none")
-KINDS = [(agent, embedding) for agent in AGENTS for embedding in EMBEDDINGS]
+KINDS = [(agent, embedding) for agent in ALGORITHMS for embedding in EMBEDDINGS if agent != "csac"]
+KINDS.append(("csac", "none"))
 S, A, TASKS = 5, 2, ["walk", "run", "stand"]
 
 
@@ -24,9 +27,10 @@ def run(exported, tmp_path):  # noqa: F811
 
 def state_of(agent, embedding, standardise=True, precision="float32", seeds=(0,), hidden_size=16):
     """A policy of random weights."""
-    chosen = settings(agent, embedding=embedding, precision=precision, hidden_size=hidden_size)
+    chosen = settings(agent, precision=precision, hidden_size=hidden_size)
+    chosen = chosen.replace(applicable(type(chosen), {"embedding": embedding}))
     draw = torch.Generator().manual_seed(7)
-    tensors = make_policy(agent, S, A, len(TASKS), chosen, len(seeds)).state_dict()
+    tensors = make_policy(agent, Spec(S, A, tuple(TASKS)), chosen, len(seeds)).state_dict()
     tensors = {name: 0.3 * torch.randn(tensor.shape, generator=draw) for name, tensor in tensors.items()}
     tensors["scaling.mean"] = tensors["scaling.mean"] if standardise else torch.zeros(S)
     tensors["scaling.std"] = 0.1 + tensors["scaling.std"].abs() if standardise else torch.ones(S)

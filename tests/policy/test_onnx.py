@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcsac.algorithms import Single
+from hcsac.algorithms import SingleReplicaPolicy
 from hcsac.errors import UserError
 from hcsac.policy import Policy
 from hcsac.policy import onnx as graph
@@ -32,8 +32,8 @@ def plain(state, observation, task):
     one_hot = np.eye(len(TASKS))[task]
     if "embedding.table" in body:
         e = one_hot @ body["embedding.table"]
-        x = x + e if state.shape.embedding == "add" else np.concatenate([x, e], 1)
-    elif state.shape.embedding == "onehot":
+        x = x + e if state.settings.embedding == "add" else np.concatenate([x, e], 1)
+    elif state.settings.embedding == "onehot":
         x = np.concatenate([x, one_hot], 1)
     for layer in ("first", "trunk.hidden.0"):
         x = np.maximum(x @ body[f"{layer}.weight"] + body[f"{layer}.bias"], 0)
@@ -51,7 +51,7 @@ def test_what_is_exported_is_what_the_policy_does_by_hand(agent, embedding, stan
     """Every kind in PyTorch; the next tests hold ONNX against PyTorch."""
     state = state_of(agent, embedding, standardise, precision="bf16")
     observation, task = inputs()
-    action = Single(state.network, len(TASKS))(torch.tensor(observation), torch.tensor(task)).numpy()
+    action = SingleReplicaPolicy(state.network, len(TASKS))(torch.tensor(observation), torch.tensor(task)).numpy()
     np.testing.assert_allclose(action, plain(state, observation, task), atol=1e-5)
     for m, name in enumerate(TASKS):
         np.testing.assert_array_equal(Policy(state).act(observation[task == m], name), action[task == m])

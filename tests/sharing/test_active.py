@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from hcsac.algorithms.base import generators
+from hcsac.algorithms.algorithm import generators
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.selection import Borrowed
 from hcsac.sharing.stratified import draw_from_strata, strata

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hcsac.algorithms import settings_of
 from hcsac.errors import UserError
-from hcsac.settings import Settings
 from hcsac.sharing.rules import cds_weight, threshold
 from hcsac.sharing.selection import LEVELS, Sharer, borrowed, directions
 
 
 def share(rule, task, tasks, score, quantile=0.5, replicas=1, updates=1, **changes):
     """For every replica its pairs and its loans."""
-    settings = Settings().replace({"sharing": rule, "share_quantile": quantile, "cds_quantile": quantile} | changes)
+    changes = {"sharing": rule, "share_quantile": quantile, "cds_quantile": quantile} | changes
+    settings = settings_of("hcsac")().replace(changes)
     sharer = Sharer(settings, task, [f"t{i}" for i in range(tasks)], replicas, updates)
     return [(borrowed(loans), loans) for loans in sharer(score)]
 
@@ -99,7 +100,9 @@ def test_soft_cds_is_the_paper_written_out(problem):
 
 def test_the_temperature_of_soft_cds_is_a_running_average_over_the_updates_between():
     task, updates, decay = np.array([0, 0, 1, 1]), 3, 0.9
-    sharer = Sharer(Settings(sharing="cds", cds_soft=True, cds_decay=decay, cds_quantile=0.0), task, "ab", 1, updates)
+    sharer = Sharer(
+        settings_of("hcsac")(sharing="cds", cds_soft=True, cds_decay=decay, cds_quantile=0.0), task, "ab", 1, updates
+    )
     values = [np.array([[1.0, 5.0, 2.0, 4.0]]), np.array([[1.0, 5.0, 9.0, 11.0]])]  # |Delta| 2 on average, then 9
     first, second = (next(loan for loan in sharer(lambda i, v=v: v)[0] if loan.target == 0) for v in values)
     assert first.temperature == 2.0
@@ -107,7 +110,7 @@ def test_the_temperature_of_soft_cds_is_a_running_average_over_the_updates_betwe
     for _ in range(updates):  # as if it were averaged at every update
         expected = decay * expected + (1 - decay) * 9
     assert second.temperature == pytest.approx(expected)
-    other = Sharer(Settings(sharing="cds", cds_soft=True), task, "ab", 1, updates)
+    other = Sharer(settings_of("hcsac")(sharing="cds", cds_soft=True), task, "ab", 1, updates)
     other.load_state(sharer.state())
     np.testing.assert_array_equal(other.temperature, sharer.temperature)
 

@@ -4,14 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
-import torch
 
-from hcsac.algorithms import Scaling, make_agent, preset
+from hcsac.algorithms import ObservationNormalizer, make_algorithm, preset, recorded_settings
 from hcsac.data.dataset import Dataset
 from hcsac.policy import export_policy
-from hcsac.settings import Settings
+from hcsac.settings import applicable
 from hcsac.tasks import register_task, registry
 from hcsac.training import RunDirectory, checkpoint, train
+from hcsac.types import Spec
 from tests.conftest import TASKS, slide_episodes
 
 TINY = {
@@ -31,7 +31,8 @@ TINY = {
 
 
 def settings(agent="hcsac", **changes):
-    return preset("slides", agent).replace(TINY | changes)
+    chosen = preset("slides", agent)
+    return chosen.replace(applicable(type(chosen), TINY) | changes)
 
 
 def tree(path):
@@ -62,9 +63,10 @@ def agent_of(run):
     """The whole agent of a run at its last checkpoint, critics and all."""
     held = run.identity()
     state, _ = checkpoint.load(run.checkpoint)
-    scaling = Scaling(state["scaling/mean"], state["scaling/std"], torch.device("cpu"))
-    sizes = (held["observation_size"], held["action_size"], len(held["tasks"]))
-    agent = make_agent(held["agent"], *sizes, Settings().replace(held["settings"]), held["seeds"], scaling)
+    normalizer = ObservationNormalizer(state["scaling/mean"], state["scaling/std"])
+    spec = Spec(held["observation_size"], held["action_size"], tuple(held["tasks"]))
+    chosen = recorded_settings(held["agent"], held["settings"])
+    agent = make_algorithm(held["agent"], spec, chosen, held["seeds"], normalizer)
     agent.load_state(checkpoint.part(state, "agent"))
     return agent
 

@@ -4,23 +4,27 @@ import numpy as np
 import pytest
 import torch
 
-from hcsac.algorithms import Scaling, make_agent, resolve
-from hcsac.algorithms.base import generators
-from hcsac.settings import Settings
+from hcsac.algorithms import make_algorithm, resolve, settings_of
+from hcsac.algorithms.algorithm import generators
+from hcsac.settings import applicable
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.selection import Borrowed
-from hcsac.training.cuda_graph import SPAN, Steps, cuda_capture
+from hcsac.training.cuda_graph import UPDATES_PER_GRAPH as SPAN
+from hcsac.training.cuda_graph import Updates, cuda_capture
+from hcsac.types import Spec
 
 CPU = torch.device("cpu")
 TINY = {"hidden_size": 8, "hidden_layers": 2, "batch_size": 16, "cql_samples": 3}
 
 
 def build(name, data, capture, device="cpu", **changes):
-    settings = resolve(name, Settings().replace({**TINY, "device": device, **changes}), data.task_names)
-    agent = make_agent(name, 3, 2, 2, settings, [0], Scaling(torch.zeros(3), torch.ones(3), torch.device(device)))
+    kind = settings_of(name)
+    changes = applicable(kind, TINY) | {"device": device} | changes
+    settings = resolve(name, kind().replace(changes), data.task_names)
+    agent = make_algorithm(name, Spec(3, 2, data.task_names), settings, [0])
     active = ActiveDataset(data, 0.99, "keep", generators([0], 2, device), torch.device(device))
-    drawn_from = [*agent.generators, *active.generators]
-    steps = Steps(agent, active, 16, capture(drawn_from) if capture else None)
+    drawn_from = [*agent.random.generators, *active.generators]
+    steps = Updates(agent, active, 16, capture(drawn_from) if capture else None)
     if capture is Recorder:
         steps._capture.agent = agent
     return agent, active, steps
@@ -53,7 +57,7 @@ def advance(steps, lengths):
     return info
 
 
-@pytest.mark.parametrize("name", ["bc", "hcsac"])
+@pytest.mark.parametrize("name", ["bc", "hcsac", "td3_bc"])
 def test_a_launch_equals_its_updates(name, slides):
     agent, active, steps = build(name, slides, Recorder)
     single, other, one_by_one = build(name, slides, None)
@@ -65,25 +69,37 @@ def test_a_launch_equals_its_updates(name, slides):
         assert torch.equal(agent.state()[key], value), key
     assert torch.equal(active.state()["sampler.0"], other.state()["sampler.0"])
     recorder = steps._capture
-    assert (recorder.captures, recorder.launches) == (1, 3)
+    alternates = name == "td3_bc"  # after the 3 a span begins with the other stage
+    assert (recorder.captures, recorder.launches) == ((2, 2) if alternates else (1, 3))
 
 
-def test_captures_anew_when_the_warm_up_ends_and_when_rows_are_borrowed(slides):
-    agent, active, steps = build("hcsac", slides, Recorder, bc_warmup=2 * SPAN + 5)
-    recorder = steps._capture
-    advance(steps, [SPAN] * 2)
+def test_captures_anew_when_the_warm_up_ends_and_when_d_star_changes(slides):
+    agent, active, updates = build("hcsac", slides, Recorder, bc_warmup=2 * SPAN + 5)
+    recorder = updates._capture
+    advance(updates, [SPAN] * 2)
     assert (recorder.captures, recorder.launches, agent.updates) == (1, 1, 2 * SPAN)
-    advance(steps, [SPAN])  # the warm-up ends within
+    advance(updates, [SPAN])  # the warm-up ends within
     assert (recorder.captures, recorder.launches) == (1, 1)
-    advance(steps, [SPAN] * 2)
+    advance(updates, [SPAN] * 2)
     assert (recorder.captures, recorder.launches) == (2, 2)
     active.set_borrowed([Borrowed(np.array([0]), np.array([1], np.int8))])
-    advance(steps, [SPAN] * 2)
-    assert (recorder.captures, recorder.launches, agent.updates) == (3, 3, 7 * SPAN)
+    advance(updates, [SPAN] * 2)
+    assert (recorder.captures, recorder.launches, agent.updates) == (3, 4, 7 * SPAN)
+
+
+@pytest.mark.parametrize(("delay", "graphs"), [(2, 1), (3, 3)])
+def test_an_update_that_alternates_is_captured_once_for_each_way_to_begin(delay, graphs, slides):
+    agent, _, updates = build("td3_bc", slides, Recorder, policy_delay=delay)
+    single, _, one_by_one = build("td3_bc", slides, None, policy_delay=delay)
+    advance(updates, [SPAN] * 50)
+    advance(one_by_one, [1] * 50 * SPAN)
+    assert (updates._capture.captures, updates._capture.launches) == (graphs, 50 - graphs)
+    for key, value in single.state().items():
+        assert torch.equal(agent.state()[key], value), key
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("name", ["bc", "hcsac"])
+@pytest.mark.parametrize("name", ["bc", "hcsac", "td3_bc"])
 def test_a_cuda_graph_equals_its_updates(name, slides):
     agent, _, steps = build(name, slides, cuda_capture, "cuda", compile="off")
     single, _, one_by_one = build(name, slides, None, "cuda", compile="off")

@@ -9,8 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 from hcsac import Dataset, evaluate, export_policy, load_policy, train
+from hcsac.algorithms import recorded_settings
 from hcsac.experiments import read_record
-from hcsac.settings import Settings
 from hcsac.training import RunDirectory, borrowers, learning_curve
 from tests.conftest import TASKS, run, slide_episodes
 
@@ -48,7 +48,7 @@ def test_a_bundle_acts_as_its_run(old):
 
 def test_an_interrupted_run_ends_as_the_uninterrupted_one(old):
     held = json.loads((old / "interrupted" / "run.json").read_text())
-    settings = Settings().replace(held["settings"])
+    settings = recorded_settings(held["agent"], held["settings"])
     run = train("hcsac", data(), old / "interrupted", settings, held["seeds"], resume=True, progress=False)
     ended, whole = (load_file(path / "checkpoint.safetensors") for path in (run.path, old / "finished"))
     networks = [name for name in whole if name.startswith(("agent/actor", "agent/critic", "agent/target"))]

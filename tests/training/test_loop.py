@@ -62,7 +62,7 @@ def test_settings_reach_what_they_set(slides, tmp_path):
     foreign = training.active.reward[torch.arange(96), 1 - training.active.task]
     assert (foreign == 0).all()
     torch.testing.assert_close(training.agent.scaling.std, torch.tensor(slides.observation.std(0)))
-    noise, batches = training.agent.generators, training.active.generators
+    noise, batches = training.agent.random.generators, training.active.generators
     assert len({g.initial_seed() for g in [*noise, *batches]}) == 4
 
 
@@ -95,15 +95,16 @@ def test_bad_rewards_leave_nothing_behind(reward, message, slides, tmp_path, pri
 
 
 def test_who_borrows_nothing_needs_no_rewards(slides, tmp_path):
-    given = settings("mtcsac", reward_rule="recompute", updates=2)
-    assert train("mtcsac", slides, tmp_path / "run", given, progress=False).finished
+    given = settings("hcsac", sharing="none", reward_rule="recompute", updates=2)
+    assert train("hcsac", slides, tmp_path / "run", given, progress=False).finished
 
 
 def test_settings_of_sharing_reach_what_they_set(slides, tmp_path):
     given = resolve("hcsac", settings(own_fraction=0.25, sharing="cds", cds_soft=True), TASKS)
     training = loop._Training("hcsac", slides, given, [0], RunDirectory(tmp_path))
     assert (training.active.own_fraction, training.active.weighted) == (0.25, True)
-    assert training.sharer.rule.keywords == {"quantile": 0.9, "kept": 0.995**6}  # shared every 6 updates
+    assert (training.sharer.rule.name, training.sharer.updates) == ("cds", 6)
+    assert (training.sharer.settings.cds_quantile, training.sharer.settings.cds_decay) == (0.9, 0.995)
 
 
 def test_a_constant_column_is_not_blown_up(slides):
@@ -143,7 +144,7 @@ def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch
     for r in (0, 1):
         expected, near = set(), set()
         for i in (0, 1):
-            q = agent.score(torch.tensor(slides.observation), torch.tensor(slides.action), i)[r].numpy()
+            q = agent.values(torch.tensor(slides.observation), torch.tensor(slides.action), i)[r].numpy()
             tau = np.median(q[slides.task == i])  # share_quantile is 0.5
             expected |= {(n, i) for n in range(96) if slides.task[n] != i and q[n] >= tau}
             near |= {(n, i) for n in range(96) if abs(q[n] - tau) < 1e-4}

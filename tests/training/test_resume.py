@@ -23,14 +23,14 @@ def stop_at(call, count):
 
 
 def in_update(patch, count):
-    make = loop.make_agent
+    make = loop.make_algorithm
 
     def fragile(*arguments, **named):
         agent = make(*arguments, **named)
-        agent.update = stop_at(agent.update, count)
+        agent.advance = stop_at(agent.advance, count)
         return agent
 
-    patch.setattr(loop, "make_agent", fragile)
+    patch.setattr(loop, "make_algorithm", fragile)
 
 
 def before_result(patch, _):

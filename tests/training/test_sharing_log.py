@@ -109,7 +109,7 @@ def test_the_ledger_of_a_run_is_what_it_trained_on(slides, tmp_path, priced):
     run = train("hcsac", slides, tmp_path / "run", soft, seeds=(0, 1), progress=False)
     state, _ = checkpoint.load(run.checkpoint)
     agent = agent_of(run)
-    q = [agent.score(torch.tensor(slides.observation), torch.tensor(slides.action), i).numpy() for i in (0, 1)]
+    q = [agent.values(torch.tensor(slides.observation), torch.tensor(slides.action), i).numpy() for i in (0, 1)]
     for r, seed in enumerate((0, 1)):
         index = {(n, i): w for n, i, w in zip(*(state[f"active/borrowed.{r}.{name}"].tolist()
                                                 for name in ("row", "task", "weight")), strict=True)}  # fmt: skip

@@ -27,14 +27,14 @@ def stay_home(event, arguments):
 if __name__ == "__main__":
     sys.addaudithook(stay_home)
     if len(sys.argv) > 2:
-        make = loop.make_agent
+        make = loop.make_algorithm
 
         def fragile(*arguments, **named):
             agent = make(*arguments, **named)
-            agent.update = stop_at(agent.update, int(sys.argv[2]))
+            agent.advance = stop_at(agent.advance, int(sys.argv[2]))
             return agent
 
-        loop.make_agent = fragile
+        loop.make_algorithm = fragile
     data = Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
     given = {"seeds": (0, 5), "resume": True, "progress": False, "trackers": ("wandb", "mlflow", "trackio")}
     try:

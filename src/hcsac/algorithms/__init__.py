@@ -1,125 +1,117 @@
-"""The agents by name."""
+"""The algorithms by name: what `hcsac train NAME` trains."""
 
+from __future__ import annotations
+
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from hcsac.algorithms.base import Agent, Scaling
-from hcsac.algorithms.bc import BehaviouralCloning
-from hcsac.algorithms.conservative_sac import ConservativeSAC
-from hcsac.algorithms.deterministic import DeterministicPolicy, Single
-from hcsac.algorithms.presets import AGENTS, PRESETS, preset
-from hcsac.errors import UserError, unknown
+from hcsac.algorithms import bc, conservative_sac, td3_bc  # noqa: F401 (they register themselves)
+from hcsac.algorithms.adam import Adam
+from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
+from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer, SingleReplicaPolicy
+from hcsac.algorithms.presets import PRESETS, changed, preset, preset_names, recorded_settings, settings_of
+from hcsac.algorithms.registry import ALGORITHMS, algorithm, sentence
+from hcsac.errors import UserError
 from hcsac.settings import Settings
+from hcsac.sharing.rules import resolve_rule, rule_of
 from hcsac.sharing.selection import directions
+from hcsac.types import Spec
 
 __all__ = [
-    "AGENTS",
+    "ALGORITHMS",
     "PRESETS",
-    "Agent",
-    "BehaviouralCloning",
-    "ConservativeSAC",
+    "Adam",
+    "Algorithm",
     "DeterministicPolicy",
-    "Scaling",
-    "Single",
-    "make_agent",
+    "ObservationNormalizer",
+    "Random",
+    "SingleReplicaPolicy",
+    "algorithm",
+    "changed",
+    "make_algorithm",
     "make_policy",
+    "polyak_update",
     "preset",
+    "preset_names",
+    "recorded_settings",
     "resolve",
+    "sentence",
+    "settings_of",
 ]
 
-UTDS_CRITICS = 5  # the smallest ensemble whose spread UTDS trusts (Bai et al. 2023)
 
-# What each name fixes, whatever the preset says: the three SAC agents differ in nothing else.
-_FIXED: dict[str, dict[str, str]] = {
-    "bc": {"sharing": "none"},
-    "csac": {"sharing": "none", "embedding": "none"},
-    "mtcsac": {"sharing": "none"},
-    "hcsac": {},
-}
-
-
-def resolve(agent: str, settings: Settings, tasks: Sequence[str]) -> Settings:
-    """The settings as this agent runs them on these tasks, with what the machine decides filled in.
+def resolve(name: str, settings: Settings, tasks: Sequence[str]) -> Settings:
+    """The settings as this algorithm runs them on these tasks, with what the machine decides filled in.
 
     Raises:
-        UserError: no such agent, CSAC on more than one task, settings that exclude each other, or no GPU.
+        UserError: no such algorithm, several tasks for one that learns one alone, settings of another algorithm,
+            settings that exclude each other, or no such device.
     """
-    if agent not in AGENTS:
-        raise unknown("agent", agent, AGENTS)
-    if agent == "csac" and len(tasks) > 1:
+    kind = ALGORITHMS.get(name)
+    if not isinstance(settings, kind.settings_type):
         raise UserError(
-            f"csac learns one task, but the data hold {', '.join(tasks)}; pick one with --tasks or use mtcsac."
+            f"{name} takes {kind.settings_type.__name__}, not {type(settings).__name__}; "
+            f"start from hcsac.preset('slides', {name!r})."
         )
-    if settings.cql_backward == "sampled" and settings.next_actions == "online_at_next":
+    if len(tasks) > 1 and not kind.multi_task:
         raise UserError(
-            "cql_backward = 'sampled' picks among actions at s; with next_actions = 'online_at_next' use 'all'."
+            f"{name} learns one task, but the data hold {', '.join(tasks)}; pick one with --tasks or use an algorithm "
+            "of several tasks, as mtcsac."
         )
-    cuda = torch.cuda.is_available()
-    if settings.device == "cuda" and not cuda:
-        raise UserError("setting device = 'cuda', but PyTorch sees no GPU here; use --device cpu or auto.")
-    changes: dict[str, str] = dict(_FIXED[agent])
-    changes |= _resolve_sharing(settings.replace(changes), tasks)
-    if settings.device == "auto":
-        changes["device"] = "cuda" if cuda else "cpu"
-    if settings.precision == "auto":
-        changes["precision"] = "bf16" if _fast_bf16(cuda and settings.device != "cpu") else "float32"
-    return settings.replace(changes)
-
-
-def _resolve_sharing(settings: Settings, tasks: Sequence[str]) -> dict[str, str]:
-    """What the sharing rule says of rewards and targets, where the settings leave that open."""
-    rule, critics = settings.sharing, settings.critics
-    implied = {"reward_rule": ("uds", "zero", "keep"), "target_pessimism": ("utds", "lcb", "min")}
-    changes = {}
-    for name, (special, there, elsewhere) in implied.items():
-        given = getattr(settings, name)
-        if rule == special and given not in (None, there):
+    settings = settings.replace(resolve_rule(settings))
+    rule = rule_of(settings)
+    if rule is not None:
+        directions(getattr(settings, "share", None), tasks)
+        if rule.needs_values and not kind.has_values():
             raise UserError(
-                f"sharing = {rule!r} means {name} = {there!r}, not {given!r}; leave {name} out or use 'all'."
+                f"sharing = {rule.name!r} selects by values, and {name} has none (it gives no `score`); "
+                "choose a rule that needs none, as all."
             )
-        changes[name] = given or (there if rule == special else elsewhere)
-    if rule == "utds" and critics < UTDS_CRITICS:
+    settings.require_consistent()
+    return settings.replace(_of_this_machine(settings))
+
+
+def _of_this_machine(settings: Settings) -> dict[str, str]:
+    """Device and precision, where they are left to the machine."""
+    cuda, device = torch.cuda.is_available(), settings.device
+    if device != "auto" and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UserError(f"setting device = {device!r} is not a choice; give auto, cpu, cuda or cuda:N.")
+    if device.startswith("cuda") and not cuda:
+        raise UserError(f"setting device = {device!r}, but PyTorch sees no GPU here; use --device cpu or auto.")
+    if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():
         raise UserError(
-            f"sharing = 'utds' needs an ensemble of at least {UTDS_CRITICS} critics, not {critics}; add --critics 5."
+            f"setting device = {device!r}, but PyTorch sees GPUs 0 to {torch.cuda.device_count() - 1} here; "
+            "give one of these."
         )
-    if changes["target_pessimism"] == "lcb" and critics < 2:
-        raise UserError("target_pessimism = 'lcb' needs the spread of at least 2 critics, not 1; add --critics 5.")
-    if rule != "none":
-        directions(settings.share, tasks)
-    return changes
+    device = ("cuda" if cuda else "cpu") if device == "auto" else device
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16" if _fast_bf16(device.startswith("cuda")) else "float32"
+    return {"device": device, "precision": precision}
 
 
-def make_agent(
-    agent: str,
-    observation_size: int,
-    action_size: int,
-    tasks: int,
+def make_algorithm(
+    name: str,
+    spec: Spec,
     settings: Settings,
     seeds: Sequence[int],
-    scaling: Scaling,
+    normalizer: ObservationNormalizer | None = None,
     compiled: bool = False,
-) -> BehaviouralCloning | ConservativeSAC:
-    """The agent of that name, from resolved settings."""
-    device = torch.device(settings.device)
-    return _kind(agent)(observation_size, action_size, tasks, settings, seeds, scaling, device, compiled)
+) -> Algorithm:
+    """The algorithm of that name, from resolved settings."""
+    made: Algorithm = ALGORITHMS.get(name)(spec, settings, seeds, normalizer, compiled)
+    return made
 
 
-def make_policy(
-    agent: str, observation_size: int, action_size: int, tasks: int, settings: Settings, replicas: int
-) -> DeterministicPolicy:
-    """The policy of such an agent on the CPU, without critics; its tensors wait to be loaded."""
+def make_policy(name: str, spec: Spec, settings: Any, replicas: int) -> DeterministicPolicy:
+    """The policy of such an algorithm on the CPU, without critics; its tensors wait to be loaded."""
+    kind = ALGORITHMS.get(name)
     weights = [torch.Generator()] * replicas
-    actor = _kind(agent).Actor(observation_size, action_size, tasks, settings, weights)
-    return DeterministicPolicy(
-        actor, Scaling(torch.zeros(observation_size), torch.ones(observation_size), torch.device("cpu"))
-    )
-
-
-def _kind(agent: str) -> type[BehaviouralCloning] | type[ConservativeSAC]:
-    if agent not in AGENTS:
-        raise unknown("agent", agent, AGENTS)
-    return BehaviouralCloning if agent == "bc" else ConservativeSAC
+    actor = kind.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
+    return DeterministicPolicy(actor, ObservationNormalizer.identity(spec.observation_size))
 
 
 def _fast_bf16(on_gpu: bool) -> bool:

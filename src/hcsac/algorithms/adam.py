@@ -1,30 +1,52 @@
 """Adam as one elementwise step for every replica and critic, able to compile together with the losses."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
 
-class Adam:
-    """Kingma & Ba 2015 (arXiv 1412.6980) with PyTorch's defaults, over parameters with any leading axes.
+class Adam(nn.Module):
+    """Kingma & Ba 2015 (arXiv 1412.6980) with PyTorch's defaults, over weights with any leading axes.
 
-    `torch.optim.Adam` computes the same, but leaves a compiled region at every step.
+    `torch.optim.Adam` computes the same, but leaves a compiled region at every step. The moments are buffers, so that
+    they move and are stored with the algorithm.
+
+    Args:
+        weights: a module, or the tensors themselves.
+        rate: the learning rate.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], rate: float):
-        self.parameters = list(parameters)
+    count: Tensor
+
+    def __init__(self, weights: nn.Module | Sequence[Tensor], rate: float):
+        super().__init__()
+        self.weights = tuple(weights.parameters() if isinstance(weights, nn.Module) else weights)
         self.rate = rate
-        self.first = [torch.zeros_like(p) for p in self.parameters]
-        self.second = [torch.zeros_like(p) for p in self.parameters]
-        self.count = torch.zeros((), device=self.parameters[0].device)
+        for i, weight in enumerate(self.weights):
+            self.add_module(str(i), _Moments(weight))
+        self.register_buffer("count", torch.zeros(()))
+        self._collect()
+
+    def _collect(self) -> None:
+        moments = [self._modules[str(i)] for i in range(len(self.weights))]
+        self._first: list[Tensor] = [m.first for m in moments]  # type: ignore[union-attr, misc]
+        self._second: list[Tensor] = [m.second for m in moments]  # type: ignore[union-attr, misc]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)
+        self._collect()  # a move to another device makes new buffers
+        return self
 
     def step(self, loss: Tensor) -> None:
-        """One descent on the sum over replicas, touching only these parameters (zero gradient where it has none)."""
-        gradients = list(torch.autograd.grad(loss.sum(), self.parameters, materialize_grads=True))
+        """One descent on the sum over replicas of `loss` [R]; only these weights move (by 0 where it has none)."""
+        gradients = list(torch.autograd.grad(loss.sum(), self.weights, materialize_grads=True))
         with torch.no_grad():
             self.count += 1
             if torch.compiler.is_compiling():
@@ -33,9 +55,9 @@ class Adam:
                 self._fused(gradients)
 
     def _fused(self, gradients: list[Tensor]) -> None:
-        """PyTorch's own kernel: one pass over memory, but a wall to the compiler."""
+        """PyTorch's own kernel: one pass over memory, but a graph break to the compiler."""
         torch._fused_adam_(
-            self.parameters, gradients, self.first, self.second, [], [self.count] * len(gradients), lr=self.rate,
+            list(self.weights), gradients, self._first, self._second, [], [self.count] * len(gradients), lr=self.rate,
             beta1=BETAS[0], beta2=BETAS[1], weight_decay=0.0, eps=EPSILON, amsgrad=False, maximize=False,
         )  # fmt: skip
 
@@ -43,23 +65,23 @@ class Adam:
         """The same in operations that a compiler fuses."""
         root = (1 - BETAS[1] ** self.count).sqrt()
         pace = -self.rate * root / (1 - BETAS[0] ** self.count)
-        torch._foreach_lerp_(self.first, gradients, 1 - BETAS[0])
-        torch._foreach_mul_(self.second, BETAS[1])
-        torch._foreach_addcmul_(self.second, gradients, gradients, 1 - BETAS[1])
-        size = torch._foreach_sqrt(self.second)
+        torch._foreach_lerp_(self._first, gradients, 1 - BETAS[0])
+        torch._foreach_mul_(self._second, BETAS[1])
+        torch._foreach_addcmul_(self._second, gradients, gradients, 1 - BETAS[1])
+        size = torch._foreach_sqrt(self._second)
         torch._foreach_add_(size, EPSILON * root)
-        move = torch._foreach_div(self.first, size)
+        move = torch._foreach_div(self._first, size)
         torch._foreach_mul_(move, pace)
-        torch._foreach_add_(self.parameters, move)
+        torch._foreach_add_(list(self.weights), move)
 
-    def state(self, name: str) -> dict[str, Tensor]:
-        """Moments and the count of steps under `name`."""
-        kinds = {"first": self.first, "second": self.second}
-        named = {f"{name}.{i}.{kind}": tensor for kind, tensors in kinds.items() for i, tensor in enumerate(tensors)}
-        return named | {f"{name}.count": self.count}
 
-    @torch.no_grad()
-    def load_state(self, name: str, state: dict[str, Tensor]) -> None:
-        """The reverse of `state`."""
-        for key, tensor in self.state(name).items():
-            tensor.copy_(state[key])
+class _Moments(nn.Module):
+    """Running means of the gradient of one weight and of its square."""
+
+    first: Tensor
+    second: Tensor
+
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.register_buffer("first", torch.zeros_like(weight))
+        self.register_buffer("second", torch.zeros_like(weight))

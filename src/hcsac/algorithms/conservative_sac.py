@@ -1,24 +1,85 @@
 """CSAC, MTCSAC and HCSAC: one class. CSAC sees one task, MTCSAC adds the task embedding, HCSAC the sharing rule."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hcsac.algorithms import base
 from hcsac.algorithms.adam import Adam
-from hcsac.algorithms.base import Scaling, State
-from hcsac.algorithms.compiled import compile_update
-from hcsac.algorithms.deterministic import DeterministicPolicy
+from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
+from hcsac.algorithms.registry import algorithm
+from hcsac.errors import UserError
 from hcsac.losses.cql import conservative_loss, log_sum_exp, softmax_pick, uniform_log_density
 from hcsac.losses.imitation import imitation_loss
 from hcsac.losses.sac import actor_loss, bellman_loss, regularised_actor_loss, td_target, temperature_loss
 from hcsac.networks.actors import GaussianActor, squashed_sample
 from hcsac.networks.critics import Critic
-from hcsac.settings import Settings
-from hcsac.types import Batch, Info
+from hcsac.settings import Critics, Fields, Settings, Sharing, TaskInput, setting, sharing_names
+from hcsac.types import Batch, Info, Spec
+
+NextActions = Literal["none", "target_at_next", "online_at_state", "online_at_next"]
+
+
+@dataclass(frozen=True, repr=False)
+class SoftActorCritic(Critics, group="Soft actor-critic"):
+    """Entropy, and imitation beside the values."""
+
+    backup_entropy: bool = setting(True, "keep the entropy term in the TD target")
+    target_pessimism: Literal["min", "lcb"] | None = setting(
+        None,
+        "the TD target's value over the critics: minimum or lower confidence bound; default: what the sharing rule "
+        "implies, else min",
+        resolved="min",
+    )
+    lcb_weight: float = setting(1.0, "weight beta of the lower confidence bound mean - beta std", 0)
+    initial_temperature: float = setting(1.0, "temperature at the first update", 1e-8)
+    target_entropy: float | None = setting(None, "entropy the temperature aims at (default: minus the action size)")
+    bc_weight: float = setting(
+        0.0, "weight of the behaviour cloning term in the actor's loss, against Q scaled to size 1 (TD3+BC)", 0
+    )
+    bc_warmup: int = setting(0, "first updates in which the actor only imitates the data", 0)
+
+
+@dataclass(frozen=True, repr=False)
+class Conservative(Fields, group="Conservative term"):
+    """The regulariser of conservative Q-learning."""
+
+    cql_weight: float = setting(5.0, "weight w of MSE + w CQL (twice the slides' alpha)", 0)
+    cql_samples: int = setting(10, "actions from each proposal of the log-sum-exp (K)", 1)
+    next_actions: NextActions = setting("none", "a third proposal, pi at s': valued where and by whom")
+    cql_backward: Literal["all", "sampled"] = setting("all", "proposals that the log-sum-exp's gradient passes through")
+    cql_picks: int = setting(2, "proposals drawn for it per state and critic, when sampled", 1)
+
+
+@dataclass(frozen=True, repr=False)
+class CSACSettings(Conservative, SoftActorCritic, Settings):
+    """Those of the conservative agents; no task enters the networks, nothing is shared."""
+
+    def require_consistent(self) -> None:
+        """Raise a `UserError` where settings exclude each other."""
+        if self.cql_backward == "sampled" and self.next_actions == "online_at_next":
+            raise UserError(
+                "cql_backward = 'sampled' picks among actions at s; with next_actions = 'online_at_next' use 'all'."
+            )
+        if self.target_pessimism == "lcb" and self.critics < 2:
+            raise UserError("target_pessimism = 'lcb' needs the spread of at least 2 critics, not 1; add --critics 5.")
+
+
+@dataclass(frozen=True, repr=False)
+class MTCSACSettings(TaskInput, CSACSettings):
+    """With the task embedding."""
+
+
+@dataclass(frozen=True, repr=False)
+class HCSACSettings(Sharing, MTCSACSettings):
+    """With the task embedding and the sharing rule."""
+
+    sharing: str = setting("quantile", "rule that selects transitions of other tasks", choices=sharing_names)
 
 
 class Noise(NamedTuple):
@@ -32,77 +93,38 @@ class Noise(NamedTuple):
     pick: Tensor  # [R, E, B, picks] in [0, 1): which proposals carry the gradient, where it is sampled
 
 
-class ConservativeSAC:
-    """Soft actor-critic with the conservative term of CQL, for R replicas, E critics and M tasks at once.
+class ConservativeSAC(Algorithm):
+    """Soft actor-critic with the conservative term of CQL, for R replicas, E critics and M tasks at once."""
 
-    Args:
-        observation_size, action_size, tasks: S, A, M.
-        settings: see `Settings`; `precision` must be float32 or bf16 here.
-        seeds: one per replica; a replica equals the run with its seed alone.
-        scaling: how observations enter the networks.
-        compiled: compile the update.
-    """
-
+    settings: CSACSettings
     Actor = GaussianActor
 
-    def __init__(
-        self,
-        observation_size: int,
-        action_size: int,
-        tasks: int,
-        settings: Settings,
-        seeds: Sequence[int],
-        scaling: Scaling,
-        device: torch.device,
-        compiled: bool = False,
-    ):
-        weights = base.generators(seeds, 0)
-        sizes = (observation_size, action_size, tasks)
-        self.settings = settings
-        self.scaling = scaling
-        self.action_size = action_size
-        self.target_entropy = -float(action_size) if settings.target_entropy is None else settings.target_entropy
-        self.actor = self.Actor(*sizes, settings, weights).to(device)
-        self.policy = DeterministicPolicy(self.actor, scaling)
-        self.critic = Critic(*sizes, settings, weights).to(device)
+    def build(self, spec: Spec, settings: CSACSettings, weights: Sequence[torch.Generator]) -> None:
+        self.critic = Critic(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
-        initial = torch.full((len(seeds),), settings.initial_temperature, device=device).log()
-        self.log_temperature = initial.requires_grad_()
-        self.optimisers = {
-            "adam_temperature": Adam([self.log_temperature], settings.actor_learning_rate),
-            "adam_actor": Adam(list(self.actor.parameters()), settings.actor_learning_rate),
-            "adam_critic": Adam(list(self.critic.parameters()), settings.critic_learning_rate),
-        }
-        self.generators = base.generators(seeds, 1, device)
-        self.updates = 0
-        self._recipe = compile_update(self.recipe) if compiled else self.recipe
+        self.log_temperature = nn.Parameter(torch.full((len(weights),), settings.initial_temperature).log())
+        self.target_entropy = -float(spec.action_size) if settings.target_entropy is None else settings.target_entropy
+        self.adam_temperature = Adam([self.log_temperature], settings.actor_learning_rate)
+        self.adam_actor = Adam(self.actor, settings.actor_learning_rate)
+        self.adam_critic = Adam(self.critic, settings.critic_learning_rate)
 
-    def update(self, batch: Batch, noise: Noise | None = None) -> Info:
-        """One step on one minibatch per replica: `recipe`, compiled where that was asked for."""
-        noise = self.draw_noise(batch) if noise is None else noise
-        info = self._recipe(batch, noise, self.phase() == 0)
-        self.updates += 1
-        return info
+    def stage(self, update: int) -> bool:
+        """Whether the actor still imitates the data only."""
+        return update < self.settings.bc_warmup
 
-    def phase(self, ahead: int = 0) -> int:
-        """0 while the actor imitates, 1 after."""
-        return int(self.updates + ahead >= self.settings.bc_warmup)
-
-    def recipe(self, batch: Batch, noise: Noise, warming_up: bool) -> Info:
+    def update(self, batch: Batch, noise: Noise, stage: bool) -> Info:
         """Temperature, actor, critic, targets, in this order; each sees what the one before has changed.
 
         The one exception saves a pass: the policy samples at s of the critic's log-sum-exp come from the actor as
         it was when the update began.
         """
-        batch = batch._replace(
-            observation=self.scaling(batch.observation), next_observation=self.scaling(batch.next_observation)
-        )
+        warming_up = stage
         mean, log_std = self.actor(batch.observation, batch.task)
         action, log_prob = squashed_sample(mean, log_std, noise.actor)
 
         if not warming_up:
             temperature_objective = temperature_loss(self.log_temperature, log_prob, self.target_entropy)
-            self.optimisers["adam_temperature"].step(temperature_objective)
+            self.adam_temperature.step(temperature_objective)
         temperature = self.log_temperature.detach().exp()
 
         if warming_up:
@@ -113,14 +135,14 @@ class ConservativeSAC:
             if self.settings.bc_weight > 0:
                 imitation = imitation_loss(action, batch.action, batch.weight)
                 actor_objective = regularised_actor_loss(actor_objective, q, imitation, self.settings.bc_weight)
-        self.optimisers["adam_actor"].step(actor_objective)
+        self.adam_actor.step(actor_objective)
 
         target = self.target_values(batch, temperature, noise)
         proposals, log_density, fixed_q = self.proposals(batch, mean.detach(), log_std.detach(), noise)
         critic_objective, info = self.critic_loss(batch, target, proposals, log_density, fixed_q, noise.pick)
-        self.optimisers["adam_critic"].step(critic_objective)
+        self.adam_critic.step(critic_objective)
 
-        base.follow(self.target, self.critic, self.settings.target_rate)
+        polyak_update(self.target, self.critic, self.settings.target_rate)
         return info | {
             "actor_loss": actor_objective.detach(),
             "temperature": temperature,
@@ -151,7 +173,7 @@ class ConservativeSAC:
         [R, E, B, K'' - K'] holds those values when they carry no gradient, and None when the critics give them at s'.
         """
         here, here_density = squashed_sample(mean[:, :, None], log_std[:, :, None], noise.here)
-        flat = torch.full_like(here_density, uniform_log_density(self.action_size))
+        flat = torch.full_like(here_density, uniform_log_density(self.spec.action_size))
         actions, density = [noise.uniform, here], [flat, here_density]
         fixed_q = None
         where = self.settings.next_actions
@@ -208,54 +230,50 @@ class ConservativeSAC:
             index = softmax_pick(every_q, log_density, pick)
         moves = index < proposals.shape[2]  # values of the target critics carry no gradient
         wide = proposals[:, None].expand(-1, index.shape[1], -1, -1, -1)
-        where = index.clamp(max=proposals.shape[2] - 1)[..., None].expand(*index.shape, self.action_size)
+        where = index.clamp(max=proposals.shape[2] - 1)[..., None].expand(*index.shape, self.spec.action_size)
         picked = wide.gather(3, where)
         logged = batch.action[:, None, :, None].expand(-1, index.shape[1], -1, -1, -1)
         q = self.critic(batch.observation, batch.task, torch.cat([logged, picked], dim=3))
         return q[..., 0], lse, (q[..., 1:] * moves).mean(-1), proposal_q
 
-    def draw_noise(self, batch: Batch) -> Noise:
+    def noise(self, random: Random, batch_size: int) -> Noise:
         """Fresh noise: a replica's numbers depend on its own seed and count of updates alone."""
-        settings, device = self.settings, batch.action.device
-        B, A, K, E = batch.action.shape[1], self.action_size, settings.cql_samples, settings.critics
+        settings = self.settings
+        B, A, K = batch_size, self.spec.action_size, settings.cql_samples
         third = 0 if settings.next_actions == "none" else K
         picks = settings.cql_picks if settings.cql_backward == "sampled" else 0
-        draws = self.generators
-        normal = torch.stack([torch.randn(B, 2 + K + third, A, generator=g, device=device) for g in draws])
-        uniform = torch.stack([torch.rand(B, K, A, generator=g, device=device) for g in draws])
-        pick = torch.stack([torch.rand(E, B, picks, generator=g, device=device) for g in draws])
+        normal = random.normal(B, 2 + K + third, A)
+        uniform = random.uniform(B, K, A)
+        pick = random.uniform(settings.critics, B, picks)
         here, there = normal[:, :, 2 : 2 + K], normal[:, :, 2 + K :]
         return Noise(normal[:, :, 0], normal[:, :, 1], here, there, 2 * uniform - 1, pick)
 
-    def act(self, observation: Tensor, task: Tensor) -> Tensor:
-        """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
-        return self.policy(observation, task)
+    def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
+        """The conservative value min_E Q(s, a) of the online critics."""
+        return self.critic(observation, task, action[:, :, None])[..., 0].amin(1)
 
-    @torch.no_grad()
-    def score(self, observation: Tensor, action: Tensor, task: int) -> Tensor:
-        """The conservative value min_E Q_task(s, a) of the online critics: [n, S], [n, A] -> [R, n]."""
-        shape = (len(self.generators), -1, -1)
-        observation = self.scaling(observation).expand(*shape)
-        tasks = torch.full(observation.shape[:2], task, device=observation.device)
-        return self.critic(observation, tasks, action.expand(*shape)[:, :, None])[..., 0].amin(1)
 
-    def state(self) -> State:
-        """Everything that decides the next update, as named tensors."""
-        state = {"log_temperature": self.log_temperature.detach(), "updates": torch.tensor(self.updates)}
-        for name in ("actor", "critic", "target"):
-            state |= base.module_state(name, getattr(self, name))
-        for name, optimiser in self.optimisers.items():
-            state |= optimiser.state(name)
-        return state | {f"noise.{r}": g.get_state() for r, g in enumerate(self.generators)}
+SMALL = {"hidden_size": 256, "batch_size": 256}  # the paper's authors leave BC and CSAC at this size
 
-    @torch.no_grad()
-    def load_state(self, state: State) -> None:
-        """Continue from `state` exactly."""
-        self.log_temperature.copy_(state["log_temperature"])
-        self.updates = int(state["updates"])
-        for name in ("actor", "critic", "target"):
-            base.load_module_state(name, getattr(self, name), state)
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state(name, state)
-        for r, generator in enumerate(self.generators):
-            generator.set_state(state[f"noise.{r}"].cpu())
+
+@algorithm("csac")
+class CSAC(ConservativeSAC):
+    """Conservative soft actor-critic on one task."""
+
+    settings_type = CSACSettings
+    presets = {"paper": SMALL}
+    multi_task = False
+
+
+@algorithm("mtcsac")
+class MTCSAC(ConservativeSAC):
+    """CSAC for all tasks at once: the task enters the state."""
+
+    settings_type = MTCSACSettings
+
+
+@algorithm("hcsac")
+class HCSAC(ConservativeSAC):
+    """MTCSAC in which tasks learn from each other's transitions, chosen by value (or another sharing rule)."""
+
+    settings_type = HCSACSettings

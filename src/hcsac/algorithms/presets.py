@@ -1,15 +1,18 @@
-"""Presets as data: what each named set changes from the defaults of `Settings` (which are the slides')."""
+"""Presets: what each named set changes from an algorithm's own defaults, where the algorithm has the setting."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from hcsac.errors import unknown
-from hcsac.settings import Settings
+from hcsac.algorithms.registry import ALGORITHMS
+from hcsac.errors import UserError, unknown
+from hcsac.settings import Settings, Sharing, applicable, require_unique_names
+from hcsac.sharing.rules import rule_settings
 
-AGENTS = ("bc", "csac", "mtcsac", "hcsac")
-
-_SMALL = {"hidden_size": 256, "batch_size": 256}  # the authors' code leaves BC and CSAC at this size
-
-_REPORT: dict[str, Any] = {
+PAPER: dict[str, Any] = {
     "hidden_size": 1024,
     "batch_size": 1024,
     "actor_learning_rate": 1e-4,
@@ -21,47 +24,95 @@ _REPORT: dict[str, Any] = {
     "embedding": "concat",
 }
 
-# name -> (for every agent, for single agents)
-PRESETS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
-    "slides": ({}, {}),
-    "report": (_REPORT, {"bc": {**_SMALL, "actor_learning_rate": 1e-3}, "csac": _SMALL}),
-    # Ours, for the sample and two cores: values settle within the budget (faster targets and rates), imitation keeps
-    # the policy on its feet until they have, and every update is cheap.
-    "quick": (
-        {
-            "hidden_layers": 2,
-            "embedding": "onehot",
-            "standardise_observations": True,
-            "actor_learning_rate": 1e-3,
-            "critic_learning_rate": 1e-3,
-            "target_rate": 0.02,
-            "backup_entropy": False,
-            "initial_temperature": 0.1,
-            "bc_warmup": 1500,
-            "bc_weight": 5.0,
-            "cql_samples": 4,
-            "cql_backward": "sampled",
-            "share_interval": 20,
-            "updates": 4000,
-            "evaluate_interval": 20,
-            "evaluation_episodes": 5,
-            "log_interval": 100,
-            "precision": "auto",
-        },
-        {},
-    ),
+# Ours, for the sample and two cores: values settle within the budget (faster targets and rates), imitation keeps the
+# policy on its feet until they have, and every update is cheap.
+QUICK: dict[str, Any] = {
+    "hidden_layers": 2,
+    "embedding": "onehot",
+    "standardise_observations": True,
+    "actor_learning_rate": 1e-3,
+    "critic_learning_rate": 1e-3,
+    "target_rate": 0.02,
+    "backup_entropy": False,
+    "initial_temperature": 0.1,
+    "bc_warmup": 1500,
+    "bc_weight": 5.0,
+    "cql_samples": 4,
+    "cql_backward": "sampled",
+    "share_interval": 20,
+    "updates": 4000,
+    "evaluate_interval": 20,
+    "evaluation_episodes": 5,
+    "log_interval": 100,
+    "precision": "auto",
 }
 
+# slides: the method's slides, which are the defaults. paper: its authors' report. quick: ours.
+PRESETS: dict[str, dict[str, Any]] = {"slides": {}, "paper": PAPER, "quick": QUICK}
+ALIASES = {"report": "paper", "default": "slides"}  # names of earlier versions, and the plain word
 
-def preset(name: str, agent: str) -> Settings:
-    """The complete settings of a preset for an agent.
+
+def settings_of(name: str) -> type[Settings]:
+    """The complete settings class of an algorithm: its own, and those of every sharing rule where it shares.
 
     Raises:
-        UserError: no such preset or agent; the sentence says the nearest right one.
+        UserError: no such algorithm.
     """
-    if agent not in AGENTS:
-        raise unknown("agent", agent, AGENTS)
-    if name not in PRESETS:
-        raise unknown("preset", name, PRESETS)
-    common, single = PRESETS[name]
-    return Settings().replace(common | single.get(agent, {}))
+    kind = ALGORITHMS.get(name).settings_type
+    return _complete(name, kind, rule_settings() if issubclass(kind, Sharing) else ())  # type: ignore[arg-type]
+
+
+@cache
+def _complete(name: str, kind: type[Settings], rules: tuple[type, ...]) -> type[Settings]:
+    def reduce(self: Settings) -> tuple[Any, ...]:
+        return recorded_settings, (name, self.as_dict())  # a worker makes the class anew
+
+    body = {"__reduce__": reduce, "__doc__": kind.__doc__, "__module__": kind.__module__}
+    complete: type[Settings] = dataclass(frozen=True, repr=False)(type(kind.__name__, (*rules, kind), body))
+    require_unique_names(complete)
+    return complete
+
+
+def recorded_settings(name: str, content: Mapping[str, Any]) -> Settings:
+    """The settings that a run's or a study's record holds; what the algorithm does not have is left out.
+
+    Records of the first format list every setting for every algorithm.
+
+    Raises:
+        UserError: no such algorithm, or a value that its setting does not allow.
+    """
+    kind = settings_of(name)
+    return kind().replace(applicable(kind, content))
+
+
+def changed(name: str, settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Settings of an algorithm with changes from a file or the command line.
+
+    Raises:
+        UserError: a name that the algorithm does not have (it says which have it, or the nearest), or a wrong value.
+    """
+    for key in changes:
+        if key not in applicable(type(settings), changes):
+            owners = [one for one in ALGORITHMS.names() if key in applicable(settings_of(one), changes)]
+            if owners:
+                raise UserError(f"{name} has no setting {key!r} ({', '.join(owners)} have it); leave it out.")
+    return settings.replace(changes)
+
+
+def preset_names(name: str) -> tuple[str, ...]:
+    """The presets of an algorithm."""
+    return tuple(dict.fromkeys((*PRESETS, *ALGORITHMS.get(name).presets)))
+
+
+def preset(name: str, algorithm: str) -> Settings:
+    """The complete settings of a preset for an algorithm.
+
+    Raises:
+        UserError: no such preset or algorithm; the sentence says the nearest right one.
+    """
+    kind, known = settings_of(algorithm), preset_names(algorithm)
+    name = ALIASES.get(name, name)
+    if name not in known:
+        raise unknown("preset", name, known)
+    common = applicable(kind, PRESETS.get(name, {}))
+    return kind().replace(common | dict(ALGORITHMS.get(algorithm).presets.get(name, {})))

@@ -8,15 +8,25 @@ import click
 from hcsac.cli.data import data
 from hcsac.cli.export import export
 from hcsac.cli.options import Commands
-from hcsac.cli.runs import collect, evaluate, report, train
+from hcsac.cli.runs import collect, evaluate, report
 from hcsac.cli.studies import reproduce, sharing
 from hcsac.cli.study import grid
+from hcsac.cli.train import train
 from hcsac.cli.video import render
 from hcsac.errors import UserError
+from hcsac.registry import use_plugins
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="hcsac")
+@click.option(
+    "--plugin",
+    multiple=True,
+    metavar="MODULE",
+    expose_value=False,
+    help="Import MODULE first: its algorithms, sharing rules, dataset formats, metrics and tasks count as ours. It may "
+    "stand anywhere; the variable HCSAC_PLUGINS does the same.",
+)
 def cli() -> None:
     """Multi-task offline reinforcement learning: logged data of several tasks in, one policy that does them all out.
 
@@ -33,9 +43,29 @@ for command in (data, collect, train, evaluate, render, export, report, reproduc
     cli.add_command(command)
 
 
+def _use_plugins(arguments: list[str]) -> list[str]:
+    """Load what --plugin names, wherever it stands: what a command offers may depend on it. The other arguments."""
+    modules, others = [], []
+    words = iter(arguments)
+    for word in words:
+        if word == "--plugin":
+            modules.append(next(words, ""))
+        elif word.startswith("--plugin="):
+            modules.append(word.partition("=")[2])
+        else:
+            others.append(word)
+    names = [name.strip() for text in modules for name in text.split(",")]
+    if not all(names):
+        raise UserError("--plugin needs the name of a module, as --plugin my_package.")
+    if names:
+        use_plugins(names)
+    return others
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; bad input is one sentence on stderr and exit status 2."""
     try:
+        arguments = _use_plugins(list(sys.argv[1:] if arguments is None else arguments))
         status = cli.main(args=arguments, prog_name="hcsac", standalone_mode=False)
     except UserError as error:
         click.echo(f"hcsac: {error}", err=True)

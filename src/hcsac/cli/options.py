@@ -1,8 +1,9 @@
-"""Options that several commands have, and one option per setting."""
+"""Options that several commands have, and one option for every setting of an algorithm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -10,7 +11,7 @@ from typing import Any, get_type_hints
 import click
 
 from hcsac.errors import UserError, unknown
-from hcsac.settings import Settings, choices, plain_type, read_toml
+from hcsac.settings import choices, groups, plain_type, read_toml
 
 
 class Commands(click.Group):
@@ -24,58 +25,166 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class SettingsCommand(click.Command):
+    """A command with an option for every setting of some algorithms, in the groups of these settings.
+
+    The options are made when the command runs or its help is asked for: until then no algorithm is imported. Help
+    shows the value that the chosen preset gives.
+
+    Args:
+        algorithms: gives their names; where they differ in a setting's value the first one's is shown.
+    """
+
+    def __init__(self, *args: Any, algorithms: Callable[[], Sequence[str]], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.algorithms = algorithms
+        self.preset = ""
+        self._sections: dict[str, list[click.Option]] | None = None
+
+    def sections(self) -> dict[str, list[click.Option]]:
+        """Heading -> options."""
+        if self._sections is None:
+            from hcsac.algorithms import settings_of
+
+            self._sections, known = {}, set()
+            for kind in map(settings_of, self.algorithms()):
+                hints = get_type_hints(kind)
+                for title, entries in groups(kind).items():
+                    new = [entry for entry in entries if entry.name not in known]
+                    known |= {entry.name for entry in new}
+                    options = [_option(entry, hints[entry.name]) for entry in new]
+                    self._sections.setdefault(title, []).extend(options)
+        return self._sections
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *(option for options in self.sections().values() for option in options)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        self.preset = _value_of("--preset", args)  # --help is acted on before other options are read
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name.lstrip("-").replace("-", "_").removeprefix("no_")
+            raise self._no_such(error, name) from None
+
+    def _no_such(self, error: click.NoSuchOption, name: str) -> Exception:
+        from hcsac.algorithms import ALGORITHMS, settings_of
+
+        owners = [one for one in ALGORITHMS.names() if name in {entry.name for entry in fields(settings_of(one))}]
+        if owners:
+            return UserError(
+                f"{', '.join(self.algorithms())} has no setting {name!r} ({', '.join(owners)} have it); leave out "
+                f"{error.option_name}."
+            )
+        flags = [flag for option in self.get_params(click.Context(self)) for flag in option.opts]
+        return unknown("option", error.option_name, flags)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [param.get_help_record(ctx) for param in super().get_params(ctx)]
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in own if record is not None])
+        values = self._preset_values()
+        for title, options in self.sections().items():
+            records = [_with_value(option.get_help_record(ctx), values.get(option.name)) for option in options]
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def _preset_values(self) -> dict[str | None, Any]:
+        from hcsac.algorithms import preset
+
+        default = next((param.default for param in self.params if param.name == "preset_name"), None)
+        if default is None:
+            return {}
+        values: dict[str | None, Any] = {}
+        for name in self.algorithms():
+            for setting, value in preset(self.preset or str(default), name).as_dict().items():
+                values.setdefault(setting, value)
+        return values
+
+
+def _with_value(record: tuple[str, str] | None, value: Any) -> tuple[str, str]:
+    """The line of an option, with the value of its setting in the preset."""
+    assert record is not None
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    elif isinstance(value, float):
+        value = f"{value:g}"
+    return record if value is None else (record[0], f"{record[1]}  [{value}]")
+
+
+def _value_of(flag: str, args: Iterable[str]) -> str:
+    """The value of an option among arguments that are not parsed yet; "" where it is not there."""
+    text = " ".join(args)
+    found = re.findall(rf"(?:^| ){flag}[ =](\S+)", text)
+    return found[-1] if found else ""
+
+
 def options_of(kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """One option per field of a settings dataclass, with the field's own help, type and choices."""
     hints = get_type_hints(kind)
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        command.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
         for entry in reversed(fields(kind)):
-            command = _option(entry, hints[entry.name])(command)
+            command.__click_params__.append(_option(entry, hints[entry.name]))  # type: ignore[attr-defined]
         return command
 
     return decorate
 
 
-def _option(entry: Field[Any], hint: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _option(entry: Field[Any], hint: Any) -> click.Option:
     flag = "--" + entry.name.replace("_", "-")
     kind = plain_type(hint)
-    words = choices(hint)
+    words = choices(hint, entry.metadata)
     text = entry.metadata["help"] + (f" ({' | '.join(words)})" if words else "")
     if kind is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", entry.name, default=None, help=text)
+        return click.Option([f"{flag}/--no-{flag[2:]}", entry.name], default=None, help=text)
     if entry.metadata.get("listed"):
-        text += "; give it again, or set apart by commas, for more"
-        return click.option(flag, entry.name, multiple=True, callback=_join, help=text)
-    # Words are checked by Settings, which names the nearest right one.
-    return click.option(flag, entry.name, type=kind, default=None, help=text)
+        text += "; repeat the option or separate by commas for more"
+        return click.Option([flag, entry.name], multiple=True, callback=_join, help=text)
+    # Words are checked by the settings, which name the nearest right one.
+    return click.Option([flag, entry.name], type=kind, default=None, help=text)
 
 
 def _join(context: click.Context, parameter: click.Parameter, words: Sequence[str]) -> str | None:
     return ",".join(words) if words else None
 
 
-def read_settings(agent: str, preset_name: str, config: Path | None, given: dict[str, Any]) -> Settings:
-    """The preset, then the TOML file, then the options: the later one wins."""
-    from hcsac.algorithms import preset
-
+def given_settings(config: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a TOML file and those of the command line, which win."""
     changes = dict(read_toml(config)) if config else {}
-    changes |= {name: value for name, value in given.items() if value is not None}
-    return preset(preset_name, agent).replace(changes)
+    return changes | {name: value for name, value in options.items() if value is not None}
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError:
-        raise UserError(f"{parameter.opts[0]} {text!r} is not a list of whole numbers like 0,1,2.") from None
+    """0,1,2 or 0-4 or both."""
+    found: list[int] = []
+    for word in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", word)
+        if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
+            raise UserError(f"{parameter.opts[0]} {text!r} is not a list of whole numbers like 0,1,2 or 0-4.")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return found
 
 
 def _words(context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> list[str]:
     return [word.strip() for text in texts for word in text.split(",")]
 
 
+def _refs(context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> list[str]:
+    """Names or paths of datasets; a path that holds a comma is one."""
+    found: list[str] = []
+    for text in texts:
+        found += [text] if Path(text.partition("=")[2] or text).exists() else [word.strip() for word in text.split(",")]
+    return found
+
+
+data_option = click.option(
+    "--data", "refs", required=True, multiple=True, callback=_refs, metavar="DATASETS",
+    help="Names or paths of datasets; repeat the option or separate by commas for more.",
+)  # fmt: skip
 seeds_option = click.option(
-    "--seeds", default="0", show_default=True, callback=_numbers, help="Seeds, as 0,1,2: one replica each."
+    "--seeds", default="0", show_default=True, callback=_numbers, help="Seeds, as 0,1,2 or 0-4: one replica each."
 )
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file of settings; options win over it."
@@ -83,7 +192,7 @@ config_option = click.option(
 threads_option = click.option("--threads", type=click.IntRange(1), help="CPU threads (default: PyTorch's choice).")
 track_option = click.option(
     "--track", "trackers", multiple=True, callback=_words, metavar="TRACKERS",
-    help="Trackers besides TensorBoard (wandb | mlflow | trackio); give it again, or set apart by commas, for more.",
+    help="Trackers besides TensorBoard (wandb | mlflow | trackio); repeat the option or separate by commas for more.",
 )  # fmt: skip
 resume_option = click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
 alignment_option = click.option(

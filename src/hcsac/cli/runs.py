@@ -1,9 +1,8 @@
-"""Commands that make one run or tell of one: collect, train, evaluate, report."""
+"""Commands on one run: collect, evaluate, report."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,11 @@ import click
 
 from hcsac import collection
 from hcsac.cli.options import (
-    alignment_option,
-    config_option,
     options_of,
-    read_settings,
-    resume_option,
-    seeds_option,
     threads_option,
-    track_option,
     use_threads,
 )
 from hcsac.collection import CollectSettings
-from hcsac.errors import UserError
-from hcsac.settings import Settings
 
 
 @click.command()
@@ -48,59 +39,6 @@ def collect(task: str, namespace: str, output: Path | None, threads: int | None,
     directory = output or Path("runs") / "collect" / task
     for name in collection.collect(task, namespace, directory, settings, command):
         click.echo(f"\n{describe.describe(name)}")
-
-
-@click.command()
-@click.argument("agent")
-@click.option("--data", "refs", required=True, multiple=True, help="A dataset; give the option once for each.")
-@click.option("--tasks", help="Train on these tasks of the data only, as walker-walk,walker-run.")
-@click.option("--map", "folder", type=click.Path(path_type=Path), help="Folder for data larger than memory: "
-              "they are laid out there once, and mapped.")  # fmt: skip
-@click.option("--preset", "preset_name", default="slides", show_default=True, help="slides, report or quick.")
-@click.option("--output", type=click.Path(path_type=Path), help="The run's directory (default: runs/AGENT).")
-@config_option
-@seeds_option
-@alignment_option
-@threads_option
-@track_option
-@resume_option
-@options_of(Settings)
-def train(
-    agent: str,
-    refs: Sequence[str],
-    tasks: str | None,
-    folder: Path | None,
-    preset_name: str,
-    output: Path | None,
-    config: Path | None,
-    seeds: list[int],
-    alignment: str,
-    threads: int | None,
-    trackers: list[str],
-    resume: bool,
-    **given: Any,
-) -> None:
-    """Train AGENT (bc, csac, mtcsac or hcsac) on logged data.
-
-    Every setting below has its value from the preset; a TOML file given by --config overrides the preset, and an
-    option overrides both.
-    """
-    settings = read_settings(agent, preset_name, config, given)
-    use_threads(threads)
-    from hcsac import training
-    from hcsac.algorithms import resolve
-    from hcsac.data import store
-
-    names = tasks.split(",") if tasks else None
-    dataset = store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
-    rule = given["sharing"]
-    if rule not in (None, resolve(agent, settings, dataset.task_names).sharing):
-        raise UserError(f"{agent} shares nothing, whatever --sharing {rule} says; leave it out, or train hcsac.")
-    run = training.train(
-        agent, dataset, output or Path("runs") / agent, settings, seeds, alignment, resume, sources=list(refs),
-        trackers=trackers,
-    )  # fmt: skip
-    click.echo(f"\n{run.path}\n{training.summary(run)}")
 
 
 @click.command()

@@ -7,18 +7,16 @@ from typing import Any
 
 import click
 
-from hcsac.cli.options import alignment_option, config_option, options_of, seeds_option
-from hcsac.settings import Settings, read_toml
+from hcsac.cli.options import SettingsCommand, alignment_option, config_option, given_settings, seeds_option
 
 
-@click.command()
+@click.command(cls=SettingsCommand, algorithms=lambda: ["hcsac"])
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--rules", default="quantile", show_default=True,
               help="Rules to measure, as quantile:keep,quantile:recompute,all:recompute,uds.")  # fmt: skip
 @click.option("--each-direction", is_flag=True, help="Measure every direction alone, too.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where to train (default: SOURCE-sharing).")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at once (default: one per core, or one on a GPU).")
-@options_of(Settings)
 def sharing(
     source: Path, rules: str, each_direction: bool, output: Path | None, jobs: int | None, **given: Any
 ) -> None:
@@ -44,7 +42,7 @@ def sharing(
         click.echo(f"\n{run.path}\n\n{table}\n\nwritten: {places[run.path] / 'sharing.md'}")
 
 
-@click.command()
+@click.command(cls=SettingsCommand, algorithms=lambda: ["hcsac", "bc", "csac", "mtcsac", "td3_bc"])
 @click.option("--preset", "preset_name", default="quick", show_default=True, help="quick, slides or report.")
 @click.option("--data", "namespace", default="sample", show_default=True, help="Namespace of NAMESPACE/TASK-LEVEL-v0.")
 @click.option("--agents", default="bc,csac,mtcsac,hcsac", show_default=True, help="Agents, separated by commas.")
@@ -56,7 +54,6 @@ def sharing(
 @config_option
 @seeds_option
 @alignment_option
-@options_of(Settings)
 def reproduce(
     preset_name: str,
     namespace: str,
@@ -79,8 +76,7 @@ def reproduce(
     """
     from hcsac import experiments
 
-    changes = dict(read_toml(config)) if config else {}
-    changes |= {name: value for name, value in given.items() if value is not None}
+    changes = given_settings(config, given)
     suffix = "" if alignment == "correct" else f"-{alignment}"
     output = output or Path("runs") / f"{preset_name}{suffix}"
     grid = experiments.slides_grid(
@@ -99,7 +95,7 @@ def reproduce(
     click.echo(f"written: {written.page}, {written.twin}, {output / 'table.csv'}, {written.returns}")
 
 
-def _stated(settings: Settings) -> str:
+def _stated(settings: Any) -> str:
     length = f"{settings.updates} updates" if settings.updates else f"{settings.epochs} epochs"
     return (
         f"{settings.hidden_layers} x {settings.hidden_size} units, batch {settings.batch_size}, {length}, "

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hcsac.algorithms.base import generators
-from hcsac.algorithms.td3 import TD3
+from hcsac.algorithms.algorithm import generators
+from hcsac.algorithms.td3 import TD3, TD3Settings
 from hcsac.collection.buffer import ReplayBuffer, load_episode, save_episode
 from hcsac.data import store
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
-from hcsac.settings import Settings, setting
+from hcsac.settings import check_fields, setting
 from hcsac.tasks import get_task, make_env
 from hcsac.training import Progress, checkpoint
 from hcsac.training.memory import keep_freed_memory
+from hcsac.types import Spec
 
 RECENT = 5  # the level is reached when so many episodes in a row have it on average
 
@@ -41,12 +42,12 @@ class CollectSettings:
     learning_rate: float = setting(3e-4, "Adam's rate for actor and critics", 0)
 
     def __post_init__(self) -> None:
-        Settings.__post_init__(self)  # type: ignore[arg-type]  # types and bounds, told in the same words
+        check_fields(self)
 
-    def agent_settings(self) -> Settings:
+    def agent_settings(self) -> TD3Settings:
         """The same as an agent's settings."""
-        return Settings(
-            hidden_layers=2, hidden_size=self.hidden_size, critic_layer_norm=True, embedding="none",
+        return TD3Settings(
+            hidden_layers=2, hidden_size=self.hidden_size, critic_layer_norm=True,
             batch_size=self.batch_size, actor_learning_rate=self.learning_rate,
             critic_learning_rate=self.learning_rate, device="cpu",
         )  # fmt: skip
@@ -110,7 +111,7 @@ class _Collection:
         assert self.env.action_space.shape is not None
         sizes = self.env.observation_space.shape[0], self.env.action_space.shape[0]
         agent_settings = settings.agent_settings()
-        self.agent = TD3(*sizes, agent_settings, [settings.seed], torch.device("cpu"))
+        self.agent = TD3(Spec(*sizes, (task,)), agent_settings, [settings.seed])
         self.sampler = generators([settings.seed], 2)[0]
         # An episode begun before the last step is finished, so the buffer has room for the longest one more.
         longest = (self.env.spec.max_episode_steps if self.env.spec else None) or 10_000
@@ -198,7 +199,7 @@ class _Collection:
     ) -> None:
         self.buffer.add(observation, action, reward, after, ended)
         if self.buffer.size >= self.settings.random_steps:
-            self.agent.update(self.buffer.sample(self.settings.batch_size, self.sampler))
+            self.agent.advance(self.buffer.sample(self.settings.batch_size, self.sampler))
 
     def _recent(self) -> float:
         last = self.buffer.episodes[-RECENT:]

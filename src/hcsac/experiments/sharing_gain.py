@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hcsac.algorithms import recorded_settings
 from hcsac.errors import UserError
 from hcsac.evaluation import paired_interval
 from hcsac.experiments.study_run import Cell
-from hcsac.settings import Settings
 from hcsac.sharing.selection import directions
 from hcsac.training import RunDirectory, last_returns
 
@@ -87,15 +87,15 @@ def twin_cells(
     ]  # fmt: skip
 
 
-def variant_name(settings: Settings) -> str:
+def variant_name(settings: Any) -> str:
     """RULE, RULE:REWARD where the reward rule is given, and the directions where not all are open."""
     words = [":".join(filter(None, (settings.sharing, settings.reward_rule))), settings.share]
     return " ".join(filter(None, words))
 
 
-def _left_to_the_rules(trained: dict[str, Any]) -> Settings:
+def _left_to_the_rules(trained: dict[str, Any]) -> Any:
     """A run's settings, without what its own sharing rule, or the default, made of them."""
-    settings = Settings().replace(trained)
+    settings: Any = recorded_settings("hcsac", trained)
     changes: dict[str, Any] = {"sharing": TWIN}
     if settings.sharing in (TWIN, "uds") or settings.reward_rule == "keep":
         changes["reward_rule"] = None

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hcsac.algorithms import AGENTS, PRESETS, preset
+from hcsac.algorithms import ALGORITHMS, preset
 from hcsac.data.episode import ALIGNMENTS
 from hcsac.data.store import Stored, name_of
 from hcsac.errors import UserError, unknown
@@ -18,6 +18,7 @@ from hcsac.experiments.study_run import Cell, require_apart, require_settings
 from hcsac.settings import Settings
 from hcsac.tasks import get_task
 
+AGENTS = ("bc", "csac", "mtcsac", "hcsac")  # those of the slides' comparison
 SINGLE_TASK = ("bc", "csac")  # trained on each task alone; the others on the union
 
 # dataset -> task -> agent -> (mean, std or None) as somebody else reported it.
@@ -49,10 +50,8 @@ class Grid:
 
     def __post_init__(self) -> None:
         for agent in (*self.agents, *self.single_task):
-            if agent not in AGENTS:
-                raise unknown("agent", agent, AGENTS)
-        if self.preset not in PRESETS:
-            raise unknown("preset", self.preset, PRESETS)
+            ALGORITHMS.get(agent)
+            preset(self.preset, agent)
         if self.replicas not in ("auto", "together", "apart"):
             raise unknown("choice for replicas", self.replicas, ("auto", "together", "apart"))
         for task in self.tasks:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hcsac.algorithms import resolve
+from hcsac.algorithms import recorded_settings, resolve
 from hcsac.errors import UserError
 from hcsac.settings import Settings
 
@@ -59,7 +59,8 @@ class Cell:
         """The reverse of `as_dict`."""
         return cls(
             held["dataset"], held["variant"], held["agent"], tuple(held["tasks"]), tuple(held["data"]),
-            Settings().replace(held["settings"]), tuple(held["seeds"]), held["alignment"], root / held["path"],
+            recorded_settings(held["agent"], held["settings"]), tuple(held["seeds"]), held["alignment"],
+            root / held["path"],
         )  # fmt: skip
 
 

@@ -1,7 +1,9 @@
-"""The equations of TD3 (Fujimoto et al. 2018, arXiv 1802.09477), for the online agent that makes datasets."""
+"""The equations of TD3 (Fujimoto et al. 2018, arXiv 1802.09477) and TD3+BC (Fujimoto & Gu 2021, arXiv 2106.06860)."""
 
 import torch
 from torch import Tensor
+
+from hcsac.losses.weighting import weighted_mean
 
 
 def smoothed_action(action: Tensor, noise: Tensor, std: float, clip: float) -> Tensor:
@@ -23,3 +25,11 @@ def td3_target(reward: Tensor, discount: Tensor, next_q: Tensor) -> Tensor:
 def policy_loss(q: Tensor) -> Tensor:
     """Deterministic policy gradient (equation 3) through the first critic: -E[Q_1(s, pi(s))]; q [R, E, B] -> [R]."""
     return -torch.mean(q[:, 0], dim=-1)
+
+
+def td3_bc_loss(q: Tensor, imitation: Tensor, alpha: float, weight: Tensor | None = None) -> Tensor:
+    """TD3+BC's actor (equations 4 and 5): -lambda E[w Q(s, pi(s))] + E||pi(s) - a||^2, lambda = alpha / E|Q|.
+
+    q [R, B] of the first critic (lambda carries no gradient), imitation [R], weight [R, B] or None for 1 -> [R].
+    """
+    return imitation - alpha * weighted_mean(q, weight) / q.detach().abs().mean(-1)

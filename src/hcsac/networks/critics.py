@@ -1,14 +1,15 @@
 """Q(s, a) of every replica and critic at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import layer_norm
 
 from hcsac.networks.embedding import TaskEmbedding
 from hcsac.networks.linear import Linear, Trunk
-from hcsac.settings import Settings
 
 
 class Critic(nn.Module):
@@ -22,7 +23,7 @@ class Critic(nn.Module):
         observation_size: int,
         action_size: int,
         tasks: int,
-        settings: Settings,
+        settings: Any,  # Critics and Network
         generators: Sequence[torch.Generator],
     ):
         super().__init__()
@@ -49,3 +50,9 @@ class Critic(nn.Module):
         if self.layer_norm:
             x = layer_norm(x, (H,))
         return self.trunk(x.reshape(R, E, B * K, H)).reshape(R, E, B, K)
+
+
+def first_critic(critic: Critic, observation: Tensor, task: Tensor, action: Tensor) -> Tensor:
+    """Q_1(s, a) [R, 1, B] of action [R, B, A]: no other critic is computed, and none gets a gradient."""
+    weights = {name: weight[:, :1].detach() for name, weight in critic.named_parameters()}
+    return functional_call(critic, weights, (observation, task, action[:, :, None]))[..., 0]

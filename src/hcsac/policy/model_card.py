@@ -4,26 +4,20 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hcsac.settings import Settings
-
-_METHODS = {
-    "bc": "behavioural cloning",
-    "csac": "conservative soft actor-critic (SAC with the conservative term of CQL) on one task",
-    "mtcsac": "multi-task conservative soft actor-critic (SAC with the conservative term of CQL)",
-    "hcsac": "heuristic conservative soft actor-critic: CQL on all tasks, which borrow rows of each other's data",
-}
+from hcsac.algorithms import ALGORITHMS, sentence, settings_of
 
 
 def card_text(record: dict[str, Any], difference: float | None) -> str:
     """The whole card. `difference` is the largest one measured between ONNX and PyTorch; None where it was not."""
     names = [task["name"] for task in record["tasks"]]
     stage = "" if record["finished"] else " Its run was not finished then."
-    method = _METHODS.get(record["agent"], record["agent"])
+    method = sentence(ALGORITHMS.get(record["agent"]))
     several = f"{len(names)} tasks" if len(names) > 1 else "one task"
     parts = [
         _front_matter(record, names),
         f"# {record['agent']} policy: {', '.join(names)}",
-        f"A deterministic policy for {several} of one robot, learned offline, from logged data alone, by {method}. "
+        f"A deterministic policy for {several} of one robot, learned offline, from logged data alone, by "
+        f"`{record['agent']}`. {method} "
         f"It has seen {record['update']:,} updates and was made with hcsac "
         f"{record['hcsac']}.{stage}",
         f"It maps an observation of {record['observation_size']} numbers and a task to an action of "
@@ -126,7 +120,7 @@ def _returns(record: dict[str, Any]) -> str:
 
 
 def _settings(record: dict[str, Any]) -> str:
-    defaults = Settings().as_dict()
+    defaults = settings_of(record["agent"])().as_dict()
     rows = [
         [f"`{name}`", f"`{value}`", f"`{defaults.get(name)}`"]
         for name, value in record["settings"].items()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.algorithms import Single
+from hcsac.algorithms import SingleReplicaPolicy
 from hcsac.errors import UserError
 from hcsac.policy.state import PolicyState
 
@@ -25,7 +25,7 @@ def onnx_bytes(state: PolicyState, known: dict[str, str]) -> bytes:
     """
     import onnx
 
-    single = Single(state.network, len(state.tasks)).eval()
+    single = SingleReplicaPolicy(state.network, len(state.tasks)).eval()
     example = (torch.zeros(2, state.observation_size), torch.zeros(2, dtype=torch.int64))
     rows = torch.export.Dim("n")
     with _quiet():
@@ -56,7 +56,7 @@ def largest_difference(content: bytes, state: PolicyState) -> float | None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    single = Single(state.network, len(state.tasks))
+    single = SingleReplicaPolicy(state.network, len(state.tasks))
     draw = torch.Generator().manual_seed(0)
     noise = torch.randn(ROWS, state.observation_size, generator=draw)
     observation = state.network.scaling.mean + 2 * state.network.scaling.std * noise

@@ -11,13 +11,12 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hcsac.algorithms import DeterministicPolicy, make_policy
+from hcsac.algorithms import DeterministicPolicy, make_policy, recorded_settings
 from hcsac.errors import UserError, unknown
 from hcsac.settings import Settings
 from hcsac.training import checkpoint
 from hcsac.training.run_directory import RunDirectory
-
-_SHAPE = ("embedding", "hidden_layers", "hidden_size")  # the settings that an actor is built by
+from hcsac.types import Spec
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class PolicyState:
     action_size: int
     behaviour: dict[str, float]  # task -> mean return of the logged episodes
     update: int
-    shape: Settings  # only what the actor is built by is that of the run
+    settings: Settings
     network: DeterministicPolicy
 
     @classmethod
@@ -44,12 +43,12 @@ class PolicyState:
         Raises:
             KeyError, TypeError, ValueError, RuntimeError: something is missing, or the tensors have other shapes.
         """
-        shape = Settings().replace({name: record["settings"][name] for name in _SHAPE})
+        settings = recorded_settings(record["agent"], record["settings"])
         S, A = int(record["observation_size"]), int(record["action_size"])
         seeds = [int(seed) for seed in record["seeds"]]
-        network = make_policy(record["agent"], S, A, len(tasks), shape, len(seeds))
+        network = make_policy(record["agent"], Spec(S, A, tuple(tasks)), settings, len(seeds))
         network.load_state_dict(tensors)
-        return cls(record["agent"], tasks, seeds, S, A, dict(record["behaviour"]), update, shape, network)
+        return cls(record["agent"], tasks, seeds, S, A, dict(record["behaviour"]), update, settings, network)
 
     @classmethod
     def of_run(cls, run: RunDirectory) -> PolicyState:
@@ -74,7 +73,8 @@ class PolicyState:
             name: tensor[r : r + 1] if name.startswith("actor.") else tensor
             for name, tensor in self.network.state_dict().items()
         }
-        network = make_policy(self.agent, self.observation_size, self.action_size, len(self.tasks), self.shape, 1)
+        spec = Spec(self.observation_size, self.action_size, tuple(self.tasks))
+        network = make_policy(self.agent, spec, self.settings, 1)
         network.load_state_dict(tensors)
         return replace(self, seeds=[seed], network=network)
 

@@ -1,47 +1,177 @@
-"""How a task chooses among the rows of others: pure functions of its values of its own rows and of those offered."""
+"""Sharing rules: how a task selects among the transitions of other tasks. Each is one function and its settings."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from hcsac.settings import Settings
+from hcsac.errors import UserError
+from hcsac.registry import SHARING_RULES
+from hcsac.settings import Fields, require_unique_names, setting
 
 
-class Choice(NamedTuple):
-    """What a rule takes of n rows offered, and why."""
+class Selection(NamedTuple):
+    """What a rule takes of n candidates, and why."""
 
     taken: np.ndarray  # [n] bool
-    weight: np.ndarray | None = None  # [n] float32 in [0, 1]; None where every row taken counts 1
-    threshold: float = float("nan")  # the value a row is held against; NaN where the rule has none
-    temperature: float = float("nan")  # of the weights; NaN where the rule has none
+    weight: np.ndarray | None = None  # [n] float32 in [0, 1]; None where every transition taken counts 1
+    threshold: float = float("nan")  # the value that a transition must reach; NaN where the rule has none
+    temperature: float = float("nan")  # of the weights, handed on to the next sharing; NaN where the rule has none
 
 
-# Q_i of the rows of D_i [m], Q_i of the rows offered to task i [n], the temperature of the last sharing -> Choice.
-Rule = Callable[[np.ndarray, np.ndarray, float], Choice]
+class Memory(NamedTuple):
+    """What a rule knows of the last sharing of the same task and replica."""
+
+    temperature: float  # NaN at the first
+    updates: int  # between two sharings
 
 
-def make_rule(settings: Settings, updates: int) -> Rule | None:
-    """The rule that `sharing` names; None for `none`.
+# Q_i of the transitions of D_i [m], Q_i of the candidates for task i [n] (NaN where the rule needs no values), all
+# settings of the run, the last sharing -> what is taken.
+Choose = Callable[[np.ndarray, np.ndarray, Any, Memory], Selection]
+
+
+@dataclass(frozen=True)
+class SharingRule:
+    """A rule and what it asks of a run (see `sharing_rule`)."""
+
+    name: str
+    choose: Choose
+    needs_values: bool = False
+    weighted: Callable[[Any], bool] = lambda settings: False
+    implies: Mapping[str, Any] = field(default_factory=dict)
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    settings: type[Fields] | None = None
+
+
+def sharing_rule(
+    name: str,
+    *,
+    needs_values: bool = False,
+    weighted: bool | Callable[[Any], bool] = False,
+    implies: Mapping[str, Any] | None = None,
+    at_least: Mapping[str, float] | None = None,
+    settings: type[Fields] | None = None,
+) -> Callable[[Choose], Choose]:
+    """Register a function (own, candidates, settings, memory) -> `Selection` as the sharing rule `name`.
 
     Args:
-        updates: between two sharings; the temperature of soft CDS is a running average over them.
+        needs_values: whether it looks at values; an algorithm must then have them (`Algorithm.score`).
+        weighted: whether it gives weights, or a function of the settings that says so.
+        implies: setting -> value that the rule means, where it is not given.
+        at_least: setting -> the least value with which the rule makes sense.
+        settings: a dataclass of the rule's own settings, which every algorithm that shares then has.
+
+    Raises:
+        UserError: the name is taken, or a setting has the name of another one.
     """
-    if settings.sharing == "none":
-        return None
-    if settings.sharing == "quantile":
-        return partial(take_best, quantile=settings.share_quantile)
-    if settings.sharing == "cds" and settings.cds_soft:
-        return partial(take_weighted, quantile=settings.cds_quantile, kept=settings.cds_decay**updates)
-    if settings.sharing == "cds":
-        return partial(take_best, quantile=settings.cds_quantile)
-    return take_all  # all, uds, utds: what else these say is the reward rule's and the agent's
+    if settings is not None:
+        require_unique_names(settings)
+    gives_weights = weighted if callable(weighted) else lambda _: bool(weighted)
+
+    def register(choose: Choose) -> Choose:
+        rule = SharingRule(name, choose, needs_values, gives_weights, implies or {}, at_least or {}, settings)
+        SHARING_RULES.add(name, rule, choose.__module__)
+        return choose
+
+    return register
 
 
-def by_value(settings: Settings) -> bool:
-    """Whether a row's value decides on it."""
-    return settings.sharing in ("quantile", "cds")
+def rule_of(settings: Any) -> SharingRule | None:
+    """The rule that a run shares by; None where it shares nothing."""
+    name = getattr(settings, "sharing", "none")
+    return None if name == "none" else SHARING_RULES.get(name)
+
+
+def rule_settings() -> tuple[type[Fields], ...]:
+    """The settings classes of all rules."""
+    return tuple(rule.settings for _, rule in SHARING_RULES.items() if rule.settings is not None)
+
+
+def resolve_rule(settings: Any) -> dict[str, Any]:
+    """Setting -> value that the sharing rule implies, or that stands for None.
+
+    Raises:
+        UserError: a setting is given that contradicts the rule, that the algorithm lacks, or that is too small for it.
+    """
+    rule = rule_of(settings)
+    changes: dict[str, Any] = {}
+    if rule is not None:
+        for name, value in rule.implies.items():
+            changes[name] = _implied(rule, name, value, settings)
+        for name, least in rule.at_least.items():
+            _require_at_least(rule, name, least, settings)
+    for entry in fields(settings):
+        if getattr(settings, entry.name) is None and entry.metadata["resolved"] is not None:
+            changes.setdefault(entry.name, entry.metadata["resolved"])
+    return changes
+
+
+def _implied(rule: SharingRule, name: str, value: Any, settings: Any) -> Any:
+    if not hasattr(settings, name):
+        raise UserError(
+            f"sharing = {rule.name!r} means {name} = {value!r}, a setting that this algorithm lacks; "
+            "choose another rule or algorithm."
+        )
+    given = getattr(settings, name)
+    if given not in (None, value):
+        raise UserError(
+            f"sharing = {rule.name!r} means {name} = {value!r}, not {given!r}; leave {name} out or use 'all'."
+        )
+    return value
+
+
+def _require_at_least(rule: SharingRule, name: str, least: float, settings: Any) -> None:
+    value = getattr(settings, name, None)
+    if value is None or value < least:
+        flag = f"--{name.replace('_', '-')} {least:g}"
+        raise UserError(f"sharing = {rule.name!r} needs {name} of at least {least:g}, not {value}; add {flag}.")
+
+
+@dataclass(frozen=True, repr=False)
+class QuantileSettings(Fields, group="Sharing rule quantile"):
+    """Of the slides' rule."""
+
+    share_quantile: float = setting(0.95, "quantile of a task's own Q values that a shared transition must reach", 0, 1)
+
+
+@dataclass(frozen=True, repr=False)
+class CDSSettings(Fields, group="Sharing rule cds"):
+    """Of conservative data sharing."""
+
+    cds_quantile: float = setting(0.9, "quantile k of a task's own Q values that cds requires (Yu et al. 2021)", 0, 1)
+    cds_soft: bool = setting(False, "take every transition and weigh its losses by sigma(Delta / temperature)")
+    cds_decay: float = setting(
+        0.995, "decay per update of the running average of |Delta| used as temperature by cds_soft", 0, 1
+    )
+
+
+@sharing_rule("all")
+def take_all(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
+    """Every transition, whatever its value."""
+    return Selection(np.ones(len(candidates), bool))
+
+
+@sharing_rule("quantile", needs_values=True, settings=QuantileSettings)
+def quantile(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
+    """The slides' Algorithm 1 (k = 95): transitions that are worth as much as the best of the task's own."""
+    return above_quantile(own, candidates, settings.share_quantile)
+
+
+@sharing_rule("cds", needs_values=True, weighted=lambda settings: settings.cds_soft, settings=CDSSettings)
+def cds(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
+    """Conservative data sharing (Yu et al. 2021, arXiv 2109.08128, section 5; k = 90), basic or soft."""
+    if settings.cds_soft:
+        decay = settings.cds_decay**memory.updates
+        return soft_weights(own, candidates, settings.cds_quantile, memory.temperature, decay)
+    return above_quantile(own, candidates, settings.cds_quantile)
+
+
+sharing_rule("uds", implies={"reward_rule": "zero"})(take_all)  # Yu et al. 2022, arXiv 2202.01741
+sharing_rule("utds", implies={"target_pessimism": "lcb"}, at_least={"critics": 5})(take_all)  # Bai et al. 2023
 
 
 def threshold(own_values: np.ndarray, quantile: float) -> float:
@@ -49,32 +179,24 @@ def threshold(own_values: np.ndarray, quantile: float) -> float:
     return float(np.quantile(own_values, quantile))
 
 
-def take_all(own: np.ndarray, offered: np.ndarray, last: float) -> Choice:
-    """Every row, whatever its value."""
-    return Choice(np.ones(len(offered), bool))
+def above_quantile(own: np.ndarray, candidates: np.ndarray, quantile: float) -> Selection:
+    """Transitions with Delta = Q_i(s, a) - P_k{Q_i over D_i} >= 0; own [m], candidates [n]."""
+    tau = threshold(own, quantile)
+    return Selection(candidates >= tau, None, tau)
 
 
-def take_best(own: np.ndarray, offered: np.ndarray, last: float, *, quantile: float) -> Choice:
-    """Rows with Delta = Q_i(s, a) - P_k{Q_i over D_i} >= 0.
+def soft_weights(own: np.ndarray, candidates: np.ndarray, quantile: float, last: float, decay: float) -> Selection:
+    """Every transition, with weight w = sigma(Delta / temperature) (soft CDS, Yu et al. 2021, section 5).
 
-    The slides' Algorithm 1 (k = 95), and basic CDS (Yu et al. 2021, arXiv 2109.08128, section 5; k = 90).
+    The temperature is a running average of |Delta| that keeps the fraction `decay` of the `last` one. Transitions whose
+    weight is NaN are left out.
     """
     tau = threshold(own, quantile)
-    return Choice(offered >= tau, None, tau)
-
-
-def take_weighted(own: np.ndarray, offered: np.ndarray, last: float, *, quantile: float, kept: float) -> Choice:
-    """Every row, with weight w = sigma(Delta / temperature) (soft CDS, Yu et al. 2021, section 5).
-
-    The temperature is a running average of |Delta| that keeps `kept` of the last one (all of it would be 1). Rows whose
-    weight is no number are left out.
-    """
-    tau = threshold(own, quantile)
-    delta = offered.astype(np.float64) - tau
+    delta = candidates.astype(np.float64) - tau
     now = float(np.abs(delta).mean()) if len(delta) else float("nan")
-    temperature = now if np.isnan(last) else kept * last + (1 - kept) * now
+    temperature = now if np.isnan(last) else decay * last + (1 - decay) * now
     weight = cds_weight(delta, temperature)
-    return Choice(~np.isnan(weight), weight.astype(np.float32), tau, temperature)
+    return Selection(~np.isnan(weight), weight.astype(np.float32), tau, temperature)
 
 
 def cds_weight(delta: np.ndarray, temperature: float) -> np.ndarray:

@@ -1,15 +1,14 @@
 """One sharing: which rows of D_j also join D_i*, for every direction and replica."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hcsac.errors import UserError, unknown
-from hcsac.settings import Settings
-from hcsac.sharing.rules import make_rule
+from hcsac.sharing.rules import Memory, Selection, rule_of
 from hcsac.types import Scorer
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the quantiles by which values are reported
@@ -74,32 +73,35 @@ class Sharer:
     """Applies the sharing rule of `settings` to all of D, for every replica.
 
     Args:
-        task: [N] the task each row of D was logged under, an index into `names`.
+        settings: of the run; without `sharing`, or with none, nothing is shared.
+        task: [N] the task each transition of D was logged under, an index into `names`.
         replicas: R.
         updates: between two sharings.
     """
 
-    def __init__(self, settings: Settings, task: np.ndarray, names: Sequence[str], replicas: int, updates: int):
-        self.rule = make_rule(settings, updates)
-        pairs = directions(settings.share, names)
+    def __init__(self, settings: Any, task: np.ndarray, names: Sequence[str], replicas: int, updates: int):
+        self.rule, self.settings, self.updates = rule_of(settings), settings, updates
+        pairs = [] if self.rule is None else directions(settings.share, names)
         self.sources = {i: [j for j, to in pairs if to == i] for i in range(len(names))}
+        self.count = len(task)
         self.rows = [np.flatnonzero(task == i) for i in range(len(names))]
         self.temperature = np.full((replicas, len(names)), np.nan)
 
-    def __call__(self, score: Scorer) -> list[list[Loan]]:
+    def __call__(self, score: Scorer | None) -> list[list[Loan]]:
         """One sharing (the body of Algorithm 1's outer loop).
 
         Args:
-            score: task i -> Q_i(s, a) of all N rows, [R, N]; called once for each task that may borrow.
+            score: task i -> Q_i(s, a) of all N transitions, [R, N]; called once for each task that others share with.
+                None for an algorithm without values: they are NaN then.
 
         Returns:
             For each replica one loan for each direction, by the borrowing task.
         """
         loans: list[list[Loan]] = [[] for _ in self.temperature]
         for i, sources in self.sources.items():
-            if self.rule is None or not sources:
+            if not sources:
                 continue
-            values = score(i)
+            values = np.full((len(loans), self.count), np.nan, np.float32) if score is None else score(i)
             for r, of_replica in enumerate(loans):
                 of_replica += self._borrow(i, sources, values[r], r)
         return loans
@@ -107,7 +109,9 @@ class Sharer:
     def _borrow(self, i: int, sources: list[int], values: np.ndarray, replica: int) -> list[Loan]:
         assert self.rule is not None
         own, offered = values[self.rows[i]], np.concatenate([values[self.rows[j]] for j in sources])
-        choice = self.rule(own, offered, self.temperature[replica, i])
+        memory = Memory(float(self.temperature[replica, i]), self.updates)
+        choice = self.rule.choose(own, offered, self.settings, memory)
+        _require_selection(choice, len(offered), self.rule.name)
         self.temperature[replica, i] = choice.temperature
         quantiles = np.quantile(own, LEVELS)
         loans, start = [], 0
@@ -129,6 +133,21 @@ class Sharer:
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from `state` exactly."""
         self.temperature = state["temperature"].numpy().copy()
+
+
+def _require_selection(selection: Any, candidates: int, rule: str) -> None:
+    """Raise a `UserError` for what a rule must not return; a plug-in's rule may be wrong."""
+    if not isinstance(selection, Selection):
+        raise UserError(f"sharing rule {rule!r} returned {type(selection).__name__}; it must return a Selection.")
+    for name, kind in (("taken", bool), ("weight", np.floating)):
+        array = getattr(selection, name)
+        if array is None and name == "weight":
+            continue
+        if np.shape(array) != (candidates,) or not np.issubdtype(np.asarray(array).dtype, kind):
+            raise UserError(
+                f"sharing rule {rule!r} returned `{name}` of shape {list(np.shape(array))} and type "
+                f"{np.asarray(array).dtype}; it must be [{candidates}] {kind.__name__.removesuffix('ing')}."
+            )
 
 
 def borrowed(loans: Sequence[Loan]) -> Borrowed:

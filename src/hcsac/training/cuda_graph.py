@@ -1,55 +1,59 @@
 """How updates reach the device: one by one, or on a GPU several in one launch of a captured graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 
-from hcsac.algorithms.base import Agent
+from hcsac.algorithms import Algorithm
 from hcsac.sharing.active import ActiveDataset
 from hcsac.types import Info
 
-SPAN = 20  # updates in one launch: Python costs a GPU more than the update itself
+UPDATES_PER_GRAPH = 20  # in one launch: Python costs a GPU more than the update itself
 
 # Takes work of fixed shapes and gives a way to repeat it; the Info is refilled by every repetition.
 Capture = Callable[[Callable[[], Info]], Callable[[], Info]]
 
 
-class Steps:
+class Updates:
     """Draws minibatches and makes updates, `span` of them in one launch where work can be captured.
+
+    A graph repeats what it saw: it serves every span of updates with the same stages, while D* stays as it is. So a
+    warm-up has its graph, what follows has another, and an update that alternates has one for each way in which a span
+    may begin.
 
     Args:
         capture: None to make every update anew.
     """
 
-    def __init__(self, agent: Agent, active: ActiveDataset, batch_size: int, capture: Capture | None):
-        self.agent, self.active, self.batch_size, self._capture = agent, active, batch_size, capture
-        self.span = SPAN if capture else 1
-        self._launch: Callable[[], Info] | None = None
-        self._captured_for: object = None
+    def __init__(self, algorithm: Algorithm, active: ActiveDataset, batch_size: int, capture: Capture | None):
+        self.algorithm, self.active, self.batch_size, self._capture = algorithm, active, batch_size, capture
+        self.span = UPDATES_PER_GRAPH if capture else 1
+        self._graphs: dict[tuple[Hashable, ...], Callable[[], Info]] = {}
+        self._seen: set[tuple[Hashable, ...]] = set()
+        self._captured_of = active.changes
 
     def advance(self, count: int) -> Info:
         """`count` (1 .. span) updates; the metrics of the last one."""
-        # A graph repeats what it saw: other rows borrowed, or the warm-up over, need another one.
-        now = (self.agent.phase(), self.active.changes)
-        if self._capture is None or count < self.span or self.agent.phase(count - 1) != now[0]:
+        if self._capture is None or count < self.span:
             return self._one_by_one(count)
-        if self._launch is None or self._captured_for != now:
-            return self._capture_after(self._one_by_one(count))  # these also load every library
-        info = self._launch()
-        self.agent.updates += count
-        return info
-
-    def _capture_after(self, info: Info) -> Info:
-        assert self._capture is not None
-        before = self.agent.updates
-        self._captured_for = (self.agent.phase(), self.active.changes)
-        self._launch = self._capture(lambda: self._one_by_one(self.span))
-        self.agent.updates = before  # captured, not made
+        if self._captured_of != self.active.changes:  # graphs of a D* that is gone
+            self._graphs.clear()
+            self._captured_of = self.active.changes
+        stages = self.algorithm.stages(count)
+        if stages not in self._seen:  # made once without a graph, which also loads every library
+            self._seen.add(stages)
+            return self._one_by_one(count)
+        if stages not in self._graphs:
+            before = self.algorithm.updates
+            self._graphs[stages] = self._capture(lambda: self._one_by_one(count))
+            self.algorithm.updates = before  # captured, not made
+        info = self._graphs[stages]()
+        self.algorithm.updates += count
         return info
 
     def _one_by_one(self, count: int) -> Info:
         for _ in range(count):
-            info = self.agent.update(self.active.sample(self.batch_size))
+            info = self.algorithm.advance(self.active.sample(self.batch_size))
         return info
 
 

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.algorithms import ConservativeSAC, Scaling, make_agent, preset, resolve
-from hcsac.algorithms.base import Agent, generators
+from hcsac.algorithms import Algorithm, ObservationNormalizer, make_algorithm, preset, resolve
+from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
 from hcsac.data.episode import ALIGNMENTS
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError, unknown
 from hcsac.evaluation import Act, Evaluator
-from hcsac.settings import Settings
+from hcsac.settings import RewardRule, Settings, Sharing
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.reward_table import reward_table
-from hcsac.sharing.rules import by_value
+from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer, borrowed
 from hcsac.tasks import box_size, get_task, has_simulator, make_env
 from hcsac.training import checkpoint
-from hcsac.training.cuda_graph import Steps, cuda_capture
+from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.training.log import Log
 from hcsac.training.memory import keep_freed_memory
 from hcsac.training.progress import Progress
@@ -33,6 +33,7 @@ from hcsac.training.results import learning_curve
 from hcsac.training.run_directory import RunDirectory
 from hcsac.training.sharing_log import LedgerWriter
 from hcsac.training.trackers import open_trackers, require_trackers
+from hcsac.types import Spec
 
 SCORING_ROWS = 8192  # rows scored at once: large enough for full matrix speed, small enough for any machine
 
@@ -106,27 +107,30 @@ class _Training:
         self.device = torch.device(settings.device)
         self.epoch = math.ceil(len(dataset) / settings.batch_size)
         self.total = settings.updates or settings.epochs * self.epoch
-        sizes = (dataset.observation_size, dataset.action_size, dataset.num_tasks)
-        compiled = wants_compile(settings, self.total)
-        scaling = Scaling(*_statistics(dataset, settings.standardise_observations), self.device)
-        self.agent = make_agent(name, *sizes, settings, seeds, scaling, compiled)
+        spec = Spec(dataset.observation_size, dataset.action_size, dataset.task_names)
+        normalizer = ObservationNormalizer(*_statistics(dataset, settings.standardise_observations))
+        self.agent = make_algorithm(name, spec, settings, seeds, normalizer, wants_compile(settings, self.total))
         minibatches = generators(seeds, 2, self.device)
         # A robot without a simulator is not judged while it learns: its policy is saved all the same.
         self.judged = all(map(has_simulator, dataset.task_names))
         self.evaluator: Evaluator | None = None
-        # Where nothing is borrowed, nothing is looked up.
-        rule = "keep" if settings.sharing == "none" or settings.reward_rule is None else settings.reward_rule
+        sharing = settings if isinstance(settings, Sharing) else Sharing()
+        rule = rule_of(sharing)
+        # Where nothing is shared, no other task's reward is looked up.
+        reward_rule: RewardRule = "keep" if rule is None else sharing.reward_rule or "keep"
         self.active = ActiveDataset(
-            dataset, settings.discount, rule, minibatches, self.device,
-            settings.own_fraction, weighted=settings.sharing == "cds" and settings.cds_soft,
+            dataset, self.agent.discount, reward_rule, minibatches, self.device,
+            sharing.own_fraction, weighted=rule is not None and rule.weighted(sharing),
         )  # fmt: skip
-        between = settings.share_interval * self.epoch
-        self.sharer = Sharer(settings, dataset.task, dataset.task_names, len(seeds), between)
+        between = sharing.share_interval * self.epoch
+        self.share_every = between if rule is not None else None
+        self.sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), between)
         paid = self.active.reward
-        true_reward = paid.cpu().numpy() if rule == "recompute" else _true_reward(dataset, settings)
-        self.ledger = LedgerWriter(run, dataset, seeds, self.active.reward, by_value(settings), true_reward)
-        captured = cuda_capture([*self.agent.generators, *minibatches]) if self.device.type == "cuda" else None
-        self.steps = Steps(self.agent, self.active, settings.batch_size, captured)
+        true_reward = paid.cpu().numpy() if reward_rule == "recompute" else _true_reward(dataset, rule)
+        valued = rule is not None and rule.needs_values
+        self.ledger = LedgerWriter(run, dataset, seeds, self.active.reward, valued, true_reward)
+        captured = cuda_capture([*self.agent.random.generators, *minibatches]) if self.device.type == "cuda" else None
+        self.steps = Updates(self.agent, self.active, settings.batch_size, captured)
 
     def loop(self, progress: bool, trackers: Sequence[str], on_checkpoint: Callable[[RunDirectory], None]) -> None:
         settings = self.settings
@@ -144,7 +148,7 @@ class _Training:
                 shown.advance(count)
                 if update % settings.log_interval == 0:
                     log.metrics(update, info)
-                if settings.sharing != "none" and update % (settings.share_interval * self.epoch) == 0:
+                if self.share_every is not None and update % self.share_every == 0:
                     self._share(update, log)
                 if update % (settings.evaluate_interval * self.epoch) == 0 or update == self.total:
                     with shown.pause("evaluating"):
@@ -172,7 +176,7 @@ class _Training:
     def _next_event(self, update: int) -> int:
         """The first update after this one that something follows: a log line, a sharing, an evaluation or the end."""
         settings = self.settings
-        every = [settings.log_interval, settings.share_interval * self.epoch, settings.evaluate_interval * self.epoch]
+        every = [settings.log_interval, settings.evaluate_interval * self.epoch, self.share_every or self.total]
         return min(self.total, *(update - update % interval + interval for interval in every))
 
     def _evaluator(self, episodes: int) -> Evaluator:
@@ -186,15 +190,14 @@ class _Training:
 
     def _share(self, update: int, log: Log) -> None:
         """Replace D* by D and the rows that the sharing rule borrows under the present critics (Algorithm 1)."""
-        loans = self.sharer(self._values)
+        loans = self.sharer(self._values if self.agent.has_values() else None)
         self.active.set_borrowed([borrowed(of_replica) for of_replica in loans])
         log.sharing(self.ledger.write(update, loans, self.active.mean_reward))
 
     def _values(self, task: int) -> np.ndarray:
         """Q_task of every row of D, [R, N], in pieces."""
-        assert isinstance(self.agent, ConservativeSAC)
         values = [
-            self.agent.score(observation, action, task) for observation, action in self.active.pieces(SCORING_ROWS)
+            self.agent.values(observation, action, task) for observation, action in self.active.pieces(SCORING_ROWS)
         ]
         return torch.cat(values, dim=1).cpu().numpy()
 
@@ -218,7 +221,7 @@ class _Training:
         return update
 
 
-def act_of(agent: Agent, device: torch.device) -> Act:
+def act_of(agent: Algorithm, device: torch.device) -> Act:
     """The agent's deterministic policy as the evaluation calls it."""
 
     def act(observation: np.ndarray, task: np.ndarray) -> np.ndarray:
@@ -228,9 +231,9 @@ def act_of(agent: Agent, device: torch.device) -> Act:
     return act
 
 
-def _true_reward(dataset: Dataset, settings: Settings) -> np.ndarray | None:
+def _true_reward(dataset: Dataset, rule: SharingRule | None) -> np.ndarray | None:
     """What every row would have earned in every task, [N, M], where formulas tell it: what claims are held against."""
-    if settings.sharing == "none" or any(get_task(name).reward is None for name in dataset.task_names):
+    if rule is None or any(get_task(name).reward is None for name in dataset.task_names):
         return None
     return reward_table(dataset, "recompute")
 

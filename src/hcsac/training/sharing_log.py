@@ -131,7 +131,7 @@ def borrowers(run: RunDirectory, row: int) -> RowHistory:
     """
     folder, identity = run.path / "sharing", run.identity()
     if not (folder / "rows.safetensors").exists():
-        rule = identity["settings"]["sharing"]
+        rule = identity["settings"].get("sharing", "none")
         raise UserError(f"{run.path} holds no ledger of rows: with sharing = {rule!r} it has shared none so far.")
     start, task_of, reward = _rows_of(folder / "rows.safetensors")
     if not 0 <= row < len(reward):

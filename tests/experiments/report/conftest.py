@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hcsac.algorithms import settings_of
 from hcsac.experiments.record import Record, _write
 from hcsac.experiments.report.load import gather
 from hcsac.experiments.report.styles import series_of
@@ -58,7 +59,9 @@ def make_study(output: Path) -> Record:
     cells = []
     for level in ("medium", "replay"):
         for number, variant in enumerate(("plain", NASTY)):
-            changed = Settings().replace({"sharing": "all" if number else "none", "hidden_size": 8, "updates": 300})
+            changed = settings_of("hcsac")().replace(
+                {"sharing": "all" if number else "none", "hidden_size": 8, "updates": 300}
+            )
             for seed in range(3):
                 place = output / level / f"variant-{number}" / f"seed-{seed}"
                 refs = tuple(f"lab/{task}-{level}-v0" for task in TASKS)

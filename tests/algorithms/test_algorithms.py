@@ -1,18 +1,21 @@
-"""One tester for every agent and every switch."""
+"""One tester for every algorithm and every switch."""
 
 import numpy as np
 import pytest
 import torch
 
-from hcsac.algorithms import AGENTS, Scaling, make_agent, preset, resolve
-from hcsac.algorithms.base import generators
+from hcsac.algorithms import ALGORITHMS, ObservationNormalizer, make_algorithm, preset, resolve, settings_of
+from hcsac.algorithms.algorithm import generators
 from hcsac.errors import UserError
 from hcsac.networks.actors import squashed_sample
-from hcsac.settings import Settings
+from hcsac.settings import applicable
 from hcsac.sharing.active import ActiveDataset
+from hcsac.types import Spec
 
 CPU = torch.device("cpu")
 TINY = {"hidden_size": 8, "hidden_layers": 2, "batch_size": 16, "cql_samples": 3, "device": "cpu"}
+PARTS = {"bc": ("actor",), "td3_bc": ("actor", "critic", "target.", "target_actor")}
+PARTS |= dict.fromkeys(("csac", "mtcsac", "hcsac"), ("actor", "critic", "target", "log_temperature"))
 SWITCHES = [
     {}, {"embedding": "add"}, {"embedding": "concat"}, {"embedding": "onehot"}, {"embedding": "none"},
     {"next_actions": "target_at_next"}, {"next_actions": "online_at_state"}, {"next_actions": "online_at_next"},
@@ -24,9 +27,10 @@ SWITCHES = [
 
 
 def build(name, data, seeds=(0,), **changes):
-    settings = resolve(name, Settings().replace(TINY | changes), data.task_names)
-    scaling = Scaling(torch.full((3,), 0.1), torch.full((3,), 2.0), CPU)
-    agent = make_agent(name, 3, 2, data.num_tasks, settings, seeds, scaling)
+    kind = settings_of(name)
+    settings = resolve(name, kind().replace(applicable(kind, TINY) | changes), data.task_names)
+    normalizer = ObservationNormalizer(torch.full((3,), 0.1), torch.full((3,), 2.0))
+    agent = make_algorithm(name, Spec(3, 2, data.task_names), settings, seeds, normalizer)
     return agent, ActiveDataset(data, 0.99, "keep", generators(seeds, 2), CPU)
 
 
@@ -35,7 +39,7 @@ def weights(agent):
 
 
 def cases():
-    for name in AGENTS:
+    for name in ALGORITHMS:
         for switch in SWITCHES if name == "mtcsac" else SWITCHES[:2]:
             if not (name == "csac" and switch):
                 yield pytest.param(name, switch, id=f"{name}-{switch}")
@@ -50,20 +54,20 @@ class TestEveryAgent:
         agent, active = build(name, self.data(name, slides), seeds=(0, 1), **switch)
         before = weights(agent)
         for _ in range(4):
-            info = agent.update(active.sample(16))
+            info = agent.advance(active.sample(16))
         after = weights(agent)
         for value in info.values():
             assert value.shape == (2,)
             assert torch.isfinite(value).all()
-        for part in ("actor",) if name == "bc" else ("actor", "critic", "target", "log_temperature"):
+        for part in PARTS[name]:
             assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith(part)), part
 
     def test_replica_equals_the_run_with_its_seed(self, name, switch, slides):
         data = self.data(name, slides)
         (many, batches), (one, batch) = build(name, data, (4, 9), **switch), build(name, data, (9,), **switch)
         for _ in range(10 if switch else 100):
-            many.update(batches.sample(16))
-            one.update(batch.sample(16))
+            many.advance(batches.sample(16))
+            one.advance(batch.sample(16))
         together, alone = many.state(), one.state()
         for name, tensor in alone.items():
             if name == "noise.0":
@@ -76,13 +80,13 @@ class TestEveryAgent:
         data = self.data(name, slides)
         agent, active = build(name, data, (0,), **switch)
         for _ in range(3):
-            agent.update(active.sample(16))
+            agent.advance(active.sample(16))
         other, _ = build(name, data, (5,), **switch)
         other.load_state(weights(agent))
         for _ in range(3):
             batch = active.sample(16)
-            agent.update(batch)
-            other.update(batch)
+            agent.advance(batch)
+            other.advance(batch)
         for key, value in agent.state().items():
             assert torch.equal(value, other.state()[key]), key
 
@@ -95,9 +99,10 @@ class TestEveryAgent:
         assert torch.equal(action, agent.act(observation, task))
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", ALGORITHMS.names())
 def test_acts_by_the_tanh_of_its_mean_at_scaled_observations(name, slides):
-    agent, _ = build(name, slides.select(["slide-left"]), (0, 1), embedding="none", hidden_layers=1)
+    embedding = {} if name == "csac" else {"embedding": "none"}
+    agent, _ = build(name, slides.select(["slide-left"]), (0, 1), hidden_layers=1, **embedding)
     observation, task = torch.randn(2, 5, 3), torch.zeros(2, 5, dtype=torch.int64)
     w = {key: tensor for key, tensor in agent.state().items() if key.startswith("actor.")}
     hidden = torch.relu((observation - 0.1) / 2.0 @ w["actor.body.first.weight"] + w["actor.body.first.bias"])
@@ -111,7 +116,7 @@ def test_bc_descends_on_the_squared_error_at_the_actors_rate(slides):
     batch = active.sample(16)
     error = agent.actor(agent.scaling(batch.observation), batch.task) - batch.action
     gradients = torch.autograd.grad(error.square().mean((1, 2)).sum(), list(agent.actor.parameters()))
-    info = agent.update(batch)
+    info = agent.advance(batch)
     torch.testing.assert_close(info["imitation_loss"], error.detach().square().mean((1, 2)))
     for p, old, g in zip(agent.actor.parameters(), before, gradients, strict=True):
         torch.testing.assert_close(p, old - 2e-3 * g / (g.abs() + 1e-8), rtol=1e-4, atol=1e-6)
@@ -132,9 +137,9 @@ def test_generators_of_seeds_and_streams_are_all_different():
 
 
 def test_noise_is_what_its_legend_says(slides):
-    agent, active = build("mtcsac", slides, (0, 1), next_actions="target_at_next", cql_samples=50, critics=3,
+    agent, _ = build("mtcsac", slides, (0, 1), next_actions="target_at_next", cql_samples=50, critics=3,
                           cql_backward="sampled", cql_picks=4)  # fmt: skip
-    noise = agent.draw_noise(active.sample(16))
+    noise = agent.noise(agent.random, 16)
     shapes = {"actor": (16, 2), "target": (16, 2), "here": (16, 50, 2), "next": (16, 50, 2), "uniform": (16, 50, 2),
               "pick": (3, 16, 4)}  # fmt: skip
     for name, shape in shapes.items():
@@ -146,7 +151,7 @@ def test_noise_is_what_its_legend_says(slides):
         assert low <= flat.min() < low + 0.1
         assert high - 0.1 < flat.max() < high
     # Nothing is drawn once and used twice, between states, replicas, kinds or updates: float32 has few coincidences.
-    again = torch.cat([n.flatten() for n in agent.draw_noise(active.sample(16))])
+    again = torch.cat([n.flatten() for n in agent.noise(agent.random, 16)])
     kinds = (noise.actor, noise.target, noise.here, noise.next, noise.uniform)
     for one in kinds:
         values = one.flatten().unique()
@@ -158,13 +163,13 @@ def test_noise_is_what_its_legend_says(slides):
 def test_metrics_mean_what_they_are_called(slides):
     agent, active = build("mtcsac", slides, (0, 1))
     batch = active.sample(16)
-    noise = agent.draw_noise(batch)
+    noise = agent.noise(agent.random, 16)
     s = agent.scaling(batch.observation)
     with torch.no_grad():
         _, log_pi = squashed_sample(*agent.actor(s, batch.task), noise.actor)
         q = agent.critic(s, batch.task, batch.action[:, :, None]).mean((1, 2, 3))
         q_uniform = agent.critic(s, batch.task, noise.uniform).mean((1, 2, 3))
-    info = agent.update(batch, noise)
+    info = agent.advance(batch, noise)
     torch.testing.assert_close(info["entropy"], -log_pi.mean(-1))
     torch.testing.assert_close(info["q"], q)
     torch.testing.assert_close(info["q_uniform"], q_uniform)
@@ -176,8 +181,8 @@ def test_a_replica_that_diverges_leaves_the_others_alone(slides):
     with torch.no_grad():
         many.critic.first.weight[0] = float("nan")
     for _ in range(3):
-        many.update(batches.sample(16))
-        one.update(batch.sample(16))
+        many.advance(batches.sample(16))
+        one.advance(batch.sample(16))
     for p, q in zip(many.critic.parameters(), one.critic.parameters(), strict=True):
         torch.testing.assert_close(p[1:], q, rtol=1e-5, atol=1e-5)
 
@@ -185,35 +190,35 @@ def test_a_replica_that_diverges_leaves_the_others_alone(slides):
 def test_score_is_the_least_critic_under_the_asked_task(slides):
     agent, _ = build("mtcsac", slides, (0, 1))
     everything = torch.tensor(slides.observation), torch.tensor(slides.action)
-    score = agent.score(*everything, 1)
+    score = agent.values(*everything, 1)
     tasks = torch.ones(2, len(slides), dtype=torch.int64)
     observation = agent.scaling(everything[0]).expand(2, -1, -1)
     q = agent.critic(observation, tasks, everything[1].expand(2, -1, -1)[:, :, None])[..., 0]
     torch.testing.assert_close(score, torch.minimum(q[:, 0], q[:, 1]))
-    assert not torch.equal(score, agent.score(*everything, 0))
+    assert not torch.equal(score, agent.values(*everything, 0))
 
 
 def test_warmup_leaves_temperature_and_ignores_q(slides):
     agent, active = build("mtcsac", slides, bc_warmup=2)
     temperature = agent.log_temperature.clone()
     for _ in range(2):
-        info = agent.update(active.sample(16))
+        info = agent.advance(active.sample(16))
         assert torch.equal(agent.log_temperature, temperature)
         assert 0 < info["actor_loss"].item() < 4  # a mean squared error of actions
-    agent.update(active.sample(16))
+    agent.advance(active.sample(16))
     assert not torch.equal(agent.log_temperature, temperature)
 
 
 def test_warmup_ends_at_the_same_update_after_a_resume(slides):
     agent, active = build("mtcsac", slides, bc_warmup=3)
     for _ in range(2):
-        agent.update(active.sample(16))
+        agent.advance(active.sample(16))
     other, _ = build("mtcsac", slides, bc_warmup=3)
     other.load_state(agent.state())
     changed = []
     for _ in range(2):
         before = other.log_temperature.clone()
-        other.update(active.sample(16))
+        other.advance(active.sample(16))
         changed.append(not torch.equal(before, other.log_temperature))
     assert changed == [False, True]
 
@@ -222,7 +227,7 @@ def test_warmup_ends_at_the_same_update_after_a_resume(slides):
 def test_targets_follow_by_the_rate(embedding, slides):
     agent, active = build("mtcsac", slides, target_rate=0.25, embedding=embedding)
     before = {name: p.clone() for name, p in agent.target.named_parameters()}
-    agent.update(active.sample(16))
+    agent.advance(active.sample(16))
     for name, p in agent.critic.named_parameters():
         expected = before[name] + 0.25 * (p - before[name])
         torch.testing.assert_close(agent.target.get_parameter(name), expected)
@@ -234,7 +239,7 @@ def test_sampled_gradient_is_the_whole_one_on_average(slides):
     whole, active = build("mtcsac", slides)
     sampled, _ = build("mtcsac", slides, cql_backward="sampled", cql_picks=4000)
     batch = active.sample(4)
-    noise = whole.draw_noise(batch)
+    noise = whole.noise(whole.random, 4)
     mean, log_std = whole.actor(batch.observation, batch.task)
     proposals = whole.proposals(batch, mean.detach(), log_std.detach(), noise)
     target = torch.zeros(1, 4)
@@ -253,8 +258,8 @@ def test_the_update_happens_in_the_documented_order(slides):
     agent, active = build("mtcsac", slides)
     twin, _ = build("mtcsac", slides)
     batch = active.sample(16)
-    noise = agent.draw_noise(batch)
-    agent.update(batch, noise)
+    noise = agent.noise(agent.random, 16)
+    agent.advance(batch, noise)
 
     def first_adam(parameters, loss):  # the first step of Adam moves every weight by rate * g / (|g| + eps)
         gradients = torch.autograd.grad(loss.sum(), parameters)
@@ -295,10 +300,10 @@ def test_csac_refuses_two_tasks(slides):
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("hcsak", {}, "unknown agent 'hcsak'; did you mean 'hcsac'"),
+        ("hcsak", {}, "unknown algorithm 'hcsak'; did you mean 'hcsac'"),
         ("hcsac", {"cql_backward": "sampled", "next_actions": "online_at_next"}, "online_at_next.*use 'all'"),
         ("hcsac", {"sharing": "uds", "reward_rule": "keep"}, "'uds' means reward_rule = 'zero', not 'keep'"),
-        ("hcsac", {"sharing": "utds"}, "at least 5 critics, not 2; add --critics 5"),
+        ("hcsac", {"sharing": "utds"}, "needs critics of at least 5, not 2; add --critics 5"),
         ("hcsac", {"sharing": "utds", "critics": 5, "target_pessimism": "min"}, "means target_pessimism = 'lcb'"),
         ("mtcsac", {"critics": 1, "target_pessimism": "lcb"}, "at least 2 critics, not 1"),
         ("hcsac", {"share": "slide-lift:slide-right"}, "did you mean 'slide-left'"),
@@ -306,23 +311,24 @@ def test_csac_refuses_two_tasks(slides):
 )
 def test_resolve_refuses(name, changes, says, slides):
     with pytest.raises(UserError, match=says):
-        resolve(name, Settings().replace(changes), slides.task_names)
+        resolve(name, settings_of(name)().replace(changes), slides.task_names)
 
 
 def test_resolve_leaves_nothing_for_the_machine_to_decide(slides):
-    settings = resolve("hcsac", Settings().replace({"precision": "auto"}), slides.task_names)
+    settings = resolve("hcsac", settings_of("hcsac")().replace({"precision": "auto"}), slides.task_names)
     assert settings.device == ("cuda" if torch.cuda.is_available() else "cpu")
     assert settings.precision in ("float32", "bf16")
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="sees no GPU"):
-            resolve("hcsac", Settings().replace({"device": "cuda"}), slides.task_names)
+            resolve("hcsac", settings_of("hcsac")().replace({"device": "cuda"}), slides.task_names)
 
 
 def test_names_fix_what_they_mean(slides):
-    settings = preset("slides", "hcsac")
-    assert resolve("mtcsac", settings, slides.task_names).sharing == "none"
-    assert resolve("csac", settings, ["slide-left"]).embedding == "none"
-    assert resolve("hcsac", settings, slides.task_names).sharing == "quantile"
+    assert "sharing" not in settings_of("mtcsac")().as_dict()
+    assert "embedding" not in settings_of("csac")().as_dict()
+    assert preset("slides", "csac").embedding == "none"
+    assert resolve("hcsac", preset("slides", "hcsac"), slides.task_names).sharing == "quantile"
+    assert preset("slides", "td3_bc").sharing == "none"
 
 
 @pytest.mark.parametrize(
@@ -337,11 +343,6 @@ def test_names_fix_what_they_mean(slides):
     ],
 )
 def test_a_sharing_rule_brings_what_it_implies(changes, reward_rule, target_pessimism, slides):
-    settings = resolve("hcsac", Settings().replace(changes), slides.task_names)
+    settings = resolve("hcsac", settings_of("hcsac")().replace(changes), slides.task_names)
     assert (settings.reward_rule, settings.target_pessimism) == (reward_rule, target_pessimism)
     assert resolve("hcsac", settings, slides.task_names) == settings
-    without = resolve("mtcsac", Settings().replace(changes), slides.task_names)  # shares nothing: nothing to imply
-    given = Settings().replace(changes)
-    assert (without.reward_rule, without.target_pessimism) == (
-        given.reward_rule or "keep", given.target_pessimism or "min"
-    )  # fmt: skip

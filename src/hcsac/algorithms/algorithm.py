@@ -1,0 +1,189 @@
+"""What every algorithm is, and what the frame does for it: seeds, scaling, state, compilation, capture and policy."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hcsac.algorithms.compiled import compile_update
+from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer
+from hcsac.settings import Settings
+from hcsac.types import Batch, Info, Spec
+
+State = dict[str, Tensor]
+
+
+def generators(seeds: Sequence[int], stream: int, device: torch.device | str = "cpu") -> list[torch.Generator]:
+    """One generator a replica; streams (0 weights, 1 noise, 2 minibatches) of one seed do not overlap."""
+    return [torch.Generator(device).manual_seed(1_000_003 * seed + stream) for seed in seeds]
+
+
+class Random:
+    """Random numbers of R replicas, each from its own generator, so that a replica equals the run of its seed alone."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device):
+        self.device = device
+        self.generators = generators(seeds, 1, device)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers [R, *shape]."""
+        return torch.stack([torch.randn(*shape, generator=g, device=self.device) for g in self.generators])
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Numbers in [0, 1) of shape [R, *shape]."""
+        return torch.stack([torch.rand(*shape, generator=g, device=self.device) for g in self.generators])
+
+
+class Algorithm(nn.Module):
+    """Base class: networks, optimisers and one update. R replicas train at once along the leading axis.
+
+    A subclass gives `settings_type`, `Actor`, `build` and `update`, and what else it needs of the methods below them.
+    Every parameter, buffer and module assigned to `self` is part of its state: moved to the device, stored in
+    checkpoints, restored.
+
+    Args:
+        spec: sizes and tasks.
+        settings: resolved settings of `settings_type`; `precision` is float32 or bf16 here.
+        seeds: one replica each.
+        normalizer: how observations enter the networks; None to leave them as they are.
+        compiled: compile the update.
+    """
+
+    settings_type: ClassVar[type[Settings]] = Settings
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # name -> changes, on top of the presets' common ones
+    multi_task: ClassVar[bool] = True  # False where it learns one task alone
+    paper: ClassVar[str] = ""  # where it is from
+    name: ClassVar[str] = ""  # given at registration
+
+    Actor: ClassVar[Any]  # (S, A, M, settings, weights) -> module whose act(observation, task) gives actions
+
+    def __init__(
+        self,
+        spec: Spec,
+        settings: Any,
+        seeds: Sequence[int],
+        normalizer: ObservationNormalizer | None = None,
+        compiled: bool = False,
+    ):
+        super().__init__()
+        self.spec, self.settings, self.seeds, self.updates = spec, settings, tuple(seeds), 0
+        device = torch.device(settings.device)
+        self.scaling = normalizer or ObservationNormalizer.identity(spec.observation_size)
+        draws = type(self).noise is not Algorithm.noise
+        self.random = Random(seeds if draws else (), device)
+        weights = generators(seeds, 0)
+        self.actor = self.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
+        self.build(spec, settings, weights)
+        self.to(device)
+        self._update = compile_update(self.update) if compiled else self.update
+
+    # What a subclass gives.
+
+    def build(self, spec: Spec, settings: Any, weights: Sequence[torch.Generator]) -> None:
+        """Make everything but `self.actor`: critics, targets, optimisers.
+
+        Args:
+            weights: a generator a replica, on the CPU, from which initial weights are drawn.
+        """
+        raise NotImplementedError
+
+    def update(self, batch: Batch, noise: Any, stage: Any) -> Info:
+        """One step on one minibatch per replica; observations are normalised already.
+
+        It runs compiled and captured, too: no data-dependent Python, nothing moved to the host.
+
+        Args:
+            batch: see `Batch`; `weight` is how much a transition counts, None for 1.
+            noise: what `noise` drew.
+            stage: what `stage` gave.
+
+        Returns:
+            Metrics by name, each [R], detached, on the device.
+        """
+        raise NotImplementedError
+
+    def noise(self, random: Random, batch_size: int) -> Any:
+        """The random numbers of one update: a tensor or a tuple of tensors; None for an algorithm without any."""
+        return None
+
+    def stage(self, update: int) -> Hashable:
+        """What kind of update number `update` (from 0) is, where kinds differ: a warm-up, a delayed actor."""
+        return None
+
+    def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
+        """Values Q(s, a) by which sharing rules select: [R, n, S] normalised, [R, n, A], [R, n] -> [R, n].
+
+        An algorithm without values leaves it out, and rules that need them refuse it.
+        """
+        raise NotImplementedError
+
+    # What the frame does.
+
+    @classmethod
+    def has_values(cls) -> bool:
+        """Whether it gives `score`."""
+        return cls.score is not Algorithm.score
+
+    @property
+    def discount(self) -> float:
+        """Gamma of one step, as batches carry it; 1 for an algorithm without it."""
+        return getattr(self.settings, "discount", 1.0)
+
+    def advance(self, batch: Batch, noise: Any = None) -> Info:
+        """One update: noise is drawn (unless it is given), observations are normalised, `update` runs."""
+        if noise is None:
+            noise = self.noise(self.random, batch.action.shape[1])
+        info = self._update(self.normalized(batch), noise, self.stage(self.updates))
+        self.updates += 1
+        return info
+
+    def normalized(self, batch: Batch) -> Batch:
+        """The batch as the networks see it."""
+        return batch._replace(
+            observation=self.scaling(batch.observation), next_observation=self.scaling(batch.next_observation)
+        )
+
+    def stages(self, count: int) -> tuple[Hashable, ...]:
+        """The stages of the next `count` updates."""
+        return tuple(self.stage(update) for update in range(self.updates, self.updates + count))
+
+    @torch.no_grad()
+    def values(self, observation: Tensor, action: Tensor, task: int) -> Tensor:
+        """`score` of every replica for one task: observation [n, S], action [n, A] -> [R, n]."""
+        shape = (len(self.seeds), -1, -1)
+        observation = self.scaling(observation).expand(*shape)
+        tasks = torch.full(observation.shape[:2], task, device=observation.device)
+        return self.score(observation, action.expand(*shape), tasks)
+
+    @property
+    def policy(self) -> DeterministicPolicy:
+        """What it is evaluated by; shares its tensors."""
+        return DeterministicPolicy(self.actor, self.scaling)
+
+    @torch.no_grad()
+    def act(self, observation: Tensor, task: Tensor) -> Tensor:
+        """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
+        return self.actor.act(self.scaling(observation), task)
+
+    def state(self) -> State:
+        """Everything that decides the next update, as named tensors; the normaliser, which never changes, is not."""
+        state = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("scaling.")}
+        state |= {f"noise.{r}": g.get_state() for r, g in enumerate(self.random.generators)}
+        return state | {"updates": torch.tensor(self.updates)}
+
+    def load_state(self, state: State) -> None:
+        """Continue from `state` exactly."""
+        own = {name: t for name, t in state.items() if name != "updates" and not name.startswith("noise.")}
+        self.load_state_dict(own | {f"scaling.{name}": t for name, t in self.scaling.state_dict().items()})
+        self.updates = int(state["updates"])
+        for r, generator in enumerate(self.random.generators):
+            generator.set_state(state[f"noise.{r}"].cpu())
+
+
+@torch.no_grad()
+def polyak_update(target: nn.Module, source: nn.Module, rate: float) -> None:
+    """Soft target update (slides): target <- (1 - rate) target + rate source."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)

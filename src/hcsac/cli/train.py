@@ -1,0 +1,117 @@
+"""`hcsac train NAME`: a command for every algorithm, plug-ins' too, with the settings of that algorithm alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hcsac.cli.options import (
+    Commands,
+    SettingsCommand,
+    alignment_option,
+    config_option,
+    data_option,
+    given_settings,
+    resume_option,
+    seeds_option,
+    threads_option,
+    track_option,
+    use_threads,
+)
+from hcsac.errors import unknown
+
+_HELP = """{sentence}
+
+Every setting below has its value from the preset (in brackets); a TOML file given by --config overrides the preset, and
+an option overrides both."""
+
+
+class _Algorithms(Commands):
+    """One command an algorithm; made when it is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from hcsac.algorithms import ALGORITHMS
+
+        return list(ALGORITHMS.names())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from hcsac.algorithms import ALGORITHMS, preset_names, sentence
+
+        if cmd_name not in ALGORITHMS:
+            return None
+        text = sentence(ALGORITHMS.get(cmd_name))
+        options = list(_train.__click_params__)[::-1]  # type: ignore[attr-defined]
+        chosen = click.Option(
+            ["--preset", "preset_name"], default="slides", show_default=True,
+            help=f"Where settings begin: {', '.join(preset_names(cmd_name))}.",
+        )  # fmt: skip
+        return SettingsCommand(
+            cmd_name, callback=partial(_train, cmd_name), params=[*options, chosen], short_help=text,
+            help=_HELP.format(sentence=text), algorithms=lambda: [cmd_name],
+        )  # fmt: skip
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("algorithm", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The algorithm may also stand behind options: it is put first."""
+        if args and args[0].startswith("--") and args[0] != "--help":
+            names = [word for word in args if word in self.list_commands(ctx)]
+            if names:
+                args = [names[0], *(word for word in args if word is not names[0])]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Algorithms, subcommand_metavar="ALGORITHM [OPTIONS]")
+def train() -> None:
+    """Train ALGORITHM on logged data; `hcsac train ALGORITHM --help` shows its settings."""
+
+
+@data_option
+@click.option("--tasks", help="Train on these tasks of the data only, as walker-walk,walker-run.")
+@click.option("--map", "folder", type=click.Path(path_type=Path), help="Folder for data larger than memory: "
+              "they are laid out there once, and mapped.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path), help="The run's directory (default: runs/ALGORITHM).")
+@config_option
+@seeds_option
+@alignment_option
+@threads_option
+@track_option
+@resume_option
+def _train(
+    algorithm: str,
+    refs: Sequence[str],
+    tasks: str | None,
+    folder: Path | None,
+    preset_name: str,
+    output: Path | None,
+    config: Path | None,
+    seeds: list[int],
+    alignment: str,
+    threads: int | None,
+    trackers: list[str],
+    resume: bool,
+    **given: Any,
+) -> None:
+    from hcsac.algorithms import changed, preset
+
+    settings = changed(algorithm, preset(preset_name, algorithm), given_settings(config, given))
+    use_threads(threads)
+    from hcsac import training
+    from hcsac.data import store
+
+    names = tasks.split(",") if tasks else None
+    dataset = store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
+    run = training.train(
+        algorithm, dataset, output or Path("runs") / algorithm, settings, seeds, alignment, resume, sources=list(refs),
+        trackers=trackers,
+    )  # fmt: skip
+    click.echo(f"\n{run.path}\n{training.summary(run)}")
