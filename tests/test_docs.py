@@ -168,7 +168,7 @@ def test_the_reference_names_all_that_a_run_leaves(slides, tmp_path):
     assert set(run.read_json("result.json")) == named_on(page, "result.json")
     evaluated = next(run.lines("evaluations.jsonl"))
     assert set(evaluated) == named_on(page, "evaluations.jsonl")
-    assert set(next(run.lines("sharing.jsonl"))) <= named_on("algorithms/sharing.md", "The ledger")
+    assert set(next(run.lines("sharing.jsonl"))) <= named_on("algorithms/sharing.md", "The sharing log")
     text = (DOCS / page).read_text()
     assert [path.name for path in run.path.iterdir() if f"`{path.name}" not in text] == []
 
