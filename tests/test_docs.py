@@ -174,6 +174,13 @@ def test_the_reference_names_all_that_a_run_leaves(slides, tmp_path):
     assert [path.name for path in run.path.iterdir() if f"`{path.name}" not in text] == []
 
 
+def test_the_glossary_gives_the_unit_of_every_interval():
+    settings = set(Settings().as_dict())
+    named = named_on("glossary.md", "Units of time")
+    assert {name for name in settings if name.endswith("_interval")} <= named
+    assert named <= settings
+
+
 def test_links_lead_to_files():
     """As they do where the pages are read in the repository; inside the site, building it says so."""
     for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
