@@ -25,10 +25,10 @@ PARTS: dict[str, Callable[[], Any]] = {
 
 
 def main(parts: list[str]) -> None:
-    """Measure these parts (all, if none is named) and write the page anew from every part that was ever measured."""
+    """Measure `parts` (default: all) and write RESULTS.md from the files of all parts in results/."""
     for name in parts:
         if name not in PARTS:
-            sys.exit(f"unknown part {name!r}; choose among {', '.join(PARTS)}")
+            sys.exit(f"unknown part {name!r}; choose one of {', '.join(PARTS)}.")
     (HERE / "results").mkdir(exist_ok=True)
     for name in parts or PARTS:
         print(f"measuring {name}", flush=True)

@@ -1,4 +1,4 @@
-"""Environment steps a second: ours beside plain dm_control and what else could step walkers on all cores."""
+"""Environment steps a second: ours, plain dm_control, and other ways to step walkers on all cores."""
 
 import os
 import time
@@ -20,13 +20,13 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def measure(rounds: int = 3) -> dict[str, float]:
-    """Steps a second under uniformly random actions, the best of `rounds`; every way steps the same number."""
+    """Steps a second under uniformly random actions, the highest of `rounds` measurements each."""
     ways: dict[str, Callable[[], Callable[[], Any]]] = {
         "plain dm_control, one walker": _dm_control,
         "ours, 1 process": lambda: _ours(1),
         f"ours, {CORES} processes": lambda: _ours(CORES),
         f"Gymnasium AsyncVectorEnv, {COUNT} processes": _async_vector,
-        f"mujoco.rollout, {CORES} threads, physics alone": _rollout,
+        f"mujoco.rollout, {CORES} threads, simulation alone": _rollout,
     }
     if find_spec("envpool"):
         ways[f"EnvPool WalkerWalk-v1, {CORES} threads"] = _envpool
@@ -125,9 +125,9 @@ def _envpool() -> Callable[[], int]:
 
 
 def envpool_error(steps: int = 300) -> dict[str, float]:
-    """The largest difference of one step of EnvPool from one of dm_control that begins in the same state.
+    """The largest difference between one step of EnvPool and one of dm_control from the same state.
 
-    The state is read back from EnvPool's own observation, which fixes everything but where the walker stands.
+    The state is computed from EnvPool's observation, which determines all of it but the walker's horizontal position.
     """
     import envpool
 
@@ -137,32 +137,32 @@ def envpool_error(steps: int = 300) -> dict[str, float]:
         env.reset(seed=0)
         bare: Any = env.unwrapped
         draw = np.random.default_rng(1)
-        told = other.reset()[0]
+        seen = other.reset()[0]
         worst_observation = worst_reward = 0.0
         for _ in range(steps):
-            bare.set_physics(_state_of(told))
+            bare.set_physics(_state_of(seen))
             action = draw.uniform(-1, 1, A)
             observation, reward, *_ = bare.step(action)
-            told, paid, *_ = other.step(action[None])
-            flat = np.concatenate([np.ravel(told[key][0]) for key in ("orientations", "height", "velocity")])
+            seen, reward_there, *_ = other.step(action[None])
+            flat = np.concatenate([np.ravel(seen[key][0]) for key in ("orientations", "height", "velocity")])
             worst_observation = max(worst_observation, float(np.abs(flat - observation).max()))
-            worst_reward = max(worst_reward, abs(float(paid[0]) - reward))
+            worst_reward = max(worst_reward, abs(float(reward_there[0]) - reward))
         errors[f"EnvPool {theirs}, largest difference of an observation in {steps} steps"] = worst_observation
         errors[f"EnvPool {theirs}, largest difference of a reward in {steps} steps"] = worst_reward
     return errors
 
 
-def _state_of(told: dict[str, np.ndarray]) -> np.ndarray:
+def _state_of(seen: dict[str, np.ndarray]) -> np.ndarray:
     """qpos and qvel of a walker at x = 0 from its observation."""
-    x, z = told["orientations"][0].reshape(7, 2).T
+    x, z = seen["orientations"][0].reshape(7, 2).T
     angle = np.arctan2(z, x)  # of torso, right thigh, leg, foot, left thigh, leg, foot
-    return np.concatenate([[told["height"][0] - 1.3, 0.0], _joints(angle), told["velocity"][0]])
+    return np.concatenate([[seen["height"][0] - 1.3, 0.0], _joints(angle), seen["velocity"][0]])
 
 
 def _joints(angle: np.ndarray) -> np.ndarray:
     torso, *legs = angle
     joints = [torso]
     for leg in (legs[:3], legs[3:]):
-        bends = -np.diff([torso, *leg])  # the legs' hinges turn the other way
+        bends = -np.diff([torso, *leg])  # the hinges of the legs have the opposite sign
         joints += list((bends + np.pi) % (2 * np.pi) - np.pi)
     return np.array(joints)

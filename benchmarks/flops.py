@@ -4,14 +4,14 @@ from hcsac.settings import Settings
 
 
 def of_bc(settings: Settings, observation_size: int, action_size: int) -> int:
-    """Forward, and backward through weights and hidden activations."""
+    """Operations of a BC update: forward, and backward to weights and hidden activations."""
     H, L, B = settings.hidden_size, settings.hidden_layers, settings.batch_size
     first, hidden, last = observation_size * H, (L - 1) * H * H, H * action_size
-    return 2 * B * (2 * first + 3 * hidden + 3 * last)  # nothing flows back into the observation
+    return 2 * B * (2 * first + 3 * hidden + 3 * last)  # no gradient to the observation
 
 
 def of_conservative_sac(settings: Settings, observation_size: int, action_size: int) -> int:
-    """What `ConservativeSAC` has to compute with `cql_backward = all` and `next_actions = none`."""
+    """Operations of an update of `ConservativeSAC` with `cql_backward = all` and `next_actions = none`."""
     H, L, B, E = settings.hidden_size, settings.hidden_layers, settings.batch_size, settings.critics
     S, A, values = observation_size, action_size, 1 + 2 * settings.cql_samples  # the logged action, and 2 K proposals
     hidden = (L - 1) * H * H

@@ -1,4 +1,4 @@
-"""What `cql_backward = sampled` costs in noise: its critic gradient against the full one, on a critic in training."""
+"""Variance that `cql_backward = sampled` adds: its critic gradient against the full one, on a critic in training."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ UPDATES = 3000
 def measure(batches: int = 40, draws: int = 10) -> dict[str, Any]:
     """Squared distances of gradients, relative to the squared length of the mean gradient.
 
-    `minibatch` is that of the full gradient of one minibatch from its mean over many: the noise that training has
-    anyway. `picks m` is that of the sampled gradient from the full one of the same minibatch and proposals.
+    `minibatch`: of the full gradient of one minibatch to its mean over many, the variance of minibatch sampling.
+    `picks m`: of the sampled gradient to the full one of the same minibatch and proposals.
     """
     data = load(["sample/walker-walk-medium-v0", "sample/walker-run-medium-v0"])
     changes = {"precision": "float32", "device": "cpu", "cql_samples": 10, "updates": UPDATES}

@@ -1,4 +1,4 @@
-"""What the numbers were measured on, and how fast it multiplies matrices."""
+"""The machine of the measurements, its rate of matrix products, and timing."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ def describe() -> dict[str, Any]:
 
 
 def matmul_rate(shape: tuple[int, int, int, int], dtype: torch.dtype, repeats: int = 200) -> float:
-    """The best of floating-point operations per second of [E, n, k] @ [E, k, m]; shape is (E, n, k, m)."""
+    """Highest floating-point operations per second of [E, n, k] @ [E, k, m]; shape is (E, n, k, m)."""
     E, n, k, m = shape
     left, right = torch.randn(E, n, k).to(dtype), torch.randn(E, k, m).to(dtype)
     out = torch.empty(E, n, m, dtype=dtype)
@@ -46,7 +46,7 @@ def timed(call: Callable[[], Any]) -> float:
 
 
 def cpu_seconds(call: Callable[[], Any]) -> float:
-    """Seconds of processor time of one call, of all threads together: what one core would need."""
+    """Seconds of processor time of one call, summed over threads."""
     began = time.process_time()
     call()
     return time.process_time() - began
@@ -58,9 +58,9 @@ def interleave(
     repeats: dict[str, int],
     clock: Callable[[Callable[[], Any]], float] = timed,
 ) -> dict[str, float]:
-    """Median seconds of each call: every round times each of them in turn, `repeats` calls long.
+    """Median seconds of each call: every round times all of them in turn, each for `repeats` calls.
 
-    Neighbours on a shared machine slow all of them alike, so ratios hold where absolute times do not.
+    On a shared machine other processes slow all of them alike, so that ratios are stable where times are not.
     """
 
     def several(name: str) -> float:

@@ -1,8 +1,8 @@
-"""The same agents in the libraries that pip installs, at the same sizes; left out where they are not installed.
+"""The same algorithms in d3rlpy and TorchRL, at the same sizes; omitted if they are not installed.
 
-Their CQL draws a third set of proposals, the policy's at s', which the slides do not have: `next_actions =
-online_at_state` is its like here. They get a ready minibatch each time, and no task: what they do less is to their
-advantage.
+Their CQL samples a third set of proposals, from the policy at s', which the slides do not have; the equivalent here is
+`next_actions = online_at_state`. They are given one minibatch, again and again, and have no task input: both is in
+their favour.
 """
 
 from collections.abc import Callable

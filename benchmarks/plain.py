@@ -1,7 +1,7 @@
-"""The textbook update: eager float32 PyTorch, one module per critic, no work saved. What every speed is held against.
+"""The baseline of all speeds: a textbook update in eager float32 PyTorch, one module per critic.
 
-The same method as `hcsac.algorithms.ConservativeSAC` with the slides' settings, written the way papers' code is: the
-state repeated for every sampled action, one optimiser per network, four passes of the actor.
+The same algorithm as `hcsac.algorithms.ConservativeSAC` with the slides' settings, written like the code of papers: the
+state is repeated for every sampled action, there is one optimiser per network, and four forward passes of the actor.
 """
 
 import copy

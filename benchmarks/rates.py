@@ -1,4 +1,4 @@
-"""Everything beside the update: scoring rows, their rewards, stepping environments, the time to the first update."""
+"""What is computed outside of updates: values, sharing steps, rewards, and the time to the first update."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ from hcsac.types import Spec
 
 
 def scoring(rounds: int) -> dict[str, Any]:
-    """Rows a second under one task's critics, at the slides' sizes."""
+    """Values Q_i(s, a) a second, for one task i, at the slides' sizes."""
     data = random_data(2)
     results: dict[str, Any] = {}
     for precision in ("float32", "bf16"):
@@ -43,7 +43,7 @@ def scoring(rounds: int) -> dict[str, Any]:
 
 
 def sharing(rows: tuple[int, ...]) -> dict[str, Any]:
-    """Seconds of one sharing without its scoring, and bytes of the index for each borrowed row."""
+    """Seconds of one sharing step without computing values, and bytes of the index for each shared transition."""
     results = {}
     settings = preset("slides", "hcsac")
     for count in rows:
@@ -59,9 +59,9 @@ def sharing(rows: tuple[int, ...]) -> dict[str, Any]:
 
 
 def rewards(rows: int, rounds: int) -> dict[str, float]:
-    """Rows of the recomputed reward table a second of one core's time: one column, and two as a training makes them.
+    """Transitions of the recomputed reward table a second of one core: one column, and two as a training computes them.
 
-    Beside them the same column by the simulator, which sets each state and takes its step.
+    And one column by the simulator, which is set to each state and makes one step.
     """
     names = ("walker-walk", "walker-run")
     data = replace(random_data(2, rows), task_names=names)
@@ -79,7 +79,7 @@ def rewards(rows: int, rounds: int) -> dict[str, float]:
 
 
 def first_update() -> dict[str, float]:
-    """Seconds from the command to the end of its first update, on the shipped sample, by precision and compilation."""
+    """Seconds from the command to the end of its first update, on the datasets in the package, by compilation."""
     seconds = {}
     refs = [word for task in ("walk", "run") for word in ("--data", f"sample/walker-{task}-medium-v0")]
     for name, extra in {

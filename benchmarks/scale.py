@@ -1,4 +1,4 @@
-"""Does an update cost the same whatever the data's size, and how much memory do the data take?"""
+"""Time of an update and memory of the data, by the number of transitions."""
 
 import json
 import subprocess
@@ -42,8 +42,8 @@ def _active(data: Dataset) -> ActiveDataset:
 
 
 def _memory(rows: int) -> dict[str, int]:
-    """Bytes of the dataset's arrays, and the most that making them and the active dataset takes."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    """Bytes of the dataset's arrays, and peak memory of creating them and the active dataset."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _status("VmRSS")
     data = random_data(2, rows)
     active = _active(data)

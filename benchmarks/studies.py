@@ -80,9 +80,9 @@ def starts(folder: Path, count: int) -> dict[str, float]:
 
 
 def pictures(folder: Path) -> dict[str, float]:
-    """Pictures of the walker a second, with stepping, policy and encoding, by what draws them; 40 are real time.
+    """Frames a second by OpenGL backend and size, including simulation, policy and encoding; 40 are real time.
 
-    Taken from the difference of a long and a short video, so that what it takes to begin does not count.
+    Computed from the difference between a long and a short video, to exclude the time of starting.
     """
     settings = preset("quick", "bc").replace({"updates": 20, "final_episodes": 1})
     train("bc", DATA[:1], folder, settings, progress=False)
@@ -90,11 +90,11 @@ def pictures(folder: Path) -> dict[str, float]:
     for backend in ("egl", "osmesa"):
         for width, height in ((320, 240), (480, 360)):
             size = ["--width", str(width), "--height", str(height)]
-            short, long = (timed(partial(_film, folder, backend, length, size)) for length in (5, 20))
-            found[f"pictures a second, {backend}, {width} x {height}"] = 40 * 15 / (long - short)
+            short, long = (timed(partial(_render, folder, backend, length, size)) for length in (5, 20))
+            found[f"frames a second, {backend}, {width} x {height}"] = 40 * 15 / (long - short)
     return found
 
 
-def _film(run: Path, backend: str, seconds: int, size: list[str]) -> None:
+def _render(run: Path, backend: str, seconds: int, size: list[str]) -> None:
     command = [sys.executable, "-m", "hcsac.cli", "render", str(run), "--seconds", str(seconds), *size, "--overwrite"]
     subprocess.run(command, env={**os.environ, "MUJOCO_GL": backend}, check=True, capture_output=True)

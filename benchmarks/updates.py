@@ -1,4 +1,4 @@
-"""Updates a second of every agent: the textbook way, ours, and the peers, side by side in one process."""
+"""Seconds of an update of every algorithm: textbook baseline, ours, and other libraries, in turn in one process."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,11 +21,11 @@ CPU = torch.device("cpu")
 
 
 def random_data(tasks: int, rows: int = ROWS) -> Dataset:
-    """Data of walker's sizes; an update takes the same time whatever the numbers are."""
+    """Random data of walker's sizes; the time of an update does not depend on the values."""
     rng = np.random.default_rng(0)
     episodes = rows // EPISODE
     action = rng.random((rows, A), dtype=np.float32)
-    action *= 2  # in place: what is made on the way would count as memory of the data
+    action *= 2  # in place, because temporary arrays would count as memory of the data
     action -= 1
     return Dataset(
         every_observation=rng.standard_normal((rows + episodes, S), dtype=np.float32),
@@ -43,7 +43,7 @@ def random_data(tasks: int, rows: int = ROWS) -> Dataset:
 def ours(
     agent: str, settings: Settings, data: Dataset, seeds: Sequence[int] = (0,), device: str = "cpu"
 ) -> Callable[[], Any]:
-    """A minibatch drawn and an update made, as the training loop does it; on a GPU a launch of several."""
+    """A call that samples a minibatch and makes an update, as the training loop does; on a GPU several in one graph."""
     settings = resolve(agent, settings.replace({"device": device}), data.task_names)
     where = torch.device(settings.device)
     spec = Spec(S, A, data.task_names)
@@ -55,7 +55,7 @@ def ours(
 
 
 def replicas(counts: Sequence[int], rounds: int) -> dict[str, Any]:
-    """Milliseconds of an HCSAC update of the slides' sizes with that many replicas, on a GPU where there is one."""
+    """Seconds of an HCSAC update at the slides' sizes, by the number of replicas; on a GPU if there is one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     fast = {"compile": "on", "precision": "auto"}
     calls = {
@@ -80,7 +80,7 @@ def replicas(counts: Sequence[int], rounds: int) -> dict[str, Any]:
 
 
 def textbook(agent: str, settings: Settings, data: Dataset) -> Callable[[], Any]:
-    """The same with the textbook update."""
+    """A call that samples a minibatch and makes a textbook update."""
     kind = plain.PlainBC if agent == "bc" else plain.PlainSAC
     made, active = kind(S, A, data.num_tasks, settings), _active(data, settings)
     return lambda: made.update(active.sample(settings.batch_size))
@@ -91,8 +91,8 @@ def _active(data: Dataset, settings: Settings) -> ActiveDataset:
 
 
 def measure(sizes: str, rounds: int) -> dict[str, Any]:
-    """Every contender at the sizes of a preset; semantics (`next_actions`, entropy) are the slides' in all of them."""
-    keep_freed_memory()  # as every training does; here it serves the others too
+    """All implementations at the sizes of a preset; semantics (`next_actions`, entropy) are the slides'."""
+    keep_freed_memory()  # as every training does; it speeds up the others, too
     names = ("hidden_layers", "hidden_size", "batch_size", "cql_samples")
     results: dict[str, Any] = {}
     for agent in ("bc", "csac", "hcsac") if sizes == "slides" else ("bc", "hcsac"):  # report: CSAC as large as HCSAC
@@ -126,7 +126,7 @@ def measure(sizes: str, rounds: int) -> dict[str, Any]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Milliseconds, speed against the textbook way, and fraction of the roofline."""
+    """Milliseconds, speed relative to the baseline, and fraction of the roofline."""
     lines = []
     sized, rates = result["sizes"], result["matmul_flops_per_second"]
     lines.append(
@@ -141,13 +141,13 @@ def markdown(result: dict[str, Any]) -> str:
             "",
             f"{agent.upper()}, {measured['flops'] / 1e9:.2f} GFLOP an update:",
             "",
-            "| way | ms an update | updates/s | times the textbook way | of the roofline |",
+            "| implementation | ms an update | updates/s | speed / textbook | of the roofline |",
             "| --- | ---: | ---: | ---: | ---: |",
         ]
         for name, seconds in measured["seconds"].items():
             rate = rates["bf16" if "bf16" in name else "float32"]
             fraction = f"{measured['flops'] / rate / seconds:.0%}" if name.startswith("ours") else ""
             if "sampled" in name or "peers" in name:
-                fraction = ""  # other operations than were counted
+                fraction = ""  # not the operations that were counted
             lines.append(f"| {name} | {seconds * 1e3:.2f} | {1 / seconds:.1f} | {base / seconds:.2f} | {fraction} |")
     return "\n".join(lines)

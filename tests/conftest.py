@@ -14,6 +14,9 @@ from hcsac.cli import main
 from hcsac.data.dataset import Dataset
 from hcsac.data.episode import Episode
 from hcsac.tasks import Task, register_task
+from tests import shapes
+
+shapes.install()
 
 
 class Slide(gymnasium.Env):

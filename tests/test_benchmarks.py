@@ -49,12 +49,12 @@ def test_medians_are_per_repeat_and_interleaved():
 
 
 def test_rates_of_the_reward_table():
-    told = rates.rewards(2000, rounds=1)
-    assert len(told) == 3
-    assert told["one column"] > 10 * told["one column, by the simulator"] > 0
+    found = rates.rewards(2000, rounds=1)
+    assert len(found) == 3
+    assert found["one column"] > 10 * found["one column, by the simulator"] > 0
 
 
-def test_a_made_up_study_is_reported_as_a_real_one(tmp_path):
+def test_a_synthetic_study_is_reported_as_a_real_one(tmp_path):
     record = studies.made_up(tmp_path / "study", runs=7, checkpoints=3, episodes=2)
     written = write_report(record, videos=False)
     assert len(written.summary.tasks) == 2 * 2  # 5 seeds of the first variant, 2 of the second, 2 tasks
@@ -62,8 +62,8 @@ def test_a_made_up_study_is_reported_as_a_real_one(tmp_path):
 
 
 def test_the_page_shows_what_was_measured(tmp_path):
-    told = {"processor": "P", "cores": 2, "threads": 1, "memory_gib": 24, "instructions": ["avx2"], "gpu": None}
-    record = {"machine": {**told, "python": "3", "torch": "2"}, "result": {"plain": 1234.5}}
+    described = {"processor": "P", "cores": 2, "threads": 1, "memory_gib": 24, "instructions": ["avx2"], "gpu": None}
+    record = {"machine": {**described, "python": "3", "torch": "2"}, "result": {"plain": 1234.5}}
     (tmp_path / "environments.json").write_text(json.dumps(record))
     page = report.page(tmp_path)
     assert "| plain | 1,234.5 |" in page

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -172,17 +173,29 @@ def test_the_reference_names_all_that_a_run_leaves(slides, tmp_path):
     assert set(run.read_json("result.json")) == named_on(page, "result.json")
     evaluated = next(run.lines("evaluations.jsonl"))
     assert set(evaluated) == named_on(page, "evaluations.jsonl")
-    assert set(next(run.lines("sharing.jsonl"))) <= named_on("algorithms/sharing.md", "The ledger")
+    assert set(next(run.lines("sharing.jsonl"))) <= named_on("algorithms/sharing.md", "The sharing log")
     text = (DOCS / page).read_text()
     assert [path.name for path in run.path.iterdir() if f"`{path.name}" not in text] == []
 
 
+def test_the_glossary_gives_the_unit_of_every_interval():
+    settings = every_setting()
+    named = named_on("glossary.md", "Units of time")
+    assert {name for name in settings if name.endswith("_interval")} <= named
+    assert named <= settings
+
+
 def test_links_lead_to_files():
     """As they do where the pages are read in the repository; inside the site, building it says so."""
-    for page in [*PAGES, ROOT / "README.md"]:
+    for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
         for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
             assert "://" in link or (page.parent / link).exists(), f"{page.relative_to(ROOT)} links to {link}"
+
+
+def test_the_citation_names_the_version():
+    citation, project = (ROOT / "CITATION.cff").read_text(), tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [project["project"]["version"]]
 
 
 class Fetched(HTMLParser):

@@ -1,4 +1,4 @@
-"""The conservative term against NumPy, against numerical integration, and its sampled gradient against the whole."""
+"""The conservative term against NumPy and numerical integration, and its sampled gradient against the full one."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_log_sum_exp_approaches_the_integral(proposals):
     assert abs(estimate.item() - exact) < 0.01
 
 
-def test_log_sum_exp_survives_large_values():
+def test_log_sum_exp_of_large_values_is_finite():
     result = log_sum_exp(t([[[[1000.0, 1000.0]], [[-1000.0, -1000.0]]]]), t([[[0.0, 0.0]]]))
     np.testing.assert_allclose(result, [[[1000.0], [-1000.0]]])
 
@@ -62,8 +62,8 @@ def test_conservative_loss():
     np.testing.assert_allclose(conservative_loss(t(lse), t(data_q)), expected)
 
 
-def test_picked_gradient_is_unbiased():
-    """The mean gradient over picks is the gradient of the log-sum-exp, of every replica, critic and state its own."""
+def test_sampled_gradient_is_unbiased():
+    """The mean gradient over sampled proposals is that of the log-sum-exp, for every replica, critic and state."""
     random = np.random.default_rng(3)
     q = t(random.normal(scale=2, size=(R, E, B, K))).requires_grad_()
     log_density = t(random.normal(size=(R, B, K)))
@@ -78,7 +78,7 @@ def test_picked_gradient_is_unbiased():
     np.testing.assert_allclose(estimate, exact, atol=0.01)
 
 
-def test_pick_stays_inside_and_never_takes_the_impossible():
+def test_sampled_indices_are_in_range_and_have_positive_probability():
     q = t([[[[0.0, -1e9, 0.0, -1e9]]]])
     uniform = t([[[[0.0, 0.25, 0.499999, 0.500001, 0.75, 1 - 1e-16]]]])
     index = softmax_pick(q, t([[[0.0] * 4]]), uniform)

@@ -33,7 +33,7 @@ def test_temperature_loss():
 
 
 def test_gradients_stop_where_the_equations_say():
-    """alpha's loss moves alpha alone, the policy's leaves alpha, the size of Q only scales."""
+    """Of the temperature loss to alpha alone, of the actor loss not to alpha, of the scale by E|Q| to nothing."""
     log_alpha, log_pi, values = (t(x).requires_grad_() for x in (np.log(temperature), log_prob, q))
 
     def gradient(loss, of):
@@ -49,7 +49,7 @@ def test_gradients_stop_where_the_equations_say():
     least = np.zeros_like(q)
     for r in range(R):
         for b in range(B):
-            least[r, np.argmin(q[r, :, b]), b] = -1 / B  # only the least critic pulls
+            least[r, np.argmin(q[r, :, b]), b] = -1 / B  # the gradient reaches the minimum alone
     np.testing.assert_allclose(gradient(loss, values), least)
 
     regularised = regularised_actor_loss(loss, values, torch.zeros(R), 1.0)
@@ -57,8 +57,8 @@ def test_gradients_stop_where_the_equations_say():
     np.testing.assert_allclose(gradient(regularised, values), least / size[:, None, None])
 
 
-def test_every_loss_is_one_number_a_replica_whatever_the_sizes():
-    """Sizes of 1 and equal sizes are where a (B,) against a (B, 1) hides."""
+def test_every_loss_has_one_value_a_replica_for_all_sizes():
+    """Sizes of 1 and equal sizes hide a (B,) that is broadcast against a (B, 1)."""
     for R, E, B, A in [(1, 1, 1, 1), (1, 2, 3, 1), (2, 2, 2, 2), (3, 1, 1, 2), (4, 4, 4, 4)]:
         values, y, log_pi = random.normal(size=(R, E, B)), random.normal(size=(R, B)), random.normal(size=(R, B))
         alpha = random.uniform(0.5, 2, size=R)
@@ -79,8 +79,8 @@ def test_every_loss_is_one_number_a_replica_whatever_the_sizes():
 
 def test_temperature_rises_when_entropy_is_too_low():
     log_temperature = torch.zeros(1, requires_grad=True)
-    too_sure = torch.full((1, 8), 10.0)  # entropy -10, below the target -4
-    (gradient,) = torch.autograd.grad(temperature_loss(log_temperature, too_sure, -4.0).sum(), log_temperature)
+    low_entropy = torch.full((1, 8), 10.0)  # entropy -10, below the target -4
+    (gradient,) = torch.autograd.grad(temperature_loss(log_temperature, low_entropy, -4.0).sum(), log_temperature)
     assert gradient < 0  # descent raises log alpha
 
 
@@ -110,7 +110,7 @@ def test_td_target():
         np.testing.assert_allclose(result, expected)
 
 
-def test_lower_confidence_bound_takes_the_place_of_the_minimum():
+def test_lower_confidence_bound_replaces_the_minimum():
     five = random.normal(size=(R, 5, B))
     bound = np.array([[np.mean(five[r, :, b]) - 1.5 * np.sqrt(sum((five[r, :, b] - np.mean(five[r, :, b])) ** 2) / 4)
                        for b in range(B)] for r in range(R)])  # fmt: skip
@@ -120,8 +120,8 @@ def test_lower_confidence_bound_takes_the_place_of_the_minimum():
     np.testing.assert_allclose(lower_confidence_bound(t(five), 0.0), five.mean(1))
 
 
-def test_a_row_of_weight_w_adds_w_times_its_loss():
-    """Divided by the size of the batch, not by the sum of the weights; a row of weight 0 has no gradient."""
+def test_a_transition_of_weight_w_adds_w_times_its_loss():
+    """Divided by the size of the batch, not by the sum of the weights; a transition of weight 0 has no gradient."""
     weight = random.uniform(size=(R, B))
     weight[:, 2] = 0
     y, lse = random.normal(size=(R, B)), random.normal(size=(R, E, B))
@@ -154,7 +154,7 @@ def test_bellman_loss_sums_critics_and_never_broadcasts_a_batch_against_a_batch(
     np.testing.assert_allclose(result, expected)
 
 
-def test_bellman_loss_gives_the_target_no_gradient():
+def test_bellman_loss_has_no_gradient_to_the_target():
     target = torch.zeros(R, B, requires_grad=True)
     loss = bellman_loss(t(q).float().requires_grad_(), target).sum()
     assert torch.autograd.grad(loss, target, allow_unused=True) == (None,)

@@ -1,4 +1,4 @@
-"""Networks against a plain NumPy computation per replica and critic."""
+"""Networks against NumPy, for each replica and critic by itself."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def inputs(seed=0):
 
 
 def task_state(embedding, table, observation, task):
-    """z of one row, from the table [M, S] of one network."""
+    """z of one observation [S], from the table [M, S] of one network."""
     if embedding == "add":
         return observation + table[task]
     if embedding == "concat":
@@ -72,7 +72,7 @@ def test_critic_equals_plain_networks(embedding, norm):
                     np.testing.assert_allclose(q[r, e, b, k].item(), expected[0], rtol=1e-4, atol=1e-5)
 
 
-def test_critic_takes_actions_of_its_own():
+def test_each_critic_may_have_its_own_actions():
     critic = Critic(S, A, M, settings(), generators(range(R), 0))
     observation, task, actions = inputs()
     own = torch.rand(R, E, B, K, A)
@@ -98,7 +98,7 @@ def test_actors_equal_plain_networks(embedding):
 
 
 @pytest.mark.parametrize("kind", [Critic, GaussianActor, DeterministicActor])
-def test_a_replica_has_the_weights_of_its_seed_alone(kind):
+def test_a_replica_has_the_weights_of_a_training_with_its_seed_alone(kind):
     together, alone = (kind(S, A, M, settings(), generators(seeds, 0)) for seeds in ([4, 5, 6], [5]))
     weights = together.state_dict()
     for name, tensor in alone.state_dict().items():
@@ -111,7 +111,7 @@ def test_a_replica_has_the_weights_of_its_seed_alone(kind):
     )
 
 
-def test_weights_begin_as_in_torch_linear_and_tables_as_standard_normal():
+def test_weights_are_initialised_as_in_torch_linear_and_tables_as_standard_normal():
     critic = Critic(64, A, 50, settings(embedding="add", hidden_size=200), generators([0], 0))
     for layer, size_in in [(critic.first, 64 + A), (critic.trunk.hidden[0], 200), (critic.trunk.output, 200)]:
         plain = torch.nn.Linear(size_in, 200)
@@ -121,7 +121,7 @@ def test_weights_begin_as_in_torch_linear_and_tables_as_standard_normal():
     assert abs(critic.trunk.hidden[0].weight.std() - 200**-0.5 / 3**0.5) < 0.001
     assert abs(critic.embedding.table.std() - 1) < 0.05
     assert isinstance(critic.embedding.table, torch.nn.Parameter)
-    # No two critics begin alike.
+    # Critics have different initial weights.
     assert not torch.isclose(critic.first.weight[0, 0], critic.first.weight[0, 1]).float().mean() > 0.01
 
 
@@ -158,8 +158,8 @@ def test_gradients_of_replicas_and_critics_do_not_mix():
         assert gradient.abs().sum() == 0, name
 
 
-def test_bf16_values_are_finer_than_bf16():
-    """Around 66 bf16 has steps of 0.5; the last layer must not."""
+def test_the_output_layer_is_float32_with_bf16():
+    """Near 66, neighbouring bf16 values are 0.5 apart; those of the output layer must not be."""
     critic = Critic(S, A, M, settings(precision="bf16"), generators(range(R), 0))
     with torch.no_grad():
         critic.trunk.output.bias += 66
@@ -170,7 +170,7 @@ def test_bf16_values_are_finer_than_bf16():
     assert {x.dtype for x in actor(observation, task)} == {torch.float32}
 
 
-def test_bf16_is_near_and_ends_in_float32():
+def test_bf16_approximates_float32():
     observation, task, actions = inputs()
     full = Critic(S, A, M, settings(), generators(range(R), 0))
     low = Critic(S, A, M, settings(precision="bf16"), generators(range(R), 0))

@@ -1,12 +1,21 @@
 """The equations of TD3 (Fujimoto et al. 2018, arXiv 1802.09477) and TD3+BC (Fujimoto & Gu 2021, arXiv 2106.06860)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from hcsac.losses.weighting import weighted_mean
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
-def smoothed_action(action: Tensor, noise: Tensor, std: float, clip: float) -> Tensor:
+
+def smoothed_action(
+    action: Float[Tensor, "R B A"], noise: Float[Tensor, "R B A"], std: float, clip: float
+) -> Float[Tensor, "R B A"]:
     """Target policy smoothing (section 5.3): clamp(pi'(s') + clamp(std * noise, -c, c), -1, 1).
 
     action, noise [R, B, A] -> [R, B, A].
@@ -14,7 +23,9 @@ def smoothed_action(action: Tensor, noise: Tensor, std: float, clip: float) -> T
     return (action + (std * noise).clamp(-clip, clip)).clamp(-1, 1)
 
 
-def td3_target(reward: Tensor, discount: Tensor, next_q: Tensor) -> Tensor:
+def td3_target(
+    reward: Float[Tensor, "R B"], discount: Float[Tensor, "R B"], next_q: Float[Tensor, "R E B"]
+) -> Float[Tensor, "R B"]:
     """Clipped double-Q target (equation 10): r + gamma min_E Q'(s', a').
 
     reward, discount [R, B], next_q [R, E, B] -> [R, B].
@@ -22,12 +33,14 @@ def td3_target(reward: Tensor, discount: Tensor, next_q: Tensor) -> Tensor:
     return reward + discount * next_q.amin(1)
 
 
-def policy_loss(q: Tensor) -> Tensor:
+def policy_loss(q: Float[Tensor, "R E B"]) -> Float[Tensor, "R"]:
     """Deterministic policy gradient (equation 3) through the first critic: -E[Q_1(s, pi(s))]; q [R, E, B] -> [R]."""
     return -torch.mean(q[:, 0], dim=-1)
 
 
-def td3_bc_loss(q: Tensor, imitation: Tensor, alpha: float, weight: Tensor | None = None) -> Tensor:
+def td3_bc_loss(
+    q: Float[Tensor, "R B"], imitation: Float[Tensor, "R"], alpha: float, weight: Float[Tensor, "R B"] | None = None
+) -> Float[Tensor, "R"]:
     """TD3+BC's actor (equations 4 and 5): -lambda E[w Q(s, pi(s))] + E||pi(s) - a||^2, lambda = alpha / E|Q|.
 
     q [R, B] of the first critic (lambda carries no gradient), imitation [R], weight [R, B] or None for 1 -> [R].

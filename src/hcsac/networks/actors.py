@@ -1,24 +1,34 @@
 """Policies: the tanh-squashed Gaussian of SAC and the deterministic tanh policy of BC and TD3.
 
-Both `act` in float32, whatever precision they train in: what is evaluated is then what any machine computes.
+`act` computes in float32 whatever the training's precision, so that evaluation gives the same actions on all machines
+that an exported policy gives.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from hcsac.networks.embedding import TaskEmbedding
-from hcsac.networks.linear import Linear, Trunk
+from hcsac.networks.linear import HiddenLayers, Linear
 from hcsac.settings import Settings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 LOG_STD_BOUNDS = (-20.0, 2.0)
 
 
-class _Body(nn.Module):
-    """s [R, B, S], task [R, B] -> [R, B, out]."""
+class ActorNetwork(nn.Module):
+    """Task embedding and MLP: s [R, B, S], task [R, B] -> [R, B, out].
+
+    Attribute names here and in the actors are keys of checkpoints and policy bundles.
+    """
 
     def __init__(
         self,
@@ -32,16 +42,18 @@ class _Body(nn.Module):
         self.embedding = TaskEmbedding(settings.embedding, (), tasks, observation_size, generators)
         self.first = Linear((), self.embedding.size, settings.hidden_size, generators)
         low = settings.precision == "bf16"
-        self.trunk = Trunk((), settings.hidden_size, settings.hidden_layers, size_out, generators, low)
+        self.trunk = HiddenLayers((), settings.hidden_size, settings.hidden_layers, size_out, generators, low)
 
-    def forward(self, observation: Tensor, task: Tensor, exact: bool = False) -> Tensor:
+    def forward(
+        self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"], exact: bool = False
+    ) -> Float[Tensor, "R B out"]:
         return self.trunk(self.first(self.embedding(observation, task)), exact)
 
 
 class GaussianActor(nn.Module):
     """s [R, B, S], task [R, B] -> mean and log std, each [R, B, A], of the Gaussian before the tanh.
 
-    log std = a * out + b with a, b learned from (1, -1) and clamped, as in the authors' code.
+    log std = clamp(a * out + b, -20, 2), where a and b are learned and start at 1 and -1, as in the authors' code.
     """
 
     def __init__(
@@ -53,16 +65,18 @@ class GaussianActor(nn.Module):
         generators: Sequence[torch.Generator],
     ):
         super().__init__()
-        self.body = _Body(observation_size, 2 * action_size, tasks, settings, generators)
+        self.body = ActorNetwork(observation_size, 2 * action_size, tasks, settings, generators)
         self.log_std_scale = nn.Parameter(torch.ones(len(generators), 1, 1))
         self.log_std_shift = nn.Parameter(-torch.ones(len(generators), 1, 1))
 
-    def forward(self, observation: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]
+    ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B A"]]:
         mean, raw = self.body(observation, task).chunk(2, dim=-1)
         log_std = (self.log_std_scale * raw + self.log_std_shift).clamp(*LOG_STD_BOUNDS)
         return mean, log_std
 
-    def act(self, observation: Tensor, task: Tensor) -> Tensor:
+    def act(self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
         """The deterministic action tanh(mean) [R, B, A]."""
         mean, _ = self.body(observation, task, exact=True).chunk(2, dim=-1)
         return torch.tanh(mean)
@@ -80,17 +94,19 @@ class DeterministicActor(nn.Module):
         generators: Sequence[torch.Generator],
     ):
         super().__init__()
-        self.body = _Body(observation_size, action_size, tasks, settings, generators)
+        self.body = ActorNetwork(observation_size, action_size, tasks, settings, generators)
 
-    def forward(self, observation: Tensor, task: Tensor) -> Tensor:
+    def forward(self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
         return torch.tanh(self.body(observation, task))
 
-    def act(self, observation: Tensor, task: Tensor) -> Tensor:
-        """The same in float32."""
+    def act(self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
+        """The same action [R, B, A], computed in float32."""
         return torch.tanh(self.body(observation, task, exact=True))
 
 
-def squashed_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def squashed_sample(
+    mean: Float[Tensor, "*#n A"], log_std: Float[Tensor, "*#n A"], noise: Float[Tensor, "*#n A"]
+) -> tuple[Float[Tensor, "*n A"], Float[Tensor, "*n"]]:
     """Reparameterised tanh-Gaussian (Haarnoja et al. 2018, appendix C): a = tanh(u), u = mean + std * noise.
 
     mean, log_std, noise [..., A] (broadcast) -> action [..., A], log pi(a) [...], with

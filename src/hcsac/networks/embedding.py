@@ -1,6 +1,9 @@
 """The task-aware state z (slides, "Task Embedding"): z = s + e, or its published variants."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +11,14 @@ from torch.nn.functional import one_hot
 
 from hcsac.settings import Embedding
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 
 class TaskEmbedding(nn.Module):
-    """s [R, B, S] and task [R, B] -> z [*lead, B, Z], with a learned table [*lead, M, S] ~ N(0, 1) per network.
+    """s [R, B, S], task [R, B] -> z [R, B, Z], or [R, E, B, Z] where `lead` = (E,) (critics).
 
+    Each network has a table [R, *lead, M, S] of its own, learned from N(0, 1).
     `add`: z = s + e (Z = S). `concat`: z = [s, e] (Z = 2S). `onehot`: z = [s, 1_task] (Z = S + M). `none`: z = s.
     """
 
@@ -32,7 +39,7 @@ class TaskEmbedding(nn.Module):
             draw = [torch.randn(*lead, tasks, observation_size, generator=g) for g in generators]
             self.table = nn.Parameter(torch.stack(draw))
 
-    def forward(self, observation: Tensor, task: Tensor) -> Tensor:
+    def forward(self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]) -> Float[Tensor, "R *E B Z"]:
         if self.kind == "none":
             return observation[:, None] if self.per_critic else observation
         identity = one_hot(task, self.tasks).to(observation.dtype)

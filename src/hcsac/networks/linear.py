@@ -1,14 +1,20 @@
 """Layers with leading axes: one weight [*lead, in, out] serves all replicas (R) or all replicas and critics (R, E)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 def uniform(shape: Sequence[int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """U(-bound, bound) of shape [R, *shape]; each replica draws from its own generator, so it equals a run alone."""
+    """U(-bound, bound) of shape [R, *shape]; a replica draws from its own generator, as if it were trained alone."""
     return torch.stack([torch.empty(*shape).uniform_(-bound, bound, generator=g) for g in generators])
 
 
@@ -21,16 +27,16 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(uniform((*lead, size_in, size_out), bound, generators))
         self.bias = nn.Parameter(uniform((*lead, 1, size_out), bound, generators))
 
-    def forward(self, x: Tensor) -> Tensor:
-        # The weight follows the activations' precision: bf16 in hidden layers when asked, float32 elsewhere.
+    def forward(self, x: Float[Tensor, "*lead n in"]) -> Float[Tensor, "*lead n out"]:
+        # Computed in the precision of x: bf16 in hidden layers where the setting says so, float32 elsewhere.
         return x @ self.weight.to(x.dtype) + self.bias.to(x.dtype)
 
 
-class Trunk(nn.Module):
-    """ReLU, then hidden layers, then the output layer: pre-activations [*lead, n, H] -> [*lead, n, out].
+class HiddenLayers(nn.Module):
+    """All layers after the first: ReLU, hidden layers, output layer; pre-activations [*lead, n, H] -> [*lead, n, out].
 
-    The hidden products run in bf16 when `low_precision` is set; the output layer is always float32, because
-    a bf16 value of 66 has steps of 0.5. `exact` keeps all of one pass in float32.
+    With `low_precision` the matrix products of the hidden layers are computed in bf16. The output layer is always
+    float32: near 66, neighbouring bf16 values are 0.5 apart. `exact` computes one forward pass in float32 throughout.
     """
 
     def __init__(
@@ -49,7 +55,7 @@ class Trunk(nn.Module):
         self.output = Linear(lead, hidden_size, size_out, generators)
         self.low_precision = low_precision
 
-    def forward(self, x: Tensor, exact: bool = False) -> Tensor:
+    def forward(self, x: Float[Tensor, "*lead n H"], exact: bool = False) -> Float[Tensor, "*lead n out"]:
         if self.low_precision and not exact:
             x = x.bfloat16()
         x = torch.relu(x)
