@@ -34,8 +34,8 @@ def random_data(tasks: int, rows: int = ROWS) -> Dataset:
         task=np.repeat(np.arange(tasks), rows // tasks),
         physics=None,
         episode_start=np.arange(0, rows + 1, EPISODE),
+        episode_return=np.zeros(episodes),
         task_names=tuple(f"task-{i}" for i in range(tasks)),
-        behaviour={f"task-{i}": 0.0 for i in range(tasks)},
     )
 
 

@@ -11,6 +11,14 @@ import numpy as np
 from torch import Tensor
 
 
+class Spec(NamedTuple):
+    """What a policy must fit: the robot's sizes, S and A, and the names of its M tasks in their order."""
+
+    observation_size: int
+    action_size: int
+    tasks: tuple[str, ...]
+
+
 class Batch(NamedTuple):
     """One minibatch per replica.
 

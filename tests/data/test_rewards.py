@@ -58,7 +58,7 @@ def test_cross_returns(priced: Dataset) -> None:
         returns = [table[e : e + 12, j].sum() for e in range(0, 96, 12) if priced.task[e] == i]
         matrix[i, j] = np.mean(returns)
     np.testing.assert_allclose(cross_returns(priced), matrix, rtol=1e-5)
-    assert cross_returns(priced)[0, 0] == pytest.approx(priced.behaviour["slide-left"], rel=1e-5)
+    assert cross_returns(priced)[0, 0] == pytest.approx(priced.mean_returns["slide-left"], rel=1e-5)
 
 
 def test_what_cannot_be_recomputed_is_refused_before_any_work(slides: Dataset) -> None:
@@ -107,4 +107,4 @@ def test_the_course_datas_cross_task_matrix(level: str, course: Path) -> None:
     matrix = cross_returns(data)
     assert matrix[0, 1] == pytest.approx(KNOWN["walk", level], abs=0.05)
     assert matrix[1, 0] == pytest.approx(KNOWN["run", level], abs=0.05)
-    np.testing.assert_allclose(matrix.diagonal(), [data.behaviour[name] for name in data.task_names], rtol=1e-6)
+    np.testing.assert_allclose(matrix.diagonal(), [data.mean_returns[name] for name in data.task_names], rtol=1e-6)

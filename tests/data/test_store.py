@@ -67,10 +67,14 @@ def test_load_joins_and_orders(folder: Path, walk: list[Episode], run: list[Epis
     assert dataset.task.tolist() == [0] * 2000 + [1] * 2000
     direct = Dataset.from_episodes({"walker-walk": walk, "walker-run": run})
     assert dataset.fingerprint() == direct.fingerprint()
-    assert dataset.behaviour == direct.behaviour
+    assert dataset.mean_returns == direct.mean_returns
     assert load(["test/first-v0", "test/run-v0"], tasks=["walker-run"]).task_names == ("walker-run",)
+    assert dataset.refs == ("test/first-v0", "test/run-v0", "test/second-v0")
+    assert dataset.select(["walker-run"]).refs == ("test/run-v0",)
+    assert load(["test/first-v0", "walker-run=test/run-v0"], tasks=["walker-run"]).refs == ("walker-run=test/run-v0",)
     late = load("test/run-v0", alignment="off_by_one")
     np.testing.assert_array_equal(late.action[1:1000], run[0].action[:-1])
+    assert late.alignment == "off_by_one"
 
 
 def test_a_path_and_the_shipped_sample(

@@ -96,10 +96,7 @@ def train(
     rule = given["sharing"]
     if rule not in (None, resolve(agent, settings, dataset.task_names).sharing):
         raise UserError(f"{agent} shares nothing, whatever --sharing {rule} says; leave it out, or train hcsac.")
-    run = training.train(
-        agent, dataset, output or Path("runs") / agent, settings, seeds, alignment, resume, sources=list(refs),
-        trackers=trackers,
-    )  # fmt: skip
+    run = training.train(agent, dataset, output or Path("runs") / agent, settings, seeds, resume, trackers=trackers)
     click.echo(f"\n{run.path}\n{training.summary(run)}")
 
 

@@ -7,9 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from hcsac.data.build import Source, lay_out
-from hcsac.data.episode import Episode
+from hcsac.data.build import Origin, Source, build
+from hcsac.data.episode import ALIGNMENTS, Episode
 from hcsac.errors import UserError, unknown
+from hcsac.types import Spec
+
+_NOT_LEARNED_FROM = ("physics", "episode_return")
 
 
 @dataclass(frozen=True)
@@ -26,39 +29,52 @@ class Dataset:
     task: np.ndarray  # [N] int64, index into task_names
     physics: np.ndarray | None  # [N, P] where the transition leaves; None unless every episode has it
     episode_start: np.ndarray  # [episodes + 1] int64: rows of episode e are episode_start[e] .. episode_start[e+1] - 1
+    episode_return: np.ndarray  # [episodes] float64: sum of the rewards that each episode was logged with
     task_names: tuple[str, ...]
-    behaviour: dict[str, float]  # task name -> mean return of its logged episodes
+    origins: tuple[Origin, ...] = ()  # where it was loaded from; none where it was made from episodes
+    alignment: str = "correct"  # how actions and rewards were paired with observations, see `hcsac.data.episode`
 
     def __post_init__(self) -> None:
+        if self.alignment not in ALIGNMENTS:
+            raise unknown("alignment", self.alignment, ALIGNMENTS)
         for name, array in self._arrays().items():
             view = array.view()  # the caller's own array stays as writeable as it was
             view.flags.writeable = False
             object.__setattr__(self, name, view)
-            if name not in ("episode_start", "every_observation") and len(view) != len(self.reward):
+            if name not in ("episode_start", "episode_return", "every_observation") and len(view) != len(self.reward):
                 raise ValueError(f"{name} has {len(view)} rows, reward has {len(self.reward)}")
         if len(self.every_observation) != len(self.reward) + len(self.episode_start) - 1:
             raise ValueError("every_observation must have one row more than reward for each episode")
         if self.episode_start[0] != 0 or self.episode_start[-1] != len(self.reward):
             raise ValueError("episode_start must run from 0 to the number of rows")
+        if len(self.episode_return) != len(self.episode_start) - 1:
+            raise ValueError("episode_return must have one number for each episode")
 
     @classmethod
     def from_episodes(cls, episodes: Mapping[str, Sequence[Episode]], alignment: str = "correct") -> "Dataset":
-        """Lay the episodes of each task end to end; the order of the mapping is the order of the tasks.
+        """The episodes of each task, one after the other; the order of the mapping is the order of the tasks.
 
-        Raises `UserError` for a task without episodes, for sizes that differ, and for anything `validate` finds.
+        Raises:
+            UserError: a task without episodes, sizes that differ, an unknown alignment, or anything `validate` finds.
         """
-        return cls(
-            **lay_out(
-                [
-                    Source(name, f"task {name!r}", [len(episode.reward) for episode in group], group)
-                    for name, group in episodes.items()
-                ],
-                alignment,
-            )
-        )
+        sources = [
+            Source(name, f"task {name!r}", [len(episode.reward) for episode in group], group)
+            for name, group in episodes.items()
+        ]
+        return cls(**build(sources, alignment), alignment=alignment)
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The names of the datasets it was loaded from, as they were given to `hcsac.load`."""
+        return tuple(origin.ref for origin in self.origins)
+
+    @property
+    def spec(self) -> Spec:
+        """What a policy must fit: S, A and the task names."""
+        return Spec(self.observation_size, self.action_size, self.task_names)
 
     @property
     def num_tasks(self) -> int:
@@ -104,8 +120,11 @@ class Dataset:
             raise UserError(f"tasks to select must be named once each, not {', '.join(names) or 'none'}.")
         of_episode = self.task[self.episode_start[:-1]]
         start = self.episode_start
-        chosen = [(new, e) for new, name in enumerate(names)
-                  for e in np.flatnonzero(of_episode == self.task_names.index(name))]  # fmt: skip
+        chosen = [
+            (new, e)
+            for new, name in enumerate(names)
+            for e in np.flatnonzero(of_episode == self.task_names.index(name))
+        ]
         rows = np.concatenate([np.arange(start[e], start[e + 1]) for _, e in chosen])
         visited = np.concatenate([np.arange(start[e] + e, start[e + 1] + e + 1) for _, e in chosen])
         lengths = [int(start[e + 1] - start[e]) for _, e in chosen]
@@ -117,16 +136,25 @@ class Dataset:
             physics=None if self.physics is None else self.physics[rows],
             task=np.repeat(np.array([new for new, _ in chosen], np.int64), lengths),
             episode_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            episode_return=self.episode_return[[e for _, e in chosen]],
             task_names=tuple(names),
-            behaviour={name: self.behaviour[name] for name in names},
+            origins=tuple(origin for origin in self.origins if origin.task in names),
+            alignment=self.alignment,
         )
 
     @property
-    def behaviour_returns(self) -> dict[str, np.ndarray]:
-        """Task name -> undiscounted sum of the rewards of each of its logged episodes [episodes] float64, in order."""
-        first = self.episode_start[:-1]
-        returns = np.add.reduceat(self.reward, first, dtype=np.float64)
-        return {name: returns[self.task[first] == i] for i, name in enumerate(self.task_names)}
+    def episode_returns(self) -> dict[str, np.ndarray]:
+        """Task name -> undiscounted returns of its episodes as they were logged, [episodes] float64, in order.
+
+        With another alignment than "correct" the sums of `reward` differ from them.
+        """
+        of_episode = self.task[self.episode_start[:-1]]
+        return {name: self.episode_return[of_episode == i] for i, name in enumerate(self.task_names)}
+
+    @property
+    def mean_returns(self) -> dict[str, float]:
+        """Task name -> mean of its `episode_returns`: the dataset return."""
+        return {name: float(returns.mean()) for name, returns in self.episode_returns.items()}
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of all that an agent learns from: two datasets share it only if these are the same."""
@@ -136,7 +164,7 @@ class Dataset:
     def _digest(self) -> str:
         digest = hashlib.sha256(repr(self.task_names).encode())
         for name, array in self._arrays().items():
-            if name == "physics":
+            if name in _NOT_LEARNED_FROM:
                 continue
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hcsac.data.build import Source, lay_out
+from hcsac.data.build import Origin, Source, build
 from hcsac.data.dataset import Dataset
 from hcsac.data.episode import Episode
 from hcsac.data.mapped import map_dataset
@@ -138,15 +138,17 @@ def load(
 
     Args:
         refs: as in `read`.
+        alignment: "correct", or "off_by_one" to make a known mistake on purpose (see `hcsac.data.episode`).
         tasks: keep only these, in this order.
-        folder: lay the data out in this folder and map its files, for data larger than memory; a folder that holds
-            the same data already is used as it is. Physics states stay where they are.
+        folder: write the arrays into this folder and map its files, for data larger than memory; a folder that has
+            the same data already is used as it is. Simulator states are not copied.
 
     Raises:
-        UserError: as in `read`, for a task that is not among the data, or for a folder that holds something else.
+        UserError: as in `read`, for a task that is not among the data, or for a folder that has something else.
     """
-    given = [Stored(ref) for ref in ([refs] if isinstance(refs, str) else refs)]
-    names = list(dict.fromkeys(stored.task for stored in given))
+    refs = [refs] if isinstance(refs, str) else list(refs)
+    opened = [Stored(ref) for ref in refs]
+    names = list(dict.fromkeys(stored.task for stored in opened))
     for name in tasks or []:
         if name not in names:
             raise unknown("task of this dataset", name, names)
@@ -155,11 +157,13 @@ def load(
         raise UserError(f"tasks to select must be named once each, not {', '.join(order)}.")
     sources = [
         Source(name, f"dataset {stored.ref!r}", stored.lengths, stored)
-        for name in order for stored in given if stored.task == name
+        for name in order for stored in opened if stored.task == name
     ]  # fmt: skip
+    origins = tuple(Origin(stored.task, ref) for ref, stored in zip(refs, opened, strict=True) if stored.task in order)
     if folder is None:
-        return Dataset(**lay_out(sources, alignment))
-    return map_dataset(Path(folder), sources, alignment, [order, *(stored.state() for stored in given)])
+        return Dataset(**build(sources, alignment), origins=origins, alignment=alignment)
+    made_from = [order, *(stored.state() for stored in opened)]
+    return map_dataset(Path(folder), sources, origins, alignment, made_from)
 
 
 def list_datasets() -> list[Listing]:
