@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hcsac.data import load, store
+from hcsac.data.formats import minari
 from hcsac.errors import UserError
 from tests.conftest import slide_episodes
 
@@ -80,8 +81,8 @@ def test_bad_data_leave_no_folder(refs, tmp_path, monkeypatch):
         good = from_minari(episode)
         return type(good)(**{**vars(good), "reward": good.reward * np.nan})
 
-    from_minari = store._from_minari
-    monkeypatch.setattr(store, "_from_minari", spoilt)
+    from_minari = minari.from_minari
+    monkeypatch.setattr(minari, "from_minari", spoilt)
     with pytest.raises(UserError, match="dataset 'lab/slide-left-v0', episode 0: reward holds NaN"):
         load(refs, folder=tmp_path / "laid")
     assert not list(tmp_path.glob("laid*"))

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcsac.data import Dataset, npz
+from hcsac.data import Dataset
 from hcsac.data import rewards as data_rewards
+from hcsac.data.formats import npz
 from hcsac.data.rewards import cross_returns, reward_blocks
 from hcsac.errors import UserError
 from hcsac.tasks import Task, register_task, registry, replay

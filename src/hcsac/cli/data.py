@@ -14,28 +14,31 @@ def data() -> None:
 
 
 @data.command("import")
-@click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--task", required=True, help="The task the episodes were logged for, e.g. walker-walk.")
+@click.argument("path")
+@click.option("--task", help="The task the episodes were logged for, e.g. walker-walk, where the data do not name it.")
 @click.option("--name", required=True, help="Name of the new dataset, e.g. walker/walker-walk-medium-v0.")
-def data_import(directory: Path, task: str, name: str) -> None:
-    """Read a folder of episode .npz files and write a Minari dataset.
+def data_import(path: str, task: str | None, name: str) -> None:
+    """Read PATH, a file or folder in any dataset format, and write a Minari dataset.
 
-    The .npz layout: row t of `action` and `reward` is what LED to row t of `observation`; row 0 is a dummy. The arrays
+    Built in are folders of .npz episodes and Minari datasets; a plug-in can add formats.
+
+    A .npz episode: row t of `action` and `reward` is what LED to row t of `observation`; row 0 is padding. The arrays
     observation, action, reward, discount have T+1 rows each; physics (qpos and qvel) is kept where present.
     """
-    from hcsac.data import describe, npz, store
+    from hcsac.data import describe, store
+    from hcsac.data.formats import OpenedDataset
 
-    episodes = npz.read_directory(directory)
-    store.write(name, task, episodes, {"source": "npz"})
+    opened = OpenedDataset(path, task)
+    store.write(name, opened.task, list(opened), {"source": opened.format})
     click.echo(describe.describe(name))
 
 
 @data.command("list")
 def data_list() -> None:
     """The datasets that can be named: the local Minari store and the shipped sample."""
-    from hcsac.data import store
+    from hcsac.data import refs
 
-    for entry in store.list_datasets():
+    for entry in refs.list_datasets():
         known = entry.metadata
         behaviour = known.get("behaviour_return")
         score = f"return {behaviour:8.1f}" if isinstance(behaviour, float | int) else " " * 15
@@ -92,9 +95,10 @@ def data_check(
     """
     from hcsac.data import checks
     from hcsac.data.checks import card as cards
+    from hcsac.data.formats import open_data
 
     crossed = matrix != "none" and len(names) > 1
-    opened = {name: checks.open_data(name, task)[1:] for name in dict.fromkeys(names)}
+    opened = {name: open_data(name, task) for name in dict.fromkeys(names)}
     if card is not None:
         cards.claim(card, opened, crossed)
     sound, reports = {}, []

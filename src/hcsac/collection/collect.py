@@ -14,7 +14,7 @@ import torch
 from hcsac.algorithms.base import generators
 from hcsac.algorithms.td3 import TD3
 from hcsac.collection.buffer import ReplayBuffer, load_episode, save_episode
-from hcsac.data import store
+from hcsac.data import refs, store
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.settings import Settings, setting
@@ -60,7 +60,7 @@ def collect(
     command: str = "",
     progress: bool = True,
 ) -> list[str]:
-    """Collect and write `NAMESPACE/TASK-medium-v0` and `NAMESPACE/TASK-medium-replay-v0` (`store.name_of`).
+    """Collect and write `NAMESPACE/TASK-medium-v0` and `NAMESPACE/TASK-medium-replay-v0` (`refs.name_of`).
 
     `medium-replay` is everything seen until the mean of the last five training episodes reached `level` (or `steps`
     were used up: the metadata say what was reached). `medium` is the policy of that moment, frozen, with the same
@@ -81,9 +81,9 @@ def collect(
         if expert is None:
             raise UserError(f"no expert return is known for task {task!r}; say with --level which return is medium.")
         level = expert / 2
-    names = [store.name_of(namespace, task, kind) for kind in ("medium", "medium-replay")]
+    names = [refs.name_of(namespace, task, kind) for kind in ("medium", "medium-replay")]
     for name in names:
-        store.require_free_name(name)
+        refs.require_free_name(name)
 
     work = _Collection(task, Path(directory), settings, level)
     reached = work.learn(progress)

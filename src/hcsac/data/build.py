@@ -14,10 +14,11 @@ Place = Callable[[str, tuple[int, ...], DTypeLike], np.ndarray]  # name, shape, 
 
 
 class Origin(NamedTuple):
-    """Where episodes of one task were loaded from: the dataset's name as it was given."""
+    """Where episodes of one task were loaded from."""
 
     task: str
-    ref: str
+    ref: str  # the dataset's name as it was given
+    plugin: str | None = None  # the module that registered its format, unless hcsac itself did
 
 
 class Source(NamedTuple):
@@ -65,12 +66,18 @@ def build(
 
 def _validated(sources: Sequence[Source]) -> Iterator[tuple[Source, Episode]]:
     for source in sources:
-        for number, (episode, length) in enumerate(zip(source.episodes, source.lengths, strict=True)):
-            where = f"{source.where}, episode {number}"
+        count = 0
+        for count, episode in enumerate(source.episodes, start=1):
+            if count > len(source.lengths):
+                raise UserError(f"{source.where} lists {count - 1} episodes but has more; write it again.")
+            where = f"{source.where}, episode {count - 1}"
             validate(episode, where)
-            if len(episode) != length:
-                raise UserError(f"{where} is listed with {length} steps but has {len(episode)}; write it again.")
+            if len(episode) != source.lengths[count - 1]:
+                listed = source.lengths[count - 1]
+                raise UserError(f"{where} is listed with {listed} steps but has {len(episode)}; write it again.")
             yield source, episode
+        if count < len(source.lengths):
+            raise UserError(f"{source.where} lists {len(source.lengths)} episodes but has {count}; write it again.")
 
 
 class _Writer:

@@ -72,6 +72,11 @@ class Dataset:
         return tuple(origin.ref for origin in self.origins)
 
     @property
+    def plugins(self) -> tuple[str, ...]:
+        """The plug-in modules whose formats it was read with, which reading it again needs."""
+        return tuple(dict.fromkeys(origin.plugin for origin in self.origins if origin.plugin is not None))
+
+    @property
     def spec(self) -> Spec:
         """What a policy must fit: S, A and the task names."""
         return Spec(self.observation_size, self.action_size, self.task_names)

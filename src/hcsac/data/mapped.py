@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ _LAYOUT = "layout.json"
 
 
 def map_dataset(
-    folder: Path, sources: Sequence[Source], origins: Sequence[Origin], alignment: str, made_from: Any
+    folder: Path, sources: Callable[[], Sequence[Source]], origins: Sequence[Origin], alignment: str, made_from: Any
 ) -> Dataset:
     """The dataset in `folder`, written there first unless it is already.
 
     Args:
-        origins: where the sources come from, kept in the folder beside the arrays.
+        sources: gives the episodes to write, where there is something to write.
+        origins: where they come from, kept in the folder beside the arrays.
         made_from: JSON that changes when the data do; a folder written from something else is refused.
 
     Raises:
@@ -36,14 +37,15 @@ def map_dataset(
     if layout is not None and layout.get("made_from") != made_from:
         raise UserError(f"{folder} holds other data, or these as they were before; remove it or name another folder.")
     if layout is None or layout.get("format") != FORMAT:
+        episodes = sources()
         layout = {
             "format": FORMAT,
             "made_from": made_from,
-            "task_names": list(dict.fromkeys(source.task for source in sources)),
+            "task_names": list(dict.fromkeys(source.task for source in episodes)),
             "origins": [list(origin) for origin in origins],
             "alignment": alignment,
         }
-        _write(folder, sources, layout)
+        _write(folder, episodes, layout)
     arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")}
     return Dataset(
         **arrays,

@@ -11,7 +11,7 @@ from hcsac.data import Episode, store
 from hcsac.data.checks import Report, check, columns, cross_task
 from hcsac.data.checks.repeats import repeats
 from hcsac.data.episode import shift
-from hcsac.data.npz import read_directory
+from hcsac.data.formats.npz import read_directory
 from hcsac.errors import UserError
 from hcsac.tasks import Task, random_rollout, register_task, registry, replay
 from tests.data.conftest import cut, save
@@ -120,9 +120,9 @@ def test_a_ref_and_a_folder(folder: Path, tmp_path: Path, walk: list[Episode]) -
     late = [shift(episode, action=1) for episode in walk]
     save(tmp_path / "log", late)
     assert not check(tmp_path / "log", "walker-walk", steps=20).passed
-    with pytest.raises(UserError, match="do not say their task"):
+    with pytest.raises(UserError, match="does not say its task; write it as TASK="):
         check(tmp_path / "log")
-    with pytest.raises(UserError, match="do not say their task"):
+    with pytest.raises(UserError, match="do not name their task; give it as task_name"):
         check(walk)
 
 

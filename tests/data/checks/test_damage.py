@@ -7,7 +7,7 @@ import pytest
 
 from hcsac.data import Episode, store
 from hcsac.data.checks import KINDS, Report, examine
-from hcsac.data.npz import read_directory
+from hcsac.data.formats.npz import read_directory
 
 from .damage import EVERY_STEP, Damage, damages
 

@@ -13,8 +13,7 @@ from hcsac.data.checks.repeats import repeats
 from hcsac.data.checks.replay import Simulated, simulate
 from hcsac.data.checks.steps import Steps, choose
 from hcsac.data.episode import Episode
-from hcsac.data.npz import read_directory
-from hcsac.data.store import read_unchecked, split_task
+from hcsac.data.formats import open_data
 from hcsac.errors import UserError
 from hcsac.tasks import can_replay, get_task, rewards_of, task_names
 
@@ -28,35 +27,20 @@ def check(
     seed: int = 0,
     use_physics: bool = True,
 ) -> Report:
-    """Examine a dataset (a ref as in `store.read`, a folder of .npz episodes) or episodes.
+    """Examine a dataset (its name or path, as in `hcsac.load`) or episodes.
 
     `task_name` is needed where the data do not say it. Where physics states are stored (and `use_physics`), at most
     `steps` steps are replayed in the simulator; elsewhere the place of actions and rewards is judged by one-step
     predictors, and their numbers by the task's own reward function if it has one. Faults become findings; only what
     cannot be read at all raises `UserError`.
     """
-    return examine(*open_data(data, task_name), steps, seed, use_physics)
-
-
-def open_data(data: str | Path | Sequence[Episode], task_name: str | None = None) -> tuple[str, str, list[Episode]]:
-    """What the data are called, their task and their episodes, not validated; `UserError` as in `check`."""
-    if not isinstance(data, str | Path):
-        if task_name is None:
-            raise UserError("episodes do not say their task; name it, as --task or TASK=FOLDER.")
-        subject, name, episodes = f"{len(data)} episodes", get_task(task_name).name, list(data)
-    else:
-        subject = str(data)
-        ref, task_name = split_task(subject, task_name)
-        folder = Path(ref)
-        if folder.is_dir() and (any(folder.glob("*.npz")) or any((folder / "data").glob("*.npz"))):
-            if task_name is None:
-                raise UserError(f"{folder}: .npz episodes do not say their task; name it, as --task or TASK=FOLDER.")
-            name, episodes = get_task(task_name).name, read_directory(folder)
-        else:
-            name, episodes, _ = read_unchecked(ref, task_name)
-    if not episodes:
-        raise UserError(f"{subject}: no episode to check.")
-    return subject, name, episodes
+    if isinstance(data, str | Path):
+        return examine(str(data), *open_data(data, task_name), steps, seed, use_physics)
+    if task_name is None:
+        raise UserError("episodes do not name their task; give it as task_name.")
+    if not data:
+        raise UserError("there is no episode to check; give one or more.")
+    return examine(f"{len(data)} episodes", get_task(task_name).name, data, steps, seed, use_physics)
 
 
 def examine(

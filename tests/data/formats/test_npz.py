@@ -9,10 +9,9 @@ import pytest
 
 from hcsac.data import Episode
 from hcsac.data.episode import to_arrivals
-from hcsac.data.npz import read_directory
+from hcsac.data.formats.npz import read_directory
 from hcsac.errors import UserError
-
-from .conftest import same, save
+from tests.data.conftest import same, save
 
 
 def test_round_trip(tmp_path: Path, small: list[Episode]) -> None:
@@ -36,7 +35,7 @@ def test_course_returns(course: Path, folder: str, behaviour: float) -> None:
 def test_no_folder_and_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="absent: no such folder"):
         read_directory(tmp_path / "absent")
-    with pytest.raises(UserError, match=r"holds no \.npz file"):
+    with pytest.raises(UserError, match=r"has no \.npz file"):
         read_directory(tmp_path)
 
 
