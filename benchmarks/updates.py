@@ -27,7 +27,7 @@ def random_data(tasks: int, rows: int = ROWS) -> Dataset:
     action *= 2  # in place: what is made on the way would count as memory of the data
     action -= 1
     return Dataset(
-        every_observation=rng.standard_normal((rows + episodes, S), dtype=np.float32),
+        observations=rng.standard_normal((rows + episodes, S), dtype=np.float32),
         action=action,
         reward=rng.random(rows, dtype=np.float32),
         terminated=np.zeros(rows, bool),

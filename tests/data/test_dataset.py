@@ -27,7 +27,7 @@ def test_layout(both: Dataset, walk: list[Episode], run: list[Episode]) -> None:
     np.testing.assert_array_equal(both.physics[4:7], walk[1].physics[:3])  # type: ignore[index]
     np.testing.assert_array_equal(both.observation[4:7], walk[1].observation[:3])
     np.testing.assert_array_equal(both.next_observation[7:], run[0].observation[1:6])
-    assert len(both.every_observation) == 12 + 3  # the last of an episode is arrived at and never left
+    assert len(both.observations) == 12 + 3  # the last of an episode is arrived at and never left
     assert both.mean_returns["b"] == pytest.approx(run[0].reward[:5].sum())
 
 
@@ -62,7 +62,7 @@ def test_fingerprint_sees_every_number_an_agent_learns_from(both: Dataset) -> No
     reward[3] += 1
     changed = [
         replace(both, reward=reward),
-        replace(both, every_observation=both.every_observation + 1),
+        replace(both, observations=both.observations + 1),
         replace(both, task_names=("a", "c")),
     ]
     assert len({both.fingerprint(), *(other.fingerprint() for other in changed)}) == 4

@@ -29,7 +29,7 @@ def test_equals_what_is_read(refs, tmp_path):
         assert mapped.fingerprint() == read.fingerprint()
         for fact in ("mean_returns", "refs", "alignment", "task_names"):
             assert getattr(mapped, fact) == getattr(read, fact)
-        assert isinstance(mapped.every_observation.base, np.memmap)
+        assert isinstance(mapped.observations.base, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
             mapped.reward[0] = 1
 

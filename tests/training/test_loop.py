@@ -125,9 +125,9 @@ def test_settings_of_sharing_reach_what_they_set(slides, tmp_path):
 
 
 def test_a_constant_column_is_not_blown_up(slides):
-    flat = slides.every_observation.copy()
+    flat = slides.observations.copy()
     flat[:, 1] = 7.0
-    mean, std = loop._statistics(replace(slides, every_observation=flat), True)
+    mean, std = loop._statistics(replace(slides, observations=flat), True)
     assert (mean[1], std[1]) == (7.0, 1.0)
 
 

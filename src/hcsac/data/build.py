@@ -92,7 +92,7 @@ class _Writer:
         self.start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         rows, episodes = int(self.start[-1]), len(lengths)
         shapes: dict[str, tuple[tuple[int, ...], DTypeLike]] = {
-            "every_observation": ((rows + episodes, first.observation.shape[1]), np.float32),
+            "observations": ((rows + episodes, first.observation.shape[1]), np.float32),
             "action": ((rows, first.action.shape[1]), np.float32),
             "reward": ((rows,), np.float32),
             "terminated": ((rows,), bool),
@@ -111,7 +111,7 @@ class _Writer:
         number, arrays = self.count, self.arrays
         start, stop = int(self.start[number]), int(self.start[number + 1])
         part = transitions(episode, alignment)
-        arrays["every_observation"][start + number : stop + number + 1] = episode.observation
+        arrays["observations"][start + number : stop + number + 1] = episode.observation
         arrays["action"][start:stop] = part.action
         arrays["reward"][start:stop] = part.reward
         arrays["terminated"][start:stop] = part.terminated

@@ -12,23 +12,27 @@ from hcsac.data.episode import ALIGNMENTS, Episode
 from hcsac.errors import UserError, unknown
 from hcsac.types import Spec
 
+# Arrays that a fingerprint does not read, and names that it reads arrays under: those of the first fingerprints.
 _NOT_LEARNED_FROM = ("physics", "episode_return")
+_DIGEST_NAMES = {"observations": "every_observation"}
 
 
 @dataclass(frozen=True)
 class Dataset:
     """N transitions of M tasks, task after task, episode after episode, each in time order. Arrays are read-only.
 
-    An observation is stored once: what one transition arrives at, the next one leaves.
+    An observation is stored once: the next observation of one transition is the observation of the following one.
     """
 
-    every_observation: np.ndarray  # [N + episodes, S] float32: all T + 1 of the first episode, of the second, ...
+    observations: np.ndarray  # [N + episodes, S] float32: all T + 1 of the first episode, then of the second, ...
     action: np.ndarray  # [N, A] float32, in [-1, 1]
     reward: np.ndarray  # [N] float32
     terminated: np.ndarray  # [N] bool
     task: np.ndarray  # [N] int64, index into task_names
-    physics: np.ndarray | None  # [N, P] where the transition leaves; None unless every episode has it
-    episode_start: np.ndarray  # [episodes + 1] int64: rows of episode e are episode_start[e] .. episode_start[e+1] - 1
+    physics: np.ndarray | None  # [N, P] simulator state at `observation`; None unless every episode has it
+    episode_start: (
+        np.ndarray
+    )  # [episodes + 1] int64: episode e is transitions episode_start[e] .. episode_start[e+1] - 1
     episode_return: np.ndarray  # [episodes] float64: sum of the rewards that each episode was logged with
     task_names: tuple[str, ...]
     origins: tuple[Origin, ...] = ()  # where it was loaded from; none where it was made from episodes
@@ -41,12 +45,12 @@ class Dataset:
             view = array.view()  # the caller's own array stays as writeable as it was
             view.flags.writeable = False
             object.__setattr__(self, name, view)
-            if name not in ("episode_start", "episode_return", "every_observation") and len(view) != len(self.reward):
-                raise ValueError(f"{name} has {len(view)} rows, reward has {len(self.reward)}")
-        if len(self.every_observation) != len(self.reward) + len(self.episode_start) - 1:
-            raise ValueError("every_observation must have one row more than reward for each episode")
+            if name not in ("episode_start", "episode_return", "observations") and len(view) != len(self.reward):
+                raise ValueError(f"{name} has length {len(view)}, reward has length {len(self.reward)}")
+        if len(self.observations) != len(self.reward) + len(self.episode_start) - 1:
+            raise ValueError("observations must be longer than reward by one for each episode")
         if self.episode_start[0] != 0 or self.episode_start[-1] != len(self.reward):
-            raise ValueError("episode_start must run from 0 to the number of rows")
+            raise ValueError("episode_start must run from 0 to the number of transitions")
         if len(self.episode_return) != len(self.episode_start) - 1:
             raise ValueError("episode_return must have one number for each episode")
 
@@ -89,7 +93,7 @@ class Dataset:
     @property
     def observation_size(self) -> int:
         """S."""
-        return int(self.every_observation.shape[1])
+        return int(self.observations.shape[1])
 
     @property
     def action_size(self) -> int:
@@ -97,23 +101,23 @@ class Dataset:
         return int(self.action.shape[1])
 
     @cached_property
-    def at(self) -> np.ndarray:
-        """Where row n leaves from, [N] int64: `every_observation[at]`; it arrives at `every_observation[at + 1]`."""
+    def start_index(self) -> np.ndarray:
+        """Index into `observations` of the state each transition starts from, [N] int64; + 1 is the next state's."""
         lengths = np.diff(self.episode_start)
         return np.arange(len(self)) + np.repeat(np.arange(len(lengths)), lengths)
 
     @property
     def observation(self) -> np.ndarray:
-        """A copy of what each transition leaves, [N, S]."""
-        return self.every_observation[self.at]
+        """A copy of the observation that each transition starts from, [N, S]."""
+        return self.observations[self.start_index]
 
     @property
     def next_observation(self) -> np.ndarray:
-        """A copy of what each transition arrives at, [N, S]."""
-        return self.every_observation[self.at + 1]
+        """A copy of the observation that each transition leads to, [N, S]."""
+        return self.observations[self.start_index + 1]
 
     def rows_of(self, task_index: int) -> np.ndarray:
-        """Rows [n] int64 logged under that task, ascending."""
+        """Indices [n] int64 of the transitions logged under that task, ascending."""
         return np.flatnonzero(self.task == task_index)
 
     def select(self, names: Sequence[str]) -> "Dataset":
@@ -134,7 +138,7 @@ class Dataset:
         visited = np.concatenate([np.arange(start[e] + e, start[e + 1] + e + 1) for _, e in chosen])
         lengths = [int(start[e + 1] - start[e]) for _, e in chosen]
         return Dataset(
-            every_observation=self.every_observation[visited],
+            observations=self.observations[visited],
             action=self.action[rows],
             reward=self.reward[rows],
             terminated=self.terminated[rows],
@@ -171,7 +175,7 @@ class Dataset:
         for name, array in self._arrays().items():
             if name in _NOT_LEARNED_FROM:
                 continue
-            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(f"{_DIGEST_NAMES.get(name, name)} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 

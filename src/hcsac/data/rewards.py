@@ -44,7 +44,7 @@ def _blocks(dataset: Dataset, names: Sequence[str], size: int) -> Iterator[np.nd
     for rows in _pieces(dataset, size):
         logged_under = dataset.task_names[dataset.task[rows.start]]
         block = np.empty((rows.stop - rows.start, len(names)), np.float32)
-        arrived_at = dataset.every_observation[dataset.at[rows] + 1]
+        arrived_at = dataset.observations[dataset.start_index[rows] + 1]
         physics = None if dataset.physics is None else dataset.physics[rows]
         for column, name in enumerate(names):
             own = name == logged_under

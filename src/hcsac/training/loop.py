@@ -232,10 +232,10 @@ def _statistics(dataset: Dataset, standardise: bool) -> tuple[torch.Tensor, torc
     size = dataset.observation_size
     if not standardise:
         return torch.zeros(size), torch.ones(size)
-    pieces = [dataset.at[start : start + SCORING_ROWS] for start in range(0, len(dataset), SCORING_ROWS)]
-    sums = [dataset.every_observation[at].sum(0, dtype=np.float64) for at in pieces]
+    chunks = [dataset.start_index[first : first + SCORING_ROWS] for first in range(0, len(dataset), SCORING_ROWS)]
+    sums = [dataset.observations[start].sum(0, dtype=np.float64) for start in chunks]
     mean = np.sum(sums, axis=0) / len(dataset)
-    squares = [np.square(dataset.every_observation[at] - mean).sum(0) for at in pieces]
+    squares = [np.square(dataset.observations[start] - mean).sum(0) for start in chunks]
     std = np.sqrt(np.sum(squares, axis=0) / len(dataset))
     # A constant column carries nothing: leave its scale alone rather than blow it up.
     std = np.where(std < 1e-6, 1.0, std)

@@ -75,7 +75,7 @@ def test_a_plugins_format_is_loaded_and_trained_on(plugin, logs, slides, tmp_pat
     refs = [f"{name}={path}" for name, path in logs.items()]
     data = hcsac.load(refs)
     assert data.fingerprint() == slides.fingerprint()
-    assert data.every_observation.dtype == data.reward.dtype == np.float32
+    assert data.observations.dtype == data.reward.dtype == np.float32
     assert (data.refs, data.plugins) == (tuple(refs), ("json_format",))
     assert hcsac.load(refs, folder=tmp_path / "mapped").fingerprint() == slides.fingerprint()
     again = hcsac.load(refs, folder=tmp_path / "mapped")
