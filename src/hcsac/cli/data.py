@@ -40,16 +40,16 @@ def data_list() -> None:
 
     for entry in refs.list_datasets():
         known = entry.metadata
-        behaviour = known.get("behaviour_return")
-        score = f"return {behaviour:8.1f}" if isinstance(behaviour, float | int) else " " * 15
+        mean = known.get("behaviour_return")
+        shown = f"return {mean:8.1f}" if isinstance(mean, float | int) else " " * 15
         click.echo(
-            f"{entry.ref:44} {known.get('task', '?'):14} {known.get('total_episodes', '?'):>5} episodes  {score}"
+            f"{entry.ref:44} {known.get('task', '?'):14} {known.get('total_episodes', '?'):>5} episodes  {shown}"
         )
 
 
 @data.command("info")
 @click.argument("name")
-@click.option("--task", help="The task, where the dataset does not say it.")
+@click.option("--task", help="The task, where the dataset does not name it.")
 def data_info(name: str, task: str | None) -> None:
     """Sizes, returns and metadata of one dataset."""
     from hcsac.data import describe
@@ -59,20 +59,27 @@ def data_info(name: str, task: str | None) -> None:
 
 @data.command("check")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--task", help="The task, where the datasets do not say it (or write TASK=NAME).")
+@click.option("--task", help="The task, where the datasets do not name it (or write TASK=NAME).")
 @click.option(
     "--steps",
     default=60_000,
     show_default=True,
     type=click.IntRange(1),
-    help="Steps replayed at most; more are sampled.",
+    help="Most steps to replay; of more, so many are sampled.",
 )
-@click.option("--physics/--no-physics", default=True, help="Replay stored physics states, or judge from observations.")
 @click.option(
-    "--matrix", type=click.Choice(["sample", "all", "none"]), default="sample", show_default=True,
-    help="The matrix of several datasets: from 5000 steps of each, from as many as --steps allows, or not at all.",
-)  # fmt: skip
-@click.option("--card", type=click.Path(path_type=Path), help="Write a card of each dataset into this folder.")
+    "--physics/--no-physics", default=True, help="Replay stored simulator states, or use the logged data alone."
+)
+@click.option(
+    "--matrix",
+    type=click.Choice(["sample", "all", "none"]),
+    default="sample",
+    show_default=True,
+    help="Steps of each dataset for the cross-task matrix: 5000, as many as --steps allows, or none.",
+)
+@click.option(
+    "--card", type=click.Path(path_type=Path), help="Write the results for each dataset as files into this folder."
+)
 @click.pass_context
 def data_check(
     ctx: click.Context,
@@ -83,15 +90,16 @@ def data_check(
     matrix: str,
     card: Path | None,
 ) -> None:
-    """Examine datasets, or folders of .npz episodes: every fault named, with its evidence and its mend.
+    """Check datasets: report each problem with the evidence for it and how to fix it.
 
-    Looks at shapes, bounds, episode ends, alignment, lost steps, rewards, copies, saturation, columns, coverage and
-    returns. Several datasets are also scored under the rewards of each other's tasks: the cross-task matrix.
+    NAME is a dataset's name or path, in any dataset format. Checked are shapes, bounds, episode ends, alignment, lost
+    steps, rewards, copies, saturation, columns, coverage and returns. For several datasets, the returns of each under
+    the rewards of all tasks are shown, too: the cross-task matrix.
 
-    --card FOLDER writes FOLDER/NAME.md for people and FOLDER/NAME.json for programs (and matrix.md, matrix.json). It
-    replaces the card of the same dataset, and refuses to overwrite anything else.
+    --card FOLDER writes FOLDER/NAME.md and FOLDER/NAME.json (and matrix.md, matrix.json). It replaces the files of the
+    same dataset, and never overwrites anything else.
 
-    Exit status 0 without an error among the findings, 1 with one, 2 for bad input.
+    Exit status: 0 without errors among the findings, 1 with one, 2 for bad input.
     """
     from hcsac.data import checks
     from hcsac.data.checks import card as cards
@@ -100,17 +108,17 @@ def data_check(
     crossed = matrix != "none" and len(names) > 1
     opened = {name: open_data(name, task) for name in dict.fromkeys(names)}
     if card is not None:
-        cards.claim(card, opened, crossed)
-    sound, reports = {}, []
+        cards.require_free(card, opened, crossed)
+    readable, reports = {}, []
     for name, (its_task, episodes) in opened.items():
         report = checks.examine(name, its_task, episodes, steps, physics=physics)
         click.echo(f"{report}\n")
         reports.append(report)
         if report.readable:
-            sound[name] = (its_task, episodes)
+            readable[name] = (its_task, episodes)
     table = None
-    if crossed and sound:
-        table = checks.cross_task(sound, steps if matrix == "all" else min(steps, checks.SAMPLED))
+    if crossed and readable:
+        table = checks.cross_task(readable, steps if matrix == "all" else min(steps, checks.SAMPLED))
         click.echo(f"{table}\n")
     if card is not None:
         written = [path for report in reports for path in cards.write(card, report, table)]
