@@ -92,10 +92,7 @@ class Settings:
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "where to train")
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for entry in fields(self):
-            value = _checked(entry.name, getattr(self, entry.name), hints[entry.name], entry.metadata)
-            object.__setattr__(self, entry.name, value)
+        check_fields(self)
 
     def replace(self, changes: Mapping[str, Any]) -> Settings:
         """A copy with `changes`; an unknown name is a UserError that says the nearest right one."""
@@ -108,6 +105,18 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """Name -> value, ready for JSON."""
         return dataclasses.asdict(self)
+
+
+def check_fields(instance: Any) -> None:
+    """Check the types, bounds and choices of all fields of a frozen dataclass made with `setting`; ints become floats.
+
+    Raises:
+        UserError: a value of the wrong type, out of bounds, or not among the choices.
+    """
+    hints = get_type_hints(type(instance))
+    for entry in fields(instance):
+        value = _checked(entry.name, getattr(instance, entry.name), hints[entry.name], entry.metadata)
+        object.__setattr__(instance, entry.name, value)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

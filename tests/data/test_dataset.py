@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hcsac.data import Dataset, Episode
+from hcsac.data.build import Origin
 from hcsac.errors import UserError
 
 from .conftest import cut
@@ -91,7 +92,7 @@ def test_bad_numbers(small: list[Episode]) -> None:
     reward = small[1].reward.copy()
     reward[2] = np.nan
     for arrays, message in [
-        ({"reward": reward}, "task 'a', episode 1: reward holds NaN or infinity, first in row 2"),
+        ({"reward": reward}, "task 'a', episode 1: reward has NaN or infinity, first in row 2"),
         ({"action": small[1].action * 4}, r"must lie in \[-1, 1\]"),
         ({"reward": small[1].reward[:-1]}, "4 rows of reward for 6 observations"),
         ({"observation": small[1].observation[0]}, "must have 2 dimensions"),
@@ -121,7 +122,19 @@ def test_facts_of_the_data_stay_with_them(both: Dataset, walk: list[Episode], ru
         replace(both, alignment="of_by_one")
 
 
-def test_nothing_to_lay_out() -> None:
+def test_repr_is_a_few_lines(both: Dataset) -> None:
+    shown = replace(both, origins=(Origin("a", "lab/a-v0"),))
+    lines = repr(shown).splitlines()
+    assert lines[0] == "Dataset of 12 transitions in 3 episodes"
+    assert lines[1].endswith("observation 24, action 6, simulator states 18")
+    assert lines[2].split() == ["alignment", "correct"]
+    assert lines[3] == f"  a  7 transitions, 2 episodes, dataset return {both.mean_returns['a']:.1f}"
+    assert lines[4] == f"  b  5 transitions, 1 episode, dataset return {both.mean_returns['b']:.1f}"
+    assert lines[5].split() == ["from", "lab/a-v0"]
+    assert "simulator" not in repr(replace(both, physics=None))
+
+
+def test_without_episodes() -> None:
     with pytest.raises(UserError, match="at least one"):
         Dataset.from_episodes({})
     with pytest.raises(UserError, match="no episode"):

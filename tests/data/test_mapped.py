@@ -44,12 +44,12 @@ def test_is_laid_out_once_and_never_over_something_else(refs, tmp_path):
         {"refs": refs, "alignment": "off_by_one"},
         {"refs": refs, "tasks": ["slide-left"]},
     ):
-        with pytest.raises(UserError, match="holds other data"):
+        with pytest.raises(UserError, match="has other data"):
             load(**other, folder=folder)
     assert files(folder) == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep me")
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="has something else in it"):
         load(refs, folder=tmp_path / "mine")
     assert list(files(tmp_path / "mine")) == ["notes.txt"]
 
@@ -83,6 +83,6 @@ def test_bad_data_leave_no_folder(refs, tmp_path, monkeypatch):
 
     from_minari = minari.from_minari
     monkeypatch.setattr(minari, "from_minari", spoilt)
-    with pytest.raises(UserError, match="dataset 'lab/slide-left-v0', episode 0: reward holds NaN"):
+    with pytest.raises(UserError, match="dataset 'lab/slide-left-v0', episode 0: reward has NaN"):
         load(refs, folder=tmp_path / "laid")
     assert not list(tmp_path.glob("laid*"))

@@ -35,7 +35,7 @@ def expected(data: Dataset) -> np.ndarray:
 def test_own_rewards_are_logged_and_foreign_ones_recomputed(
     piece: int, priced: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_rewards, "PIECE", piece)
+    monkeypatch.setattr(data_rewards, "CHUNK", piece)
     blocks = list(reward_blocks(priced))
     assert max(len(block) for block in blocks) <= piece
     table = np.concatenate(blocks)
@@ -81,7 +81,7 @@ def test_stored_physics_take_the_place_of_a_function(walk: list, run: list, monk
     assert data.physics is not None
     paid = replay("walker-run", data.physics[:50], data.action[:50])[1]
     np.testing.assert_array_equal(simulated[:50, 1], paid)
-    with pytest.raises(UserError, match="the data hold no physics states"):
+    with pytest.raises(UserError, match="the data have no simulator states"):
         reward_blocks(replace(data, physics=None))
 
 

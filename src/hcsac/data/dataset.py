@@ -17,7 +17,7 @@ _NOT_LEARNED_FROM = ("physics", "episode_return")
 _DIGEST_NAMES = {"observations": "every_observation"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """N transitions of M tasks, task after task, episode after episode, each in time order. Arrays are read-only.
 
@@ -69,6 +69,20 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    def __repr__(self) -> str:
+        states = "" if self.physics is None else f", simulator states {self.physics.shape[1]}"
+        lines = [
+            f"Dataset of {len(self)} transitions in {len(self.episode_return)} episodes",
+            f"  sizes      observation {self.observation_size}, action {self.action_size}{states}",
+            f"  alignment  {self.alignment}",
+        ]
+        width = max(map(len, self.task_names))
+        for i, (name, returns) in enumerate(self.episode_returns.items()):
+            episodes = f"{len(returns)} episode{'s' if len(returns) > 1 else ''}"
+            count = f"{len(self.rows_of(i))} transitions, {episodes}"
+            lines.append(f"  {name:<{width}}  {count}, dataset return {returns.mean():.1f}")
+        return "\n".join([*lines, *(f"  from       {ref}" for ref in self.refs)])
 
     @property
     def refs(self) -> tuple[str, ...]:

@@ -32,10 +32,10 @@ def map_dataset(
     """
     made_from = json.loads(json.dumps([alignment, made_from]))
     if not (folder / _LAYOUT).is_file() and folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds something else; name another folder for the mapped data.")
+        raise UserError(f"{folder} has something else in it; name another folder for the mapped data.")
     layout = _read_layout(folder)
     if layout is not None and layout.get("made_from") != made_from:
-        raise UserError(f"{folder} holds other data, or these as they were before; remove it or name another folder.")
+        raise UserError(f"{folder} has other data, or these as they were before; remove it or name another folder.")
     if layout is None or layout.get("format") != FORMAT:
         episodes = sources()
         layout = {

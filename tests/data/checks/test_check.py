@@ -133,7 +133,7 @@ def test_faulty_minari_data_are_reported_not_raised(folder: Path, walk: list[Epi
     with h5py.File(folder / "test/walk-v0/data/main_data.hdf5", "a") as file:
         file["episode_1/rewards"][3] = np.nan
     assert check("test/walk-v0").kinds == {"not-finite"}
-    with pytest.raises(UserError, match=r"'test/walk-v0', episode 1: reward holds NaN"):
+    with pytest.raises(UserError, match=r"'test/walk-v0', episode 1: reward has NaN"):
         store.read("test/walk-v0")
 
 

@@ -59,8 +59,8 @@ def _objects(rows: Rows) -> Rows:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_nan, "observation holds NaN or infinity, first in row 3"),
-        (_inf, "reward holds NaN or infinity, first in row 1"),
+        (_nan, "observation has NaN or infinity, first in row 3"),
+        (_inf, "reward has NaN or infinity, first in row 1"),
         (_objects, "pickled objects"),
         (lambda rows: {**rows, "reward": np.zeros((9, 1), np.float32)}, "labels are longer than the data"),
         (lambda rows: {**rows, "action": rows["action"][:-1]}, "unequal length"),

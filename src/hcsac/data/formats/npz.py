@@ -38,7 +38,7 @@ def read_directory(directory: str | Path) -> list[Episode]:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such folder; name the folder that holds the .npz episodes.")
+        raise UserError(f"{directory}: no such folder; name the folder of the .npz episodes.")
     files = _files(directory)
     if not files:
         raise UserError(f"{directory} has no .npz file, nor has {directory / 'data'}; name the folder that has.")
@@ -82,7 +82,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         if "pickle" in str(error):
             raise UserError(
-                f"{file}: holds pickled objects, which are never loaded since they can run code; "
+                f"{file}: has pickled objects, which are never loaded since they can run code; "
                 "save plain arrays of numbers with numpy.savez."
             ) from error
         raise UserError(f"{file}: truncated or damaged ({error}); copy it again or leave it out.") from error
@@ -93,11 +93,11 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 def _require_numbers(file: Path, key: str, array: np.ndarray) -> None:
     if array.dtype.kind not in "fiub":
-        raise UserError(f"{file}: {key} holds {array.dtype}, not numbers; save it as float32.")
+        raise UserError(f"{file}: {key} has the type {array.dtype}, not numbers; save it as float32.")
     wanted = _DIMENSIONS[key]
     if array.ndim not in wanted or (wanted == (1, 2) and array.ndim == 2 and array.shape[1] != 1):
         shape = "[T+1] or [T+1, 1]" if wanted == (1, 2) else f"[T+1, size of {key}]"
         raise UserError(f"{file}: {key} has shape {array.shape}, but must be {shape}.")
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise UserError(f"{file}: {key} holds NaN or infinity, first in row {row}; leave the file out or log it again.")
+        raise UserError(f"{file}: {key} has NaN or infinity, first in row {row}; leave the file out or log it again.")
