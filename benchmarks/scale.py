@@ -48,7 +48,7 @@ def _memory(rows: int) -> dict[str, int]:
     data = random_data(2, rows)
     active = _active(data)
     active.sample(256)
-    named = ("every_observation", "action", "reward", "terminated", "task")
+    named = ("observations", "action", "reward", "terminated", "task")
     return {"arrays": sum(getattr(data, name).nbytes for name in named), "peak": _status("VmHWM") - before}
 
 

@@ -28,15 +28,15 @@ def random_data(tasks: int, rows: int = ROWS) -> Dataset:
     action *= 2  # in place, because temporary arrays would count as memory of the data
     action -= 1
     return Dataset(
-        every_observation=rng.standard_normal((rows + episodes, S), dtype=np.float32),
+        observations=rng.standard_normal((rows + episodes, S), dtype=np.float32),
         action=action,
         reward=rng.random(rows, dtype=np.float32),
         terminated=np.zeros(rows, bool),
         task=np.repeat(np.arange(tasks), rows // tasks),
         physics=None,
         episode_start=np.arange(0, rows + 1, EPISODE),
+        episode_return=np.zeros(episodes),
         task_names=tuple(f"task-{i}" for i in range(tasks)),
-        behaviour={f"task-{i}": 0.0 for i in range(tasks)},
     )
 
 

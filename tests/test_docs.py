@@ -22,6 +22,7 @@ from hcsac.algorithms.td3 import TD3
 from hcsac.cli import main
 from hcsac.collection import CollectSettings
 from hcsac.data import store
+from hcsac.data.formats import FORMATS
 from hcsac.sharing.active import ActiveDataset
 from hcsac.tasks import registry
 from hcsac.training import RunDirectory, train
@@ -36,14 +37,18 @@ if not DOCS.is_dir():
 PAGES = sorted(DOCS.rglob("*.md"))
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 SHOWN = ("text", "csv", "console", "diff", "sh")  # blocks that are read, or of which each line runs
-RUN = ("tutorials/own-robot.md", "index.md", *(f"how-to/{page}.md" for page in ("grids", "add-a-task", "resume")))
+RUN = (
+    "tutorials/own-robot.md",
+    "index.md",
+    *(f"how-to/{page}.md" for page in ("grids", "add-a-task", "read-a-format", "resume")),
+)
 BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "--random-steps": "5000"}
 
 
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
-    """An empty folder to run in; tasks, environments and modules that a page makes are forgotten after it."""
-    held = [(table, dict(table)) for table in (registry.TASKS._items, gymnasium.registry)]
+    """An empty folder to run in; tasks, formats, environments and modules that a page makes are forgotten after it."""
+    held = [(table, dict(table)) for table in (registry.TASKS._items, FORMATS._items, gymnasium.registry)]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path

@@ -106,7 +106,7 @@ def test_imports_only_from_above(path):
         ("losses/sac.py", "from torch import optim", True),
         ("losses/sac.py", "def f():\n    from hcsac.training import loop", True),
         ("sharing/rules.py", "from torch import nn", True),
-        ("data/npz.py", "import torch", True),
+        ("data/formats/npz.py", "import torch", True),
         ("training/loop.py", "from dm_control import suite", True),
         ("algorithms/bc.py", "from hcsac.evaluation import Evaluator", True),
         ("settings.py", "from hcsac.tasks import get_task", True),

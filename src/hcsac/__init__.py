@@ -1,7 +1,7 @@
 """hcsac: one policy for all tasks of a robot, learned from logged data alone."""
 
 from hcsac.algorithms import preset
-from hcsac.data import Dataset, load
+from hcsac.data import Dataset, Episode, dataset_format, load
 from hcsac.errors import UserError
 from hcsac.policy import Policy, evaluate, export_policy, load_policy
 from hcsac.settings import Settings
@@ -9,6 +9,6 @@ from hcsac.tasks import Task, make_env, register_task, walker_speed
 from hcsac.training import RunDirectory, train
 
 __all__ = [
-    "Dataset", "Policy", "RunDirectory", "Settings", "Task", "UserError",
+    "Dataset", "Episode", "Policy", "RunDirectory", "Settings", "Task", "UserError", "dataset_format",
     "evaluate", "export_policy", "load", "load_policy", "make_env", "preset", "register_task", "train", "walker_speed",
 ]  # fmt: skip

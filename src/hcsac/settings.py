@@ -224,7 +224,7 @@ def _home(kind: type[Fields], name: str) -> type[Fields]:
 
 
 def check_fields(instance: Any) -> None:
-    """Check every field of a dataclass made of `setting`s, and turn whole numbers into floats where those are meant.
+    """Check the types, bounds and choices of all fields of a frozen dataclass made with `setting`; ints become floats.
 
     Raises:
         UserError: a value of the wrong type, out of bounds, or not among the choices.

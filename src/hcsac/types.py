@@ -12,8 +12,7 @@ from torch import Tensor
 
 
 class Spec(NamedTuple):
-    """What a policy must fit: the sizes of observations and actions, and the tasks by name, in the order of their
-    indices."""
+    """What a policy must fit: the robot's sizes, S and A, and the names of its M tasks in their order."""
 
     observation_size: int
     action_size: int

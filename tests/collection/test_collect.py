@@ -183,7 +183,7 @@ class TestRefused:
     def test_other_settings_in_the_same_directory(self, tmp_path, change):
         run(tmp_path / "work")
         (setting,) = change
-        with pytest.raises(UserError, match=f"holds another collection: its {setting} is .*--output"):
+        with pytest.raises(UserError, match=f"has another collection in it: its {setting} is .*--output"):
             run(tmp_path / "work", namespace="there", **change)
 
     def test_another_task_in_the_same_directory(self, tmp_path):
@@ -208,7 +208,10 @@ class TestRefused:
             run(tmp_path / "work", "slide-rihgt")
 
     def test_a_level_nobody_knows(self, tmp_path):
-        with pytest.raises(UserError, match="no expert return is known for task 'unscored-slide'; say with --level"):
+        with pytest.raises(
+            UserError,
+            match="no expert return is known for task 'unscored-slide'; give the return to reach with --level",
+        ):
             run(tmp_path / "work", "unscored-slide", level=None)
 
     @pytest.mark.parametrize("change", [{"episodes": 0}, {"noise": -0.1}, {"steps": 0}, {"replay_episodes": 0}])
@@ -220,11 +223,11 @@ class TestRefused:
 
 def interrupt_after(updates: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A KeyboardInterrupt in the middle of an episode: instead of that update."""
-    update, calls = TD3.update, iter(range(1, 1_000_000))
+    update, calls = TD3.advance, iter(range(1, 1_000_000))
 
     def interrupted(self, batch):
         if next(calls) == updates:
             raise KeyboardInterrupt
         return update(self, batch)
 
-    monkeypatch.setattr(TD3, "update", interrupted)
+    monkeypatch.setattr(TD3, "advance", interrupted)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hcsac.data import Dataset, Episode
+from hcsac.data.build import Origin
 from hcsac.errors import UserError
 
 from .conftest import cut
@@ -27,8 +28,8 @@ def test_layout(both: Dataset, walk: list[Episode], run: list[Episode]) -> None:
     np.testing.assert_array_equal(both.physics[4:7], walk[1].physics[:3])  # type: ignore[index]
     np.testing.assert_array_equal(both.observation[4:7], walk[1].observation[:3])
     np.testing.assert_array_equal(both.next_observation[7:], run[0].observation[1:6])
-    assert len(both.every_observation) == 12 + 3  # the last of an episode is arrived at and never left
-    assert both.behaviour["b"] == pytest.approx(run[0].reward[:5].sum())
+    assert len(both.observations) == 12 + 3  # the last of an episode is arrived at and never left
+    assert both.mean_returns["b"] == pytest.approx(run[0].reward[:5].sum())
 
 
 def test_frozen_but_the_callers_arrays_are_not(both: Dataset) -> None:
@@ -46,7 +47,7 @@ def test_select_renumbers(both: Dataset) -> None:
     assert set(only.task) == {0}
     np.testing.assert_array_equal(only.observation, both.observation[7:])
     assert only.episode_start.tolist() == [0, 5]
-    assert only.behaviour == {"b": both.behaviour["b"]}
+    assert only.mean_returns == {"b": both.mean_returns["b"]}
     swapped = both.select(["b", "a"])
     assert swapped.task.tolist() == [0] * 5 + [1] * 7
     assert swapped.select(["a", "b"]).fingerprint() == both.fingerprint()
@@ -62,7 +63,7 @@ def test_fingerprint_sees_every_number_an_agent_learns_from(both: Dataset) -> No
     reward[3] += 1
     changed = [
         replace(both, reward=reward),
-        replace(both, every_observation=both.every_observation + 1),
+        replace(both, observations=both.observations + 1),
         replace(both, task_names=("a", "c")),
     ]
     assert len({both.fingerprint(), *(other.fingerprint() for other in changed)}) == 4
@@ -91,7 +92,7 @@ def test_bad_numbers(small: list[Episode]) -> None:
     reward = small[1].reward.copy()
     reward[2] = np.nan
     for arrays, message in [
-        ({"reward": reward}, "task 'a', episode 1: reward holds NaN or infinity, first in row 2"),
+        ({"reward": reward}, "task 'a', episode 1: reward has NaN or infinity, first in row 2"),
         ({"action": small[1].action * 4}, r"must lie in \[-1, 1\]"),
         ({"reward": small[1].reward[:-1]}, "4 rows of reward for 6 observations"),
         ({"observation": small[1].observation[0]}, "must have 2 dimensions"),
@@ -105,12 +106,35 @@ def test_bad_numbers(small: list[Episode]) -> None:
 def test_returns_of_the_logged_episodes(both: Dataset, walk: list[Episode], run: list[Episode]) -> None:
     expected = {"a": [walk[0].reward[:4].sum(), walk[1].reward[:3].sum()], "b": [run[0].reward[:5].sum()]}
     for name, returns in expected.items():
-        np.testing.assert_allclose(both.behaviour_returns[name], returns, rtol=1e-6)
-        assert both.behaviour[name] == pytest.approx(both.behaviour_returns[name].mean())
-    assert both.select(["b", "a"]).behaviour_returns["a"].tolist() == both.behaviour_returns["a"].tolist()
+        np.testing.assert_allclose(both.episode_returns[name], returns, rtol=1e-6)
+        assert both.mean_returns[name] == pytest.approx(both.episode_returns[name].mean())
+    assert both.select(["b", "a"]).episode_returns["a"].tolist() == both.episode_returns["a"].tolist()
 
 
-def test_nothing_to_lay_out() -> None:
+def test_facts_of_the_data_stay_with_them(both: Dataset, walk: list[Episode], run: list[Episode]) -> None:
+    assert (both.alignment, both.refs, both.spec) == ("correct", (), (24, 6, ("a", "b")))
+    groups = {"a": [cut(walk[0], 4), cut(walk[1], 3)], "b": [cut(run[0], 5)]}
+    late = Dataset.from_episodes(groups, alignment="off_by_one")
+    assert late.alignment == late.select(["b"]).alignment == "off_by_one"
+    assert late.mean_returns == both.mean_returns  # what was logged does not depend on how it is paired
+    assert late.reward[:4].sum() != pytest.approx(late.episode_returns["a"][0])
+    with pytest.raises(UserError, match="did you mean 'off_by_one'"):
+        replace(both, alignment="of_by_one")
+
+
+def test_repr_is_a_few_lines(both: Dataset) -> None:
+    shown = replace(both, origins=(Origin("a", "lab/a-v0"),))
+    lines = repr(shown).splitlines()
+    assert lines[0] == "Dataset of 12 transitions in 3 episodes"
+    assert lines[1].endswith("observation 24, action 6, simulator states 18")
+    assert lines[2].split() == ["alignment", "correct"]
+    assert lines[3] == f"  a  7 transitions, 2 episodes, dataset return {both.mean_returns['a']:.1f}"
+    assert lines[4] == f"  b  5 transitions, 1 episode, dataset return {both.mean_returns['b']:.1f}"
+    assert lines[5].split() == ["from", "lab/a-v0"]
+    assert "simulator" not in repr(replace(both, physics=None))
+
+
+def test_without_episodes() -> None:
     with pytest.raises(UserError, match="at least one"):
         Dataset.from_episodes({})
     with pytest.raises(UserError, match="no episode"):

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcsac.data import Dataset, npz
+from hcsac.data import Dataset
 from hcsac.data import rewards as data_rewards
+from hcsac.data.formats import npz
 from hcsac.data.rewards import cross_returns, reward_blocks
 from hcsac.errors import UserError
 from hcsac.tasks import Task, register_task, registry, replay
@@ -34,7 +35,7 @@ def expected(data: Dataset) -> np.ndarray:
 def test_own_rewards_are_logged_and_foreign_ones_recomputed(
     piece: int, priced: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_rewards, "PIECE", piece)
+    monkeypatch.setattr(data_rewards, "CHUNK", piece)
     blocks = list(reward_blocks(priced))
     assert max(len(block) for block in blocks) <= piece
     table = np.concatenate(blocks)
@@ -58,7 +59,7 @@ def test_cross_returns(priced: Dataset) -> None:
         returns = [table[e : e + 12, j].sum() for e in range(0, 96, 12) if priced.task[e] == i]
         matrix[i, j] = np.mean(returns)
     np.testing.assert_allclose(cross_returns(priced), matrix, rtol=1e-5)
-    assert cross_returns(priced)[0, 0] == pytest.approx(priced.behaviour["slide-left"], rel=1e-5)
+    assert cross_returns(priced)[0, 0] == pytest.approx(priced.mean_returns["slide-left"], rel=1e-5)
 
 
 def test_what_cannot_be_recomputed_is_refused_before_any_work(slides: Dataset) -> None:
@@ -80,7 +81,7 @@ def test_stored_physics_take_the_place_of_a_function(walk: list, run: list, monk
     assert data.physics is not None
     paid = replay("walker-run", data.physics[:50], data.action[:50])[1]
     np.testing.assert_array_equal(simulated[:50, 1], paid)
-    with pytest.raises(UserError, match="the data hold no physics states"):
+    with pytest.raises(UserError, match="the data have no simulator states"):
         reward_blocks(replace(data, physics=None))
 
 
@@ -107,4 +108,4 @@ def test_the_course_datas_cross_task_matrix(level: str, course: Path) -> None:
     matrix = cross_returns(data)
     assert matrix[0, 1] == pytest.approx(KNOWN["walk", level], abs=0.05)
     assert matrix[1, 0] == pytest.approx(KNOWN["run", level], abs=0.05)
-    np.testing.assert_allclose(matrix.diagonal(), [data.behaviour[name] for name in data.task_names], rtol=1e-6)
+    np.testing.assert_allclose(matrix.diagonal(), [data.mean_returns[name] for name in data.task_names], rtol=1e-6)

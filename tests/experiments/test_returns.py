@@ -58,8 +58,8 @@ def test_a_trained_run_is_in_it_whole(slides, tmp_path):
         means = own.group_by(["update", "seed"], use_threads=False).aggregate([("return", "mean")])
         np.testing.assert_allclose(means["return_mean"].to_numpy().reshape(len(updates), 2), curve)
         logged = behaviour_returns(table)["", "", task]
-        np.testing.assert_allclose(logged, slides.behaviour_returns[task], atol=5e-5)
-        assert own["behaviour"][0].as_py() == slides.behaviour[task]
+        np.testing.assert_allclose(logged, slides.episode_returns[task], atol=5e-5)
+        assert own["behaviour"][0].as_py() == slides.mean_returns[task]
 
 
 def test_runs_bring_labels_of_their_own(make_run, run, tmp_path):

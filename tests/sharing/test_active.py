@@ -110,7 +110,7 @@ def test_only_termination_stops_bootstrapping(slides):
 
 def test_shares_the_datasets_memory_on_a_cpu(slides):
     d = active(slides)
-    for name in ("every_observation", "action", "task"):
+    for name in ("observations", "action", "task"):
         assert getattr(d, name).data_ptr() == getattr(slides, name).__array_interface__["data"][0]
 
 

@@ -49,7 +49,7 @@ def test_any_speed_is_a_task() -> None:
     "name", ["walker-speed:", "walker-speed:fast", "walker-speed:nan", "walker-speed:-inf", "walker-speed:1e-9"]
 )
 def test_what_is_no_speed(name: str) -> None:
-    with pytest.raises(UserError, match="is no speed to aim at; give metres per second"):
+    with pytest.raises(UserError, match="is no target speed; give metres per second"):
         get_task(name)
     assert name not in task_names()
 

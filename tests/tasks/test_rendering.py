@@ -38,13 +38,13 @@ def test_size_and_camera_of_the_walker():
 @pytest.mark.parametrize(
     ("task", "view", "says"),
     [
-        ("walker-walk", {"width": 642}, r"642x360 pixels.*holds 1x1 to 640x480"),
+        ("walker-walk", {"width": 642}, r"642x360 pixels.*allows 1x1 to 640x480"),
         ("walker-walk", {"height": 0}, "480x0 pixels"),
         ("walker-walk", {"camera": "sid"}, "unknown camera 'sid'; did you mean 'side'"),
-        ("walker-walk", {"camera": 2}, r"camera 2 is not there; known: -1 \(free\) to 1"),
-        ("slide-left", {}, "no render mode 'rgb_array'"),
-        ("drawn", {"width": 64}, "draws at its own size"),
-        ("drawn", {"camera": 0}, "draws at its own size"),
+        ("walker-walk", {"camera": 2}, r"camera 2 does not exist; choose one from -1 \(free\) to 1"),
+        ("slide-left", {}, "add the render mode 'rgb_array'"),
+        ("drawn", {"width": 64}, "renders at its own size"),
+        ("drawn", {"camera": 0}, "renders at its own size"),
     ],
 )
 def test_what_cannot_be_drawn_so(task, view, says):
@@ -77,7 +77,7 @@ def test_a_task_travels_as_text(monkeypatch):
 
 def test_what_cannot_travel():
     register_task(Task("odd", "tests/drawn-v0", {"fault": object()}))
-    with pytest.raises(UserError, match="do not fit into JSON"):
+    with pytest.raises(UserError, match="are no JSON values"):
         pack_task("odd")
     gymnasium.register("tests/called-v0", lambda: None)
     register_task(Task("called", "tests/called-v0"))

@@ -37,17 +37,17 @@ def test_a_users_function_sees_states_and_actions() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (np.zeros((4, 1)), r"returned shape \[4, 1\] for 4 rows; it must return \[4\]"),
-        (np.zeros(5), r"returned shape \[5\] for 4 rows"),
-        (0.0, r"returned shape \[\] for 4 rows"),
+        (np.zeros((4, 1)), r"returned shape \[4, 1\] for 4 transitions; it must return \[4\]"),
+        (np.zeros(5), r"returned shape \[5\] for 4 transitions"),
+        (0.0, r"returned shape \[\] for 4 transitions"),
         (None, r"returned shape \[\]"),
-        (np.array([0, np.nan, np.inf, 0]), "NaN or infinity for 2 of 4 rows"),
-        (np.full(4, 1e300), "NaN or infinity for 4 of 4 rows"),  # more than float32 holds
+        (np.array([0, np.nan, np.inf, 0]), "NaN or infinity for 2 of 4 transitions"),
+        (np.full(4, 1e300), "NaN or infinity for 4 of 4 transitions"),  # more than float32 holds
         (np.array(["a"] * 4), "returned <U1 values"),
         (np.full(4, 1j), "returned complex128 values"),
-        ([[1], [2, 3], [4], [5]], "failed on 4 rows"),
-        (lambda state, _: state[:, 7], r"failed on 4 rows \(IndexError"),
-        (lambda state: state[:, 0], r"failed on 4 rows \(TypeError"),
+        ([[1], [2, 3], [4], [5]], "failed on 4 transitions"),
+        (lambda state, _: state[:, 7], r"failed on 4 transitions \(IndexError"),
+        (lambda state: state[:, 0], r"failed on 4 transitions \(TypeError"),
     ],
 )
 def test_what_a_function_may_not_return(answer: Any, message: str) -> None:
@@ -61,7 +61,7 @@ def test_a_failure_of_many_lines_is_told_in_one() -> None:
     def fails(state: np.ndarray, action: np.ndarray) -> np.ndarray:
         raise RuntimeError("shapes\ndo not fit")
 
-    with pytest.raises(UserError, match=r"\(RuntimeError: shapes do not fit\); mend it\.$"):
+    with pytest.raises(UserError, match=r"\(RuntimeError: shapes do not fit\); fix it\.$"):
         rewards_of(mine(fails), STATES, ACTIONS)
 
 
@@ -96,7 +96,7 @@ def test_other_domains_are_simulated(domain: str, task: str) -> None:
     told = rewards_of(name, e["observation"][1:], e["action"], e["physics"][:-1])
     assert np.std(e["reward"]) > 1e-4
     np.testing.assert_allclose(told, e["reward"], atol=1e-5)
-    with pytest.raises(UserError, match="no reward function, and the data hold no physics states"):
+    with pytest.raises(UserError, match="no reward function, and the data have no simulator states"):
         rewards_of(name, e["observation"][1:], e["action"])
     del gymnasium.registry[f"tests/{name}-v0"]
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import minari
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcsac.data import npz, store
+from hcsac.data import store
+from hcsac.data.formats import npz
 from hcsac.errors import UserError
 from hcsac.tasks import get_task, make_env, random_rollout, replay, rewards_of, walker
 from hcsac.tasks.walker import WalkerReward, move_reward, stand_reward, torso_speed
@@ -101,7 +103,7 @@ def test_backwards_pays_only_backwards() -> None:
 def test_a_row_is_worth_the_same_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
     states = random_rollout("walker-run", seed=0)["observation"]
     whole = WalkerReward(8.0)(states, states)
-    monkeypatch.setattr(walker, "PIECE", 7)
+    monkeypatch.setattr(walker, "CHUNK", 7)
     np.testing.assert_allclose(WalkerReward(8.0)(states, states), whole, atol=1e-6)
     np.testing.assert_allclose(WalkerReward(8.0)(states.astype(np.float64), states), whole, atol=1e-6)
 
@@ -121,7 +123,7 @@ def test_a_dataset_of_any_speed_can_be_stored() -> None:
     assert task == name
     told = rewards_of(name, episodes[0].observation[1:], episodes[0].action)
     np.testing.assert_allclose(told, episodes[0].reward, atol=TOLERANCE)
-    stored = store.Stored("lab/back-v0")._dataset
+    stored = minari.load_dataset("lab/back-v0")
     assert stored.env_spec.kwargs == {"speed": -2.0}
     rebuilt = stored.recover_environment()
     observation, _ = rebuilt.reset(seed=4)

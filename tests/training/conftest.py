@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from hcsac.algorithms import ObservationNormalizer, make_algorithm, preset, recorded_settings
+from hcsac.data.build import Origin
 from hcsac.data.dataset import Dataset
 from hcsac.policy import export_policy
 from hcsac.settings import applicable
@@ -35,6 +36,11 @@ def settings(agent="hcsac", **changes):
     return chosen.replace(applicable(type(chosen), TINY) | changes)
 
 
+def off_by_one():
+    """The data of `slides`, paired wrongly on purpose."""
+    return Dataset.from_episodes({name: slide_episodes(name) for name in TASKS}, alignment="off_by_one")
+
+
 def tree(path):
     return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
 
@@ -52,9 +58,10 @@ def finished(slides, tmp_path):
 def exported(tmp_path_factory):
     """A run with standardised observations and its bundle, `policy` inside it; copy it before you change it."""
     data = Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
+    origins = tuple(Origin(name, f"lab/{name.removeprefix('slide-')}-v0") for name in TASKS)
     changed = settings(standardise_observations=True)
     path = tmp_path_factory.mktemp("exported") / "run"
-    run = train("hcsac", data, path, changed, seeds=(3, 5), progress=False, sources=["lab/left-v0", "lab/right-v0"])
+    run = train("hcsac", replace(data, origins=origins), path, changed, seeds=(3, 5), progress=False)
     export_policy(run.path)
     return RunDirectory(run.path)
 

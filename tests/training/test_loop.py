@@ -8,13 +8,13 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from hcsac.algorithms import preset, resolve
-from hcsac.data import store
+from hcsac.data import load, store
 from hcsac.errors import UserError
 from hcsac.policy import evaluate, load_policy
 from hcsac.tasks import Task, register_task, registry
 from hcsac.training import RunDirectory, checkpoint, loop, summary, train
 from tests.conftest import TASKS, slide_episodes
-from tests.training.conftest import agent_of, lines, settings, tree
+from tests.training.conftest import agent_of, lines, off_by_one, settings, tree
 
 
 def test_leaves_the_documented_files(finished, slides):
@@ -40,10 +40,28 @@ def test_leaves_the_documented_files(finished, slides):
 def test_remembers_what_the_logged_episodes_returned(finished, slides, tmp_path):
     held = finished.identity()["behaviour_returns"]
     for task in TASKS:
-        np.testing.assert_allclose(held[task], slides.behaviour_returns[task], atol=5e-5)
-        assert np.mean(held[task]) == pytest.approx(slides.behaviour[task], abs=1e-4)
-    shifted = train("bc", slides, tmp_path / "shifted", settings("bc"), alignment="off_by_one", progress=False)
+        np.testing.assert_allclose(held[task], slides.episode_returns[task], atol=5e-5)
+        assert np.mean(held[task]) == pytest.approx(slides.mean_returns[task], abs=1e-4)
+    shifted = train("bc", off_by_one(), tmp_path / "shifted", settings("bc"), progress=False)
     assert "behaviour_returns" not in shifted.identity()  # the rows' rewards are not what the episodes earned
+
+
+def test_the_record_states_the_alignment_and_the_names_of_the_data_themselves(tmp_path):
+    for name in TASKS:
+        store.write(f"lab/{name}-v0", name, slide_episodes(name))
+    refs = [f"lab/{name}-v0" for name in TASKS]
+    small = settings("bc", updates=2)
+    for number, data in enumerate(
+        [load(refs, alignment="off_by_one"), load(refs), refs, load(refs).select([*TASKS][1:])]
+    ):
+        record = train("bc", data, tmp_path / str(number), small, progress=False).identity()
+        assert record["alignment"] == ("correct" if number else "off_by_one")
+        assert record["data"] == (refs[1:] if number == 3 else refs)
+        logged = {name: np.array([e.episode_return for e in slide_episodes(name)]) for name in record["tasks"]}
+        assert record["behaviour"] == pytest.approx({name: float(of.mean()) for name, of in logged.items()})
+        assert ("behaviour_returns" in record) == (record["alignment"] == "correct")
+        for name, returns in record.get("behaviour_returns", {}).items():
+            np.testing.assert_allclose(returns, logged[name], atol=5e-5)
 
 
 def test_schedule_is_counted_in_epochs_of_the_rows_of_d(slides, tmp_path):
@@ -82,9 +100,9 @@ def test_recomputed_rewards_reach_the_sampler(slides, tmp_path, priced):
     ("reward", "message"),
     [
         (None, "rewards of task 'slide-left' cannot be recomputed"),
-        (lambda state, action: state[:, :1], r"returned shape \[48, 1\] for 48 rows"),
+        (lambda state, action: state[:, :1], r"returned shape \[48, 1\] for 48 transitions"),
         (lambda state, action: np.where(state[:, 0] > state[:, 0].mean(), np.nan, 0), "returned NaN"),
-        (lambda state, action: np.zeros(96), r"returned shape \[96\] for 48 rows"),
+        (lambda state, action: np.zeros(96), r"returned shape \[96\] for 48 transitions"),
     ],
 )
 def test_bad_rewards_leave_nothing_behind(reward, message, slides, tmp_path, priced):
@@ -108,9 +126,9 @@ def test_settings_of_sharing_reach_what_they_set(slides, tmp_path):
 
 
 def test_a_constant_column_is_not_blown_up(slides):
-    flat = slides.every_observation.copy()
+    flat = slides.observations.copy()
     flat[:, 1] = 7.0
-    mean, std = loop._statistics(replace(slides, every_observation=flat), True)
+    mean, std = loop._statistics(replace(slides, observations=flat), True)
     assert (mean[1], std[1]) == (7.0, 1.0)
 
 

@@ -12,7 +12,7 @@ from hcsac.errors import UserError
 from hcsac.policy import evaluate, load_policy
 from hcsac.training import RunDirectory, train
 from tests.conftest import slide_episodes
-from tests.training.conftest import settings, tree
+from tests.training.conftest import off_by_one, settings, tree
 
 
 def test_a_finished_run_is_returned_untouched(finished, slides):
@@ -69,7 +69,6 @@ def test_an_empty_directory_is_taken(slides, tmp_path):
         ({"seeds": (1, 1)}, "each given once"),
         ({"seeds": (-1,)}, "from 0 to"),
         ({"seeds": (2**60,)}, "from 0 to"),
-        ({"alignment": "of_by_one"}, "did you mean 'off_by_one'"),
         ({"data": ["lab/none-v0"]}, "lab/none-v0"),
         ({"data": Dataset.from_episodes({"slide-lift": slide_episodes("slide-left")})}, "did you mean 'slide-left'"),
         ({"data": Dataset.from_episodes({"walker-walk": slide_episodes("slide-left")})},
@@ -101,7 +100,7 @@ def test_a_directory_that_is_no_run_or_not_far_enough(finished, tmp_path):
 def test_off_by_one_is_part_of_what_a_run_is(slides, tmp_path):
     train("bc", slides, tmp_path / "run", settings("bc"), progress=False)
     with pytest.raises(UserError, match="its alignment is 'correct', not 'off_by_one'"):
-        train("bc", slides, tmp_path / "run", settings("bc"), alignment="off_by_one", resume=True, progress=False)
+        train("bc", off_by_one(), tmp_path / "run", settings("bc"), resume=True, progress=False)
 
 
 def damaged(path, at, line=b'{"update": 6, "seed'):

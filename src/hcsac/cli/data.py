@@ -14,39 +14,42 @@ def data() -> None:
 
 
 @data.command("import")
-@click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--task", required=True, help="The task the episodes were logged for, e.g. walker-walk.")
+@click.argument("path")
+@click.option("--task", help="The task the episodes were logged for, e.g. walker-walk, where the data do not name it.")
 @click.option("--name", required=True, help="Name of the new dataset, e.g. walker/walker-walk-medium-v0.")
-def data_import(directory: Path, task: str, name: str) -> None:
-    """Read a folder of episode .npz files and write a Minari dataset.
+def data_import(path: str, task: str | None, name: str) -> None:
+    """Read PATH, a file or folder in any dataset format, and write a Minari dataset.
 
-    The .npz layout: row t of `action` and `reward` is what LED to row t of `observation`; row 0 is a dummy. The arrays
+    Built in are folders of .npz episodes and Minari datasets; a plug-in can add formats.
+
+    A .npz episode: row t of `action` and `reward` is what LED to row t of `observation`; row 0 is padding. The arrays
     observation, action, reward, discount have T+1 rows each; physics (qpos and qvel) is kept where present.
     """
-    from hcsac.data import describe, npz, store
+    from hcsac.data import describe, store
+    from hcsac.data.formats import OpenedDataset
 
-    episodes = npz.read_directory(directory)
-    store.write(name, task, episodes, {"source": "npz"})
+    opened = OpenedDataset(path, task)
+    store.write(name, opened.task, list(opened), {"source": opened.format})
     click.echo(describe.describe(name))
 
 
 @data.command("list")
 def data_list() -> None:
     """The datasets that can be named: the local Minari store and the shipped sample."""
-    from hcsac.data import store
+    from hcsac.data import refs
 
-    for entry in store.list_datasets():
+    for entry in refs.list_datasets():
         known = entry.metadata
-        behaviour = known.get("behaviour_return")
-        score = f"return {behaviour:8.1f}" if isinstance(behaviour, float | int) else " " * 15
+        mean = known.get("behaviour_return")
+        shown = f"return {mean:8.1f}" if isinstance(mean, float | int) else " " * 15
         click.echo(
-            f"{entry.ref:44} {known.get('task', '?'):14} {known.get('total_episodes', '?'):>5} episodes  {score}"
+            f"{entry.ref:44} {known.get('task', '?'):14} {known.get('total_episodes', '?'):>5} episodes  {shown}"
         )
 
 
 @data.command("info")
 @click.argument("name")
-@click.option("--task", help="The task, where the dataset does not say it.")
+@click.option("--task", help="The task, where the dataset does not name it.")
 def data_info(name: str, task: str | None) -> None:
     """Sizes, returns and metadata of one dataset."""
     from hcsac.data import describe
@@ -56,20 +59,27 @@ def data_info(name: str, task: str | None) -> None:
 
 @data.command("check")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--task", help="The task, where the datasets do not say it (or write TASK=NAME).")
+@click.option("--task", help="The task, where the datasets do not name it (or write TASK=NAME).")
 @click.option(
     "--steps",
     default=60_000,
     show_default=True,
     type=click.IntRange(1),
-    help="Steps replayed at most; more are sampled.",
+    help="Most steps to replay; of more, so many are sampled.",
 )
-@click.option("--physics/--no-physics", default=True, help="Replay stored physics states, or judge from observations.")
 @click.option(
-    "--matrix", type=click.Choice(["sample", "all", "none"]), default="sample", show_default=True,
-    help="The matrix of several datasets: from 5000 steps of each, from as many as --steps allows, or not at all.",
-)  # fmt: skip
-@click.option("--card", type=click.Path(path_type=Path), help="Write a card of each dataset into this folder.")
+    "--physics/--no-physics", default=True, help="Replay stored simulator states, or use the logged data alone."
+)
+@click.option(
+    "--matrix",
+    type=click.Choice(["sample", "all", "none"]),
+    default="sample",
+    show_default=True,
+    help="Steps of each dataset for the cross-task matrix: 5000, as many as --steps allows, or none.",
+)
+@click.option(
+    "--card", type=click.Path(path_type=Path), help="Write the results for each dataset as files into this folder."
+)
 @click.pass_context
 def data_check(
     ctx: click.Context,
@@ -80,33 +90,35 @@ def data_check(
     matrix: str,
     card: Path | None,
 ) -> None:
-    """Examine datasets, or folders of .npz episodes: every fault named, with its evidence and its mend.
+    """Check datasets: report each problem with the evidence for it and how to fix it.
 
-    Looks at shapes, bounds, episode ends, alignment, lost steps, rewards, copies, saturation, columns, coverage and
-    returns. Several datasets are also scored under the rewards of each other's tasks: the cross-task matrix.
+    NAME is a dataset's name or path, in any dataset format. Checked are shapes, bounds, episode ends, alignment, lost
+    steps, rewards, copies, saturation, columns, coverage and returns. For several datasets, the returns of each under
+    the rewards of all tasks are shown, too: the cross-task matrix.
 
-    --card FOLDER writes FOLDER/NAME.md for people and FOLDER/NAME.json for programs (and matrix.md, matrix.json). It
-    replaces the card of the same dataset, and refuses to overwrite anything else.
+    --card FOLDER writes FOLDER/NAME.md and FOLDER/NAME.json (and matrix.md, matrix.json). It replaces the files of the
+    same dataset, and never overwrites anything else.
 
-    Exit status 0 without an error among the findings, 1 with one, 2 for bad input.
+    Exit status: 0 without errors among the findings, 1 with one, 2 for bad input.
     """
     from hcsac.data import checks
     from hcsac.data.checks import card as cards
+    from hcsac.data.formats import open_data
 
     crossed = matrix != "none" and len(names) > 1
-    opened = {name: checks.open_data(name, task)[1:] for name in dict.fromkeys(names)}
+    opened = {name: open_data(name, task) for name in dict.fromkeys(names)}
     if card is not None:
-        cards.claim(card, opened, crossed)
-    sound, reports = {}, []
+        cards.require_free(card, opened, crossed)
+    readable, reports = {}, []
     for name, (its_task, episodes) in opened.items():
         report = checks.examine(name, its_task, episodes, steps, physics=physics)
         click.echo(f"{report}\n")
         reports.append(report)
         if report.readable:
-            sound[name] = (its_task, episodes)
+            readable[name] = (its_task, episodes)
     table = None
-    if crossed and sound:
-        table = checks.cross_task(sound, steps if matrix == "all" else min(steps, checks.SAMPLED))
+    if crossed and readable:
+        table = checks.cross_task(readable, steps if matrix == "all" else min(steps, checks.SAMPLED))
         click.echo(f"{table}\n")
     if card is not None:
         written = [path for report in reports for path in cards.write(card, report, table)]

@@ -111,7 +111,6 @@ def _train(
     names = tasks.split(",") if tasks else None
     dataset = store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
     run = training.train(
-        algorithm, dataset, output or Path("runs") / algorithm, settings, seeds, alignment, resume, sources=list(refs),
-        trackers=trackers,
+        algorithm, dataset, output or Path("runs") / algorithm, settings, seeds, resume, trackers=trackers
     )  # fmt: skip
     click.echo(f"\n{run.path}\n{training.summary(run)}")

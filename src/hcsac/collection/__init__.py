@@ -1,4 +1,4 @@
-"""Online TD3 in a task, and the datasets it leaves."""
+"""Collecting datasets by training online TD3 in a task."""
 
 from hcsac.collection.collect import CollectSettings, collect
 

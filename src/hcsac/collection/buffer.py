@@ -12,10 +12,10 @@ from hcsac.types import Batch
 
 
 class ReplayBuffer:
-    """All episodes seen so far, oldest first, with their physics; and their steps in arrays, to draw minibatches from.
+    """All episodes so far, oldest first, with their simulator states; and their steps in arrays for minibatches.
 
     Args:
-        capacity: most steps it will ever hold.
+        capacity: the maximum number of steps.
         discount: gamma.
     """
 
@@ -29,18 +29,20 @@ class ReplayBuffer:
         self._reward = torch.empty(capacity)
         self._discount = torch.empty(capacity)
 
-    def add(self, observation: np.ndarray, action: np.ndarray, reward: float, after: np.ndarray, ended: bool) -> None:
-        """One step, available to `sample` at once; [S], [A], a number, [S], whether the world ended."""
+    def add(
+        self, observation: np.ndarray, action: np.ndarray, reward: float, next_observation: np.ndarray, terminal: bool
+    ) -> None:
+        """Add one step, from then on part of `sample`; [S], [A], a number, [S], whether the next state is terminal."""
         row = self.size
         self._observation[row] = torch.from_numpy(observation)
-        self._next_observation[row] = torch.from_numpy(after)
+        self._next_observation[row] = torch.from_numpy(next_observation)
         self._action[row] = torch.from_numpy(action)
         self._reward[row] = reward
-        self._discount[row] = 0.0 if ended else self.discount
+        self._discount[row] = 0.0 if terminal else self.discount
         self.size += 1
 
     def restore(self, episode: Episode) -> None:
-        """A whole episode, step by step."""
+        """Add a whole episode."""
         steps = zip(episode.action, episode.reward, episode.terminated, strict=True)
         for t, (action, reward, terminated) in enumerate(steps):
             self.add(episode.observation[t], action, float(reward), episode.observation[t + 1], bool(terminated))
@@ -60,7 +62,7 @@ class ReplayBuffer:
 
 
 def save_episode(path: Path, episode: Episode) -> None:
-    """One episode as a plain .npz, whole or not at all."""
+    """Write one episode as a plain .npz, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, **{name: value for name, value in vars(episode).items() if value is not None})

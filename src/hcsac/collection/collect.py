@@ -1,4 +1,4 @@
-"""Making datasets: an online TD3 agent learns a task until it is medium good, and its experience is written down."""
+"""Making datasets: online TD3 learns a task up to a medium return, and its episodes are written as datasets."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ import torch
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.td3 import TD3, TD3Settings
 from hcsac.collection.buffer import ReplayBuffer, load_episode, save_episode
-from hcsac.data import store
+from hcsac.data import refs, store
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.settings import check_fields, setting
@@ -23,29 +23,33 @@ from hcsac.training import Progress, checkpoint
 from hcsac.training.memory import keep_freed_memory
 from hcsac.types import Spec
 
-RECENT = 5  # the level is reached when so many episodes in a row have it on average
+RECENT = 5  # the level is reached when the mean return of so many last episodes is at least that
 
 
 @dataclass(frozen=True)
 class CollectSettings:
-    """How datasets are made."""
+    """Settings of a collection.
 
-    steps: int = setting(120_000, "environment steps after which learning ends whatever its level", 1)
-    level: float | None = setting(None, "return that counts as medium (default: half the expert's)")
+    Raises:
+        UserError: a value of the wrong type or out of bounds.
+    """
+
+    steps: int = setting(120_000, "most environment steps of training", 1)
+    level: float | None = setting(None, "mean return at which training stops (default: half the expert's)")
     episodes: int = setting(50, "episodes of the medium dataset", 1)
     replay_episodes: int | None = setting(None, "episodes kept for medium-replay, evenly spaced (default: all)", 1)
     seed: int = setting(0, "seed of weights, noise and initial states", 0)
     noise: float = setting(0.2, "standard deviation of the exploration noise", 0)
-    random_steps: int = setting(2_500, "first steps with uniform actions", 1)
+    random_steps: int = setting(2_500, "first steps, with uniformly random actions", 1)
     hidden_size: int = setting(256, "units in each of the two hidden layers", 1)
     batch_size: int = setting(256, "transitions in a minibatch", 1)
-    learning_rate: float = setting(3e-4, "Adam's rate for actor and critics", 0)
+    learning_rate: float = setting(3e-4, "learning rate of actor and critics", 0)
 
     def __post_init__(self) -> None:
         check_fields(self)
 
     def agent_settings(self) -> TD3Settings:
-        """The same as an agent's settings."""
+        """The settings of TD3."""
         return TD3Settings(
             hidden_layers=2, hidden_size=self.hidden_size, critic_layer_norm=True,
             batch_size=self.batch_size, actor_learning_rate=self.learning_rate,
@@ -61,13 +65,13 @@ def collect(
     command: str = "",
     progress: bool = True,
 ) -> list[str]:
-    """Collect and write `NAMESPACE/TASK-medium-v0` and `NAMESPACE/TASK-medium-replay-v0` (`store.name_of`).
+    """Collect and write `NAMESPACE/TASK-medium-v0` and `NAMESPACE/TASK-medium-replay-v0` (`refs.name_of`).
 
-    `medium-replay` is everything seen until the mean of the last five training episodes reached `level` (or `steps`
-    were used up: the metadata say what was reached). `medium` is the policy of that moment, frozen, with the same
-    exploration noise. Physics states are stored as float32, which keeps the files small and replays a step to within
-    rounding. Work in progress is kept in `directory`; calling again with the same arguments continues it and
-    gives the same datasets as an uninterrupted collection.
+    `medium-replay` is all training episodes until the mean return of the last five reached `level` (or until `steps`:
+    the metadata say what was reached). `medium` is the policy at that point, frozen, with the same exploration noise.
+    Simulator states are stored as float32, which keeps the files small and replays a step to within rounding. Work in
+    progress is kept in `directory`; calling again with the same arguments continues it and gives the same datasets as
+    an uninterrupted collection.
 
     Returns:
         The names of the two datasets.
@@ -80,11 +84,11 @@ def collect(
     if level is None:
         expert = get_task(task).expert_return
         if expert is None:
-            raise UserError(f"no expert return is known for task {task!r}; say with --level which return is medium.")
+            raise UserError(f"no expert return is known for task {task!r}; give the return to reach with --level.")
         level = expert / 2
-    names = [store.name_of(namespace, task, kind) for kind in ("medium", "medium-replay")]
+    names = [refs.name_of(namespace, task, kind) for kind in ("medium", "medium-replay")]
     for name in names:
-        store.require_free_name(name)
+        refs.require_free_name(name)
 
     work = _Collection(task, Path(directory), settings, level)
     reached = work.learn(progress)
@@ -100,25 +104,25 @@ def collect(
 
 
 class _Collection:
-    """One collection in its directory: episode files, and a checkpoint that says how many of them count."""
+    """One collection in its directory: episode files, and a checkpoint with the number of them that count."""
 
     def __init__(self, task: str, directory: Path, settings: CollectSettings, level: float):
         keep_freed_memory()
         self.task, self.settings, self.level, self.directory = task, settings, level, directory
         self.env = make_env(task)
-        self._claim()
+        self._create_directory()
         assert self.env.observation_space.shape is not None
         assert self.env.action_space.shape is not None
         sizes = self.env.observation_space.shape[0], self.env.action_space.shape[0]
         agent_settings = settings.agent_settings()
         self.agent = TD3(Spec(*sizes, (task,)), agent_settings, [settings.seed])
         self.sampler = generators([settings.seed], 2)[0]
-        # An episode begun before the last step is finished, so the buffer has room for the longest one more.
+        # An episode started before the last step is finished, so the buffer has room for one more episode.
         longest = (self.env.spec.max_episode_steps if self.env.spec else None) or 10_000
         self.buffer = ReplayBuffer(settings.steps + longest, *sizes, agent_settings.discount)
 
     def learn(self, progress: bool) -> float:
-        """Train until the level or the last step; the mean return of the last episodes."""
+        """Train until the level or the last step; returns the mean return of the last episodes."""
         self._restore()
         steps = self.settings.steps
         with closing(Progress(steps, self.buffer.size, f"{self.task} learn", "steps", progress)) as shown:
@@ -156,31 +160,31 @@ class _Collection:
         choose: Callable[[np.ndarray, np.random.Generator], np.ndarray],
         after_step: Callable[[np.ndarray, np.ndarray, float, np.ndarray, bool], None] | None = None,
     ) -> Episode:
-        """One episode whose noise and initial state depend on `key` alone, so that resuming changes nothing."""
+        """One episode; noise and initial state depend on `key` alone, so that resuming changes nothing."""
         random = np.random.default_rng(key)
         observation, info = self.env.reset(seed=int(random.integers(2**31)))
         observations, physics = [observation], [info.get("physics")]
         actions, rewards, ends = [], [], []
-        over = False
-        while not over:
+        done = False
+        while not done:
             action = choose(observation, random)
-            following, reward, terminated, truncated, info = self.env.step(action)
+            next_observation, reward, terminated, truncated, info = self.env.step(action)
             if after_step is not None:
-                after_step(observation, action, float(reward), following, terminated)
-            observations.append(following)
+                after_step(observation, action, float(reward), next_observation, terminated)
+            observations.append(next_observation)
             physics.append(info.get("physics"))
             actions.append(action)
             rewards.append(float(reward))
             ends.append((terminated, truncated))
-            observation, over = following, terminated or truncated
-        known = all(state is not None for state in physics)
+            observation, done = next_observation, terminated or truncated
+        complete = all(state is not None for state in physics)
         return Episode(
             observation=np.stack(observations).astype(np.float32),
             action=np.stack(actions).astype(np.float32),
             reward=np.array(rewards, dtype=np.float32),
             terminated=np.array([terminated for terminated, _ in ends]),
             truncated=np.array([truncated for _, truncated in ends]),
-            physics=np.stack(physics).astype(np.float32) if known else None,  # type: ignore[arg-type]
+            physics=np.stack(physics).astype(np.float32) if complete else None,  # type: ignore[arg-type]
         )
 
     def _noisy_action(self, observation: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -195,9 +199,9 @@ class _Collection:
         return self._noisy_action(observation, random)
 
     def _learn_step(
-        self, observation: np.ndarray, action: np.ndarray, reward: float, after: np.ndarray, ended: bool
+        self, observation: np.ndarray, action: np.ndarray, reward: float, next_observation: np.ndarray, terminal: bool
     ) -> None:
-        self.buffer.add(observation, action, reward, after, ended)
+        self.buffer.add(observation, action, reward, next_observation, terminal)
         if self.buffer.size >= self.settings.random_steps:
             self.agent.advance(self.buffer.sample(self.settings.batch_size, self.sampler))
 
@@ -222,18 +226,18 @@ class _Collection:
         for number in range(episodes):
             self.buffer.restore(load_episode(self._file("replay", number)))
 
-    def _claim(self) -> None:
+    def _create_directory(self) -> None:
         identity = {"task": self.task, "level": self.level, **dataclasses.asdict(self.settings)}
         file = self.directory / "collection.json"
         if file.exists():
             try:
-                held = json.loads(file.read_text())
+                content = json.loads(file.read_text())
             except ValueError as error:
                 raise UserError(f"{file} is damaged ({error}); collect in another directory with --output.") from error
             for entry in ("task", *(entry.name for entry in fields(self.settings))):
-                if held.get(entry) != identity[entry]:
+                if content.get(entry) != identity[entry]:
                     raise UserError(
-                        f"{self.directory} holds another collection: its {entry} is {held.get(entry)!r}, not "
+                        f"{self.directory} has another collection in it: its {entry} is {content.get(entry)!r}, not "
                         f"{identity[entry]!r}; choose another directory with --output."
                     )
             return

@@ -1,6 +1,6 @@
-"""Episodes laid end to end, one at a time: into memory, or into files that are mapped instead of read."""
+"""Episodes written end to end, one at a time: into memory, or into files that are mapped instead of read."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,15 @@ from hcsac.data.episode import Episode, state_physics, transitions
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError
 
-Place = Callable[[str, tuple[int, ...], DTypeLike], np.ndarray]  # name, shape, type -> where to write
+Place = Callable[[str, tuple[int, ...], DTypeLike], np.ndarray]  # name, shape, type -> array to write into
+
+
+class Origin(NamedTuple):
+    """Where episodes of one task were loaded from."""
+
+    task: str
+    ref: str  # the dataset's name as it was given
+    plugin: str | None = None  # the module that registered its format, unless hcsac itself did
 
 
 class Source(NamedTuple):
@@ -27,13 +35,15 @@ def in_memory(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray
     return np.empty(shape, dtype)
 
 
-def lay_out(
+def build(
     sources: Sequence[Source], alignment: str, place: Place = in_memory, keep_physics: bool = True
 ) -> dict[str, Any]:
-    """The fields of a `Dataset`, by name; sources of one task must stand together.
+    """The arrays and task names of a `Dataset`, by field; sources of one task must be neighbours.
 
-    No more than one episode is held beside the arrays. Raises `UserError` for sizes that differ, for anything that
-    `validate` finds, and where there is nothing to lay out.
+    At most one episode is in memory beside the arrays.
+
+    Raises:
+        UserError: sizes differ, `validate` finds something, or there is no episode.
     """
     if not sources:
         raise UserError("no data: name at least one dataset.")
@@ -42,50 +52,79 @@ def lay_out(
             raise UserError(f"{source.where} has no episode.")
     names = tuple(dict.fromkeys(source.task for source in sources))
     lengths = np.concatenate([np.asarray(source.lengths, np.int64) for source in sources])
-    start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    rows = int(start[-1])
-    arrays: dict[str, np.ndarray] = {}
+    writer: _Writer | None = None
     first: tuple[Episode, str] | None = None
-    returns: dict[str, list[float]] = {name: [] for name in names}
-    number = 0
+    for source, episode in _validated(sources):
+        if first is None or writer is None:
+            first = (episode, source.where)
+            writer = _Writer(episode, lengths, place, keep_physics)
+        validate_sizes([first[0], episode], [first[1], source.where])
+        writer.add(episode, names.index(source.task), alignment)
+    assert writer is not None
+    return {"physics": None, **writer.arrays, "task_names": names}
+
+
+def _validated(sources: Sequence[Source]) -> Iterator[tuple[Source, Episode]]:
     for source in sources:
-        for episode, index, length in zip(source.episodes, range(len(source.lengths)), source.lengths, strict=True):
-            where = f"{source.where}, episode {index}"
+        count = 0
+        for count, episode in enumerate(source.episodes, start=1):
+            if count > len(source.lengths):
+                raise UserError(f"{source.where} lists {count - 1} episodes but has more; write it again.")
+            where = f"{source.where}, episode {count - 1}"
             validate(episode, where)
-            if len(episode) != length:
-                raise UserError(f"{where} says that it has {length} steps, but holds {len(episode)}; write it again.")
-            if first is None:
-                first = (episode, source.where)
-                S, A = episode.observation.shape[1], episode.action.shape[1]
-                arrays = {
-                    "every_observation": place("every_observation", (rows + len(lengths), S), np.float32),
-                    "action": place("action", (rows, A), np.float32),
-                    "reward": place("reward", (rows,), np.float32),
-                    "terminated": place("terminated", (rows,), bool),
-                    "task": place("task", (rows,), np.int64),
-                }
-                if keep_physics and episode.physics is not None:
-                    shape = (rows, episode.physics.shape[1])
-                    arrays["physics"] = place("physics", shape, episode.physics.dtype)
-            validate_sizes([first[0], episode], [first[1], source.where])
-            here = slice(int(start[number]), int(start[number + 1]))
-            part = transitions(episode, alignment)
-            arrays["every_observation"][here.start + number : here.stop + number + 1] = episode.observation
-            arrays["action"][here] = part.action
-            arrays["reward"][here] = part.reward
-            arrays["terminated"][here] = part.terminated
-            arrays["task"][here] = names.index(source.task)
-            state = state_physics(episode)
-            if "physics" in arrays and (state is None or state.shape[1] != arrays["physics"].shape[1]):
-                del arrays["physics"]  # some have it, others have not
-            elif "physics" in arrays:
-                arrays["physics"][here] = state
-            returns[source.task].append(episode.episode_return)
-            number += 1
-    return {
-        "physics": None,
-        **arrays,
-        "episode_start": start,
-        "task_names": names,
-        "behaviour": {name: float(np.mean(values)) for name, values in returns.items()},
-    }
+            if len(episode) != source.lengths[count - 1]:
+                listed = source.lengths[count - 1]
+                raise UserError(f"{where} is listed with {listed} steps but has {len(episode)}; write it again.")
+            yield source, episode
+        if count < len(source.lengths):
+            raise UserError(f"{source.where} lists {len(source.lengths)} episodes but has {count}; write it again.")
+
+
+class _Writer:
+    """The arrays of a `Dataset`, made in their final size and filled episode by episode.
+
+    Args:
+        first: the episode whose sizes all must have.
+        lengths: steps of every episode, [episodes].
+    """
+
+    def __init__(self, first: Episode, lengths: np.ndarray, place: Place, keep_physics: bool):
+        self.start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows, episodes = int(self.start[-1]), len(lengths)
+        shapes: dict[str, tuple[tuple[int, ...], DTypeLike]] = {
+            "observations": ((rows + episodes, first.observation.shape[1]), np.float32),
+            "action": ((rows, first.action.shape[1]), np.float32),
+            "reward": ((rows,), np.float32),
+            "terminated": ((rows,), bool),
+            "task": ((rows,), np.int64),
+            "episode_return": ((episodes,), np.float64),
+        }
+        if keep_physics and first.physics is not None:
+            shapes["physics"] = ((rows, first.physics.shape[1]), first.physics.dtype)
+        self.arrays = {name: place(name, shape, dtype) for name, (shape, dtype) in shapes.items()}
+        self.arrays["episode_start"] = place("episode_start", (episodes + 1,), np.int64)
+        self.arrays["episode_start"][:] = self.start
+        self.count = 0
+
+    def add(self, episode: Episode, task: int, alignment: str) -> None:
+        """Write the next episode, of the task of that index."""
+        number, arrays = self.count, self.arrays
+        start, stop = int(self.start[number]), int(self.start[number + 1])
+        part = transitions(episode, alignment)
+        arrays["observations"][start + number : stop + number + 1] = episode.observation
+        arrays["action"][start:stop] = part.action
+        arrays["reward"][start:stop] = part.reward
+        arrays["terminated"][start:stop] = part.terminated
+        arrays["task"][start:stop] = task
+        arrays["episode_return"][number] = episode.episode_return
+        self._add_physics(state_physics(episode), start, stop)
+        self.count += 1
+
+    def _add_physics(self, state: np.ndarray | None, start: int, stop: int) -> None:
+        kept = self.arrays.get("physics")
+        if kept is None:
+            return
+        if state is None or state.shape[1] != kept.shape[1]:
+            del self.arrays["physics"]  # kept only where every episode has it
+        else:
+            kept[start:stop] = state

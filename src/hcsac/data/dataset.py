@@ -7,58 +7,97 @@ from functools import cached_property
 
 import numpy as np
 
-from hcsac.data.build import Source, lay_out
-from hcsac.data.episode import Episode
+from hcsac.data.build import Origin, Source, build
+from hcsac.data.episode import ALIGNMENTS, Episode
 from hcsac.errors import UserError, unknown
+from hcsac.types import Spec
+
+# Arrays that a fingerprint does not read, and names that it reads arrays under: those of the first fingerprints.
+_NOT_LEARNED_FROM = ("physics", "episode_return")
+_DIGEST_NAMES = {"observations": "every_observation"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """N transitions of M tasks, task after task, episode after episode, each in time order. Arrays are read-only.
 
-    An observation is stored once: what one transition arrives at, the next one leaves.
+    An observation is stored once: the next observation of one transition is the observation of the following one.
     """
 
-    every_observation: np.ndarray  # [N + episodes, S] float32: all T + 1 of the first episode, of the second, ...
+    observations: np.ndarray  # [N + episodes, S] float32: all T + 1 of the first episode, then of the second, ...
     action: np.ndarray  # [N, A] float32, in [-1, 1]
     reward: np.ndarray  # [N] float32
     terminated: np.ndarray  # [N] bool
     task: np.ndarray  # [N] int64, index into task_names
-    physics: np.ndarray | None  # [N, P] where the transition leaves; None unless every episode has it
-    episode_start: np.ndarray  # [episodes + 1] int64: rows of episode e are episode_start[e] .. episode_start[e+1] - 1
+    physics: np.ndarray | None  # [N, P] simulator state at `observation`; None unless every episode has it
+    episode_start: (
+        np.ndarray
+    )  # [episodes + 1] int64: episode e is transitions episode_start[e] .. episode_start[e+1] - 1
+    episode_return: np.ndarray  # [episodes] float64: sum of the rewards that each episode was logged with
     task_names: tuple[str, ...]
-    behaviour: dict[str, float]  # task name -> mean return of its logged episodes
+    origins: tuple[Origin, ...] = ()  # where it was loaded from; none where it was made from episodes
+    alignment: str = "correct"  # how actions and rewards were paired with observations, see `hcsac.data.episode`
 
     def __post_init__(self) -> None:
+        if self.alignment not in ALIGNMENTS:
+            raise unknown("alignment", self.alignment, ALIGNMENTS)
         for name, array in self._arrays().items():
             view = array.view()  # the caller's own array stays as writeable as it was
             view.flags.writeable = False
             object.__setattr__(self, name, view)
-            if name not in ("episode_start", "every_observation") and len(view) != len(self.reward):
-                raise ValueError(f"{name} has {len(view)} rows, reward has {len(self.reward)}")
-        if len(self.every_observation) != len(self.reward) + len(self.episode_start) - 1:
-            raise ValueError("every_observation must have one row more than reward for each episode")
+            if name not in ("episode_start", "episode_return", "observations") and len(view) != len(self.reward):
+                raise ValueError(f"{name} has length {len(view)}, reward has length {len(self.reward)}")
+        if len(self.observations) != len(self.reward) + len(self.episode_start) - 1:
+            raise ValueError("observations must be longer than reward by one for each episode")
         if self.episode_start[0] != 0 or self.episode_start[-1] != len(self.reward):
-            raise ValueError("episode_start must run from 0 to the number of rows")
+            raise ValueError("episode_start must run from 0 to the number of transitions")
+        if len(self.episode_return) != len(self.episode_start) - 1:
+            raise ValueError("episode_return must have one number for each episode")
 
     @classmethod
     def from_episodes(cls, episodes: Mapping[str, Sequence[Episode]], alignment: str = "correct") -> "Dataset":
-        """Lay the episodes of each task end to end; the order of the mapping is the order of the tasks.
+        """The episodes of each task, one after the other; the order of the mapping is the order of the tasks.
 
-        Raises `UserError` for a task without episodes, for sizes that differ, and for anything `validate` finds.
+        Raises:
+            UserError: a task without episodes, sizes that differ, an unknown alignment, or anything `validate` finds.
         """
-        return cls(
-            **lay_out(
-                [
-                    Source(name, f"task {name!r}", [len(episode.reward) for episode in group], group)
-                    for name, group in episodes.items()
-                ],
-                alignment,
-            )
-        )
+        sources = [
+            Source(name, f"task {name!r}", [len(episode.reward) for episode in group], group)
+            for name, group in episodes.items()
+        ]
+        return cls(**build(sources, alignment), alignment=alignment)
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    def __repr__(self) -> str:
+        states = "" if self.physics is None else f", simulator states {self.physics.shape[1]}"
+        lines = [
+            f"Dataset of {len(self)} transitions in {len(self.episode_return)} episodes",
+            f"  sizes      observation {self.observation_size}, action {self.action_size}{states}",
+            f"  alignment  {self.alignment}",
+        ]
+        width = max(map(len, self.task_names))
+        for i, (name, returns) in enumerate(self.episode_returns.items()):
+            episodes = f"{len(returns)} episode{'s' if len(returns) > 1 else ''}"
+            count = f"{len(self.rows_of(i))} transitions, {episodes}"
+            lines.append(f"  {name:<{width}}  {count}, dataset return {returns.mean():.1f}")
+        return "\n".join([*lines, *(f"  from       {ref}" for ref in self.refs)])
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The names of the datasets it was loaded from, as they were given to `hcsac.load`."""
+        return tuple(origin.ref for origin in self.origins)
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """The plug-in modules whose formats it was read with, which reading it again needs."""
+        return tuple(dict.fromkeys(origin.plugin for origin in self.origins if origin.plugin is not None))
+
+    @property
+    def spec(self) -> Spec:
+        """What a policy must fit: S, A and the task names."""
+        return Spec(self.observation_size, self.action_size, self.task_names)
 
     @property
     def num_tasks(self) -> int:
@@ -68,7 +107,7 @@ class Dataset:
     @property
     def observation_size(self) -> int:
         """S."""
-        return int(self.every_observation.shape[1])
+        return int(self.observations.shape[1])
 
     @property
     def action_size(self) -> int:
@@ -76,23 +115,23 @@ class Dataset:
         return int(self.action.shape[1])
 
     @cached_property
-    def at(self) -> np.ndarray:
-        """Where row n leaves from, [N] int64: `every_observation[at]`; it arrives at `every_observation[at + 1]`."""
+    def start_index(self) -> np.ndarray:
+        """Index into `observations` of the state each transition starts from, [N] int64; + 1 is the next state's."""
         lengths = np.diff(self.episode_start)
         return np.arange(len(self)) + np.repeat(np.arange(len(lengths)), lengths)
 
     @property
     def observation(self) -> np.ndarray:
-        """A copy of what each transition leaves, [N, S]."""
-        return self.every_observation[self.at]
+        """A copy of the observation that each transition starts from, [N, S]."""
+        return self.observations[self.start_index]
 
     @property
     def next_observation(self) -> np.ndarray:
-        """A copy of what each transition arrives at, [N, S]."""
-        return self.every_observation[self.at + 1]
+        """A copy of the observation that each transition leads to, [N, S]."""
+        return self.observations[self.start_index + 1]
 
     def rows_of(self, task_index: int) -> np.ndarray:
-        """Rows [n] int64 logged under that task, ascending."""
+        """Indices [n] int64 of the transitions logged under that task, ascending."""
         return np.flatnonzero(self.task == task_index)
 
     def select(self, names: Sequence[str]) -> "Dataset":
@@ -104,29 +143,41 @@ class Dataset:
             raise UserError(f"tasks to select must be named once each, not {', '.join(names) or 'none'}.")
         of_episode = self.task[self.episode_start[:-1]]
         start = self.episode_start
-        chosen = [(new, e) for new, name in enumerate(names)
-                  for e in np.flatnonzero(of_episode == self.task_names.index(name))]  # fmt: skip
+        chosen = [
+            (new, e)
+            for new, name in enumerate(names)
+            for e in np.flatnonzero(of_episode == self.task_names.index(name))
+        ]
         rows = np.concatenate([np.arange(start[e], start[e + 1]) for _, e in chosen])
         visited = np.concatenate([np.arange(start[e] + e, start[e + 1] + e + 1) for _, e in chosen])
         lengths = [int(start[e + 1] - start[e]) for _, e in chosen]
         return Dataset(
-            every_observation=self.every_observation[visited],
+            observations=self.observations[visited],
             action=self.action[rows],
             reward=self.reward[rows],
             terminated=self.terminated[rows],
             physics=None if self.physics is None else self.physics[rows],
             task=np.repeat(np.array([new for new, _ in chosen], np.int64), lengths),
             episode_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            episode_return=self.episode_return[[e for _, e in chosen]],
             task_names=tuple(names),
-            behaviour={name: self.behaviour[name] for name in names},
+            origins=tuple(origin for origin in self.origins if origin.task in names),
+            alignment=self.alignment,
         )
 
     @property
-    def behaviour_returns(self) -> dict[str, np.ndarray]:
-        """Task name -> undiscounted sum of the rewards of each of its logged episodes [episodes] float64, in order."""
-        first = self.episode_start[:-1]
-        returns = np.add.reduceat(self.reward, first, dtype=np.float64)
-        return {name: returns[self.task[first] == i] for i, name in enumerate(self.task_names)}
+    def episode_returns(self) -> dict[str, np.ndarray]:
+        """Task name -> undiscounted returns of its episodes as they were logged, [episodes] float64, in order.
+
+        With another alignment than "correct" the sums of `reward` differ from them.
+        """
+        of_episode = self.task[self.episode_start[:-1]]
+        return {name: self.episode_return[of_episode == i] for i, name in enumerate(self.task_names)}
+
+    @property
+    def mean_returns(self) -> dict[str, float]:
+        """Task name -> mean of its `episode_returns`: the dataset return."""
+        return {name: float(returns.mean()) for name, returns in self.episode_returns.items()}
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of all that an agent learns from: two datasets share it only if these are the same."""
@@ -136,9 +187,9 @@ class Dataset:
     def _digest(self) -> str:
         digest = hashlib.sha256(repr(self.task_names).encode())
         for name, array in self._arrays().items():
-            if name == "physics":
+            if name in _NOT_LEARNED_FROM:
                 continue
-            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(f"{_DIGEST_NAMES.get(name, name)} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""What a dataset holds, in numbers."""
+"""A dataset in numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,16 @@ import numpy as np
 from hcsac.data.episode import Episode
 from hcsac.data.store import read
 
-# What Minari keeps for itself, or what is said elsewhere in the description.
-_UNTOLD = {"observation_space", "action_space", "env_spec", "task", "total_episodes", "total_steps", "behaviour_return"}
+# Minari's own metadata, and what the description shows elsewhere.
+_LEFT_OUT = {
+    "observation_space",
+    "action_space",
+    "env_spec",
+    "task",
+    "total_episodes",
+    "total_steps",
+    "behaviour_return",
+}
 
 
 def summarise(episodes: Sequence[Episode]) -> dict[str, Any]:
@@ -31,18 +39,22 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, Any]:
 
 
 def describe(ref: str, task: str | None = None) -> str:
-    """A readable page on one dataset; `UserError` as in `read`."""
+    """One dataset described in a few lines.
+
+    Raises:
+        UserError: as `read`.
+    """
     name, episodes, metadata = read(ref, task)
-    told = summarise(episodes)
+    summary = summarise(episodes)
     lines = [
         f"dataset      {ref}",
         f"task         {name}",
-        f"episodes     {told['episodes']} with {told['steps']} steps; "
-        f"{told['terminated']} terminated, {told['truncated']} truncated",
-        f"sizes        observation {told['observation_size']}, action {told['action_size']}",
-        f"return       mean {told['return_mean']:.1f}, std {told['return_std']:.1f}, "
-        f"range {told['return_min']:.1f} .. {told['return_max']:.1f}",
-        f"physics      {'stored for every observation' if told['physics'] else 'not stored'}",
+        f"episodes     {summary['episodes']} with {summary['steps']} steps; "
+        f"{summary['terminated']} terminated, {summary['truncated']} truncated",
+        f"sizes        observation {summary['observation_size']}, action {summary['action_size']}",
+        f"return       mean {summary['return_mean']:.1f}, std {summary['return_std']:.1f}, "
+        f"range {summary['return_min']:.1f} .. {summary['return_max']:.1f}",
+        f"simulator    {'states stored for every observation' if summary['physics'] else 'states not stored'}",
     ]
-    lines += [f"{key:<12} {value}" for key, value in sorted(metadata.items()) if key not in _UNTOLD]
+    lines += [f"{key:<12} {value}" for key, value in sorted(metadata.items()) if key not in _LEFT_OUT]
     return "\n".join(lines)

@@ -1,11 +1,11 @@
-"""Which action and which reward belong to which observation: the only room that adds one to a time index.
+"""Which action and which reward belong to which observation. No other module adds one to a time index.
 
 An episode in time order has one observation more than it has steps:
 
     observation   o_0        o_1        o_2   ...   o_T
                      \\      /   \\      /
     action            a_0         a_1         ...           a_t is chosen at o_t and leads to o_{t+1}
-    reward                r_0         r_1     ...           r_t is paid on arrival at o_{t+1}
+    reward                r_0         r_1     ...           r_t is earned by reaching o_{t+1}
 
     transition t      (o_t, a_t, r_t, o_{t+1})
 
@@ -14,10 +14,10 @@ Logs written "on arrival" (the .npz layout) pad the front instead, and every row
     row               0          1          2     ...    T
     observation      o_0        o_1        o_2           o_T
     action            -         a_0        a_1           a_{T-1}      the action that LED to o_row
-    reward            -         r_0        r_1           r_{T-1}      the reward paid on arriving at o_row
+    reward            -         r_0        r_1           r_{T-1}      the reward of reaching o_row
 
-Pairing such rows as they stand, (o_t, action of row t, reward of row t, o_{t+1}), is the off-by-one mistake: it gives
-every state the action that has just been taken and the reward that has just been paid.
+Pairing such rows as they are, (o_t, action of row t, reward of row t, o_{t+1}), is the off-by-one mistake: every state
+gets the previous action and the previous reward.
 """
 
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ ALIGNMENTS = ("correct", "off_by_one")
 
 @dataclass(frozen=True)
 class Episode:
-    """T steps in time order: action[t] led from observation[t] to observation[t+1] and was paid reward[t]."""
+    """T steps in time order: action[t] led from observation[t] to observation[t+1] and earned reward[t]."""
 
     observation: np.ndarray  # [T+1, S] float32
     action: np.ndarray  # [T, A] float32
     reward: np.ndarray  # [T] float32
-    terminated: np.ndarray  # [T] bool: the world ended on arrival
-    truncated: np.ndarray  # [T] bool: the clock ended on arrival
-    physics: np.ndarray | None = None  # [T+1, P] float64 or float32
+    terminated: np.ndarray  # [T] bool: the next observation is a terminal state
+    truncated: np.ndarray  # [T] bool: the time limit was reached
+    physics: np.ndarray | None = None  # [T+1, P] float64 or float32: simulator states (qpos, qvel)
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -51,7 +51,7 @@ class Episode:
 
 
 class Transitions(NamedTuple):
-    """T rows; all but `physics` are what an agent learns from."""
+    """The T transitions of an episode."""
 
     observation: np.ndarray  # [T, S]
     action: np.ndarray  # [T, A]
@@ -70,8 +70,8 @@ def from_arrivals(
     """Rows written on arrival -> Episode.
 
     observation [T+1, S], action [T+1, A], reward and discount [T+1] or [T+1, 1], physics [T+1, P]. Row 0 of action,
-    reward and discount is padding. A discount of 0 says that the world ended on arrival at that row's observation; the
-    last row truncates otherwise.
+    reward and discount is padding. A discount of 0 marks that row's observation as a terminal state; otherwise the last
+    row is a time limit.
     """
     steps = len(observation) - 1
     terminated = np.zeros(steps, bool) if discount is None else discount.reshape(-1)[1:] == 0
@@ -103,9 +103,12 @@ def to_arrivals(episode: Episode) -> dict[str, np.ndarray]:
 
 
 def transitions(episode: Episode, alignment: str = "correct") -> Transitions:
-    """The rows (o_t, a_t, r_t, o_{t+1}) of an episode.
+    """The transitions (o_t, a_t, r_t, o_{t+1}) of an episode.
 
-    `alignment="off_by_one"` makes the mistake drawn above on purpose, the padding of row 0 being zeros.
+    `alignment="off_by_one"` makes the mistake shown above on purpose; the padding of row 0 is zero.
+
+    Raises:
+        UserError: an unknown alignment.
     """
     if alignment not in ALIGNMENTS:
         raise unknown("alignment", alignment, ALIGNMENTS)
@@ -117,14 +120,14 @@ def transitions(episode: Episode, alignment: str = "correct") -> Transitions:
 
 
 def state_physics(episode: Episode) -> np.ndarray | None:
-    """The physics state [T, P] at o_t of each transition."""
+    """The simulator state [T, P] at o_t of each transition."""
     return None if episode.physics is None else episode.physics[:-1]
 
 
 def shift(episode: Episode, action: int = 0, reward: int = 0) -> Episode:
-    """A copy whose row t holds action[t - action] and reward[t - reward], the ends repeated: a misaligned episode.
+    """A misaligned copy: row t has action[t - action] and reward[t - reward], with the ends repeated. Shapes stay.
 
-    `action=1, reward=1` is what logs written on arrival become when read as they stand. All shapes stay.
+    `action=1, reward=1` gives logs written on arrival that are read as they are.
     """
     rows = np.arange(len(episode))
     last = max(len(episode) - 1, 0)

@@ -2,45 +2,74 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from hcsac.data.build import Source, lay_out
+from hcsac.data.build import Origin, Source, build
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 
-_TOLD = "layout.json"
+FORMAT = 2  # of the folder; one of another format is written again
+_LAYOUT = "layout.json"
 
 
-def map_dataset(folder: Path, sources: Sequence[Source], alignment: str, made_from: Any) -> Dataset:
-    """The dataset in `folder`, laid out there first unless it is already.
+def map_dataset(
+    folder: Path, sources: Callable[[], Sequence[Source]], origins: Sequence[Origin], alignment: str, made_from: Any
+) -> Dataset:
+    """The dataset in `folder`, written there first unless it is already.
 
     Args:
-        made_from: JSON that changes when the data do; a folder laid out from something else is refused.
+        sources: gives the episodes to write, where there is something to write.
+        origins: where they come from, kept in the folder beside the arrays.
+        made_from: JSON that changes when the data do; a folder written from something else is refused.
 
     Raises:
-        UserError: the folder holds something else, or the data are refused by `lay_out`.
+        UserError: the folder has something else in it, or `build` refuses the data.
     """
     made_from = json.loads(json.dumps([alignment, made_from]))
-    if not (folder / _TOLD).is_file():
-        if folder.exists() and any(folder.iterdir()):
-            raise UserError(f"{folder} holds something else; name another folder for the mapped data.")
-        _write(folder, sources, alignment, made_from)
-    try:
-        told = json.loads((folder / _TOLD).read_text())
-    except ValueError as error:
-        raise UserError(f"{folder / _TOLD} is damaged; remove {folder}, and it is laid out anew.") from error
-    if told["made_from"] != made_from:
-        raise UserError(f"{folder} holds other data, or these as they were before; remove it or name another folder.")
+    if not (folder / _LAYOUT).is_file() and folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} has something else in it; name another folder for the mapped data.")
+    layout = _read_layout(folder)
+    if layout is not None and layout.get("made_from") != made_from:
+        raise UserError(f"{folder} has other data, or these as they were before; remove it or name another folder.")
+    if layout is None or layout.get("format") != FORMAT:
+        episodes = sources()
+        layout = {
+            "format": FORMAT,
+            "made_from": made_from,
+            "task_names": list(dict.fromkeys(source.task for source in episodes)),
+            "origins": [list(origin) for origin in origins],
+            "alignment": alignment,
+        }
+        _write(folder, episodes, layout)
     arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")}
-    return Dataset(**arrays, physics=None, task_names=tuple(told["task_names"]), behaviour=told["behaviour"])
+    return Dataset(
+        **arrays,
+        physics=None,
+        task_names=tuple(layout["task_names"]),
+        origins=tuple(Origin(*origin) for origin in layout["origins"]),
+        alignment=layout["alignment"],
+    )
 
 
-def _write(folder: Path, sources: Sequence[Source], alignment: str, made_from: Any) -> None:
+def _read_layout(folder: Path) -> dict[str, Any] | None:
+    file = folder / _LAYOUT
+    if not file.is_file():
+        return None
+    try:
+        layout = json.loads(file.read_text())
+        if not isinstance(layout, dict):
+            raise ValueError("no JSON object")
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}); remove {folder}, and it is written again.") from error
+    return layout
+
+
+def _write(folder: Path, sources: Sequence[Source], layout: dict[str, Any]) -> None:
     part = folder.with_name(folder.name + ".part")  # it gets its name when it is complete
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -52,15 +81,13 @@ def _write(folder: Path, sources: Sequence[Source], alignment: str, made_from: A
         return np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.dtype(dtype), shape)
 
     try:
-        fields = lay_out(sources, alignment, place, keep_physics=False)
+        build(sources, layout["alignment"], place, keep_physics=False)
+        (part / _LAYOUT).write_text(json.dumps(layout, indent=2))
     except BaseException as error:
         shutil.rmtree(part)
         if isinstance(error, OSError):
             raise UserError(f"cannot write {folder} ({error.strerror}); free some space or name another.") from error
         raise
-    np.save(part / "episode_start.npy", fields["episode_start"])
-    told = {"made_from": made_from, "task_names": fields["task_names"], "behaviour": fields["behaviour"]}
-    (part / _TOLD).write_text(json.dumps(told, indent=2))
     if folder.exists():
-        folder.rmdir()
+        shutil.rmtree(folder)  # empty, or of an older format
     part.rename(folder)

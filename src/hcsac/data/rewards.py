@@ -1,4 +1,4 @@
-"""The rows of D under the rewards of other tasks."""
+"""The transitions of a dataset under the rewards of other tasks."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -8,31 +8,34 @@ import numpy as np
 from hcsac.data.dataset import Dataset
 from hcsac.tasks import get_task, require_rewards, rewards_of
 
-PIECE = 4096  # rows of a block that formulas make: what is gathered for one task stays in the cache for the next
-SIMULATED_PIECE = 65_536  # where a simulator steps, loading it should not count
+CHUNK = 4096  # transitions of a block from reward functions: data read for one task stay in the cache for the next
+SIMULATED_CHUNK = 65_536  # of a block from a simulator: large, since each block loads it again
 
 
 def reward_blocks(dataset: Dataset, names: Sequence[str] | None = None) -> Iterator[np.ndarray]:
-    """The table reward[N, M] float32 in blocks of consecutive rows [n, M], the first row first.
+    """The table reward[N, M] float32 in blocks of consecutive transitions [n, M], in order.
 
-    Column m is what each row is worth to task `names[m]` (default: the dataset's own tasks). Rows logged under that
-    task keep the reward that was paid, which is the truth; all others get what `rewards_of` says.
+    Column m is the reward of each transition in task `names[m]` (default: the dataset's own tasks). Transitions logged
+    under that task keep their logged reward; for all others it is that of `rewards_of`.
 
     Raises:
-        UserError: at once, if a task that rows are to be recomputed for cannot be; while iterating, as `rewards_of`.
+        UserError: at once, if the rewards of a task cannot be recomputed; while iterating, as `rewards_of`.
     """
     names = dataset.task_names if names is None else names
     for name in names:
         if any(name != other for other in dataset.task_names):
             require_rewards(name, dataset.physics is not None)
     simulated = any(get_task(name).reward is None for name in names)
-    return _blocks(dataset, names, SIMULATED_PIECE if simulated else PIECE)
+    return _blocks(dataset, names, SIMULATED_CHUNK if simulated else CHUNK)
 
 
 def cross_returns(dataset: Dataset, names: Sequence[str] | None = None) -> np.ndarray:
-    """The cross-task matrix [M, len(names)]: mean undiscounted return of each task's episodes, paid by each of `names`.
+    """The cross-task matrix [M, len(names)]: mean undiscounted return of each task's episodes under each of `names`.
 
-    Rows are the tasks of the dataset, which are also the default of `names`. Raises `UserError` as `reward_blocks`.
+    Rows are the tasks of the dataset, which are also the default of `names`.
+
+    Raises:
+        UserError: as `reward_blocks`.
     """
     table = np.concatenate(list(reward_blocks(dataset, names)))
     first = dataset.episode_start[:-1]
@@ -41,21 +44,21 @@ def cross_returns(dataset: Dataset, names: Sequence[str] | None = None) -> np.nd
 
 
 def _blocks(dataset: Dataset, names: Sequence[str], size: int) -> Iterator[np.ndarray]:
-    for rows in _pieces(dataset, size):
+    for rows in _chunks(dataset, size):
         logged_under = dataset.task_names[dataset.task[rows.start]]
         block = np.empty((rows.stop - rows.start, len(names)), np.float32)
-        arrived_at = dataset.every_observation[dataset.at[rows] + 1]
+        next_observation = dataset.observations[dataset.start_index[rows] + 1]
         physics = None if dataset.physics is None else dataset.physics[rows]
         for column, name in enumerate(names):
             own = name == logged_under
             block[:, column] = (
-                dataset.reward[rows] if own else rewards_of(name, arrived_at, dataset.action[rows], physics)
+                dataset.reward[rows] if own else rewards_of(name, next_observation, dataset.action[rows], physics)
             )
         yield block
 
 
-def _pieces(dataset: Dataset, size: int) -> Iterator[slice]:
-    """Consecutive rows of one task, at most `size` at a time."""
+def _chunks(dataset: Dataset, size: int) -> Iterator[slice]:
+    """Consecutive transitions of one task, at most `size` at a time."""
     changes = np.flatnonzero(np.diff(dataset.task)) + 1
     for start, stop in pairwise([0, *changes.tolist(), len(dataset)]):
         for first in range(start, stop, size):

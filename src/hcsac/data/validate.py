@@ -1,4 +1,4 @@
-"""What every episode must satisfy before anything learns from it; the first breach ends in one clear sentence."""
+"""What every episode must satisfy before it is used; the first problem is one clear sentence."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,9 +11,9 @@ ACTION_TOLERANCE = 1e-6  # tanh in float32 may exceed 1 by its last digit
 
 
 def validate(episode: Episode, where: str) -> None:
-    """Raise `UserError`, naming `where` (a file, a dataset and episode), for the first thing that is wrong."""
-    for findings in (shape_faults, length_faults, finiteness_faults, bound_faults):
-        for fault in findings(episode):
+    """Raise `UserError`, naming `where` (a file, a dataset and episode), for the first problem."""
+    for faults in (shape_faults, length_faults, finiteness_faults, bound_faults):
+        for fault in faults(episode):
             raise UserError(f"{where}: {fault}")
 
 
@@ -35,23 +35,23 @@ def shape_faults(episode: Episode) -> Iterator[str]:
     for name, ndim in wanted.items():
         array = getattr(episode, name)
         if array is not None and array.ndim != ndim:
-            yield f"{name} has shape {array.shape}, but must have {ndim} dimension{'s' * (ndim > 1)}."
+            yield f"{name} has shape {array.shape}, but must have {ndim} dimension{'s' if ndim > 1 else ''}."
     if len(episode.reward) == 0:
         yield "the episode has no step; leave it out."
 
 
 def length_faults(episode: Episode) -> Iterator[str]:
-    """Labels longer or shorter than the data they label."""
+    """Arrays longer or shorter than the steps between the observations."""
     steps = len(episode.observation) - 1
     for name in ("action", "reward", "terminated", "truncated"):
         length = len(getattr(episode, name))
         if length != steps:
             yield (
                 f"{length} rows of {name} for {steps + 1} observations; there must be {steps}, one for each step "
-                "between two observations. Cut the longer one."
+                "between two observations; cut the longer array."
             )
     if episode.physics is not None and len(episode.physics) != steps + 1:
-        yield f"{len(episode.physics)} physics states for {steps + 1} observations; there must be as many."
+        yield f"{len(episode.physics)} simulator states for {steps + 1} observations; there must be one for each."
 
 
 def finiteness_faults(episode: Episode) -> Iterator[str]:
@@ -60,7 +60,7 @@ def finiteness_faults(episode: Episode) -> Iterator[str]:
         array = getattr(episode, name)
         if array is not None and not np.isfinite(array).all():
             row = int(np.argwhere(~np.isfinite(array))[0][0])
-            yield f"{name} holds NaN or infinity, first in row {row}; leave this episode out or log it again."
+            yield f"{name} has NaN or infinity, first in row {row}; leave this episode out or log it again."
 
 
 def bound_faults(episode: Episode) -> Iterator[str]:

@@ -12,7 +12,8 @@ import torch
 
 from hcsac.algorithms import ALGORITHMS, preset
 from hcsac.data.episode import ALIGNMENTS
-from hcsac.data.store import Stored, name_of
+from hcsac.data.formats import OpenedDataset
+from hcsac.data.refs import name_of
 from hcsac.errors import UserError, unknown
 from hcsac.experiments.study_run import Cell, require_apart, require_settings
 from hcsac.settings import Settings
@@ -83,7 +84,7 @@ class Grid:
             together = torch.cuda.is_available()
         cells = []
         for label, refs in self.datasets.items():
-            held = {ref: Stored(ref).task for ref in refs}
+            held = {ref: OpenedDataset(ref).task for ref in refs}
             tasks = self.tasks or tuple(dict.fromkeys(held.values()))
             _require_known(dict.fromkeys(tasks), held.values(), f"task of dataset {label!r}")
             _require_known(self.published.get(label, {}), tasks, f"task of dataset {label!r} under published")

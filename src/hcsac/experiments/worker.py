@@ -22,8 +22,7 @@ def run_cell(cell: Cell, mirror: Mirror | None = None, trackers: Sequence[str] =
         mirror.pull()
     dataset = load_dataset(list(cell.refs), alignment=cell.alignment)
     train(
-        cell.agent, dataset, cell.path, cell.settings, cell.seeds, cell.alignment,
-        resume=True, progress=False, sources=cell.refs, trackers=trackers,
+        cell.agent, dataset, cell.path, cell.settings, cell.seeds, resume=True, progress=False, trackers=trackers,
         on_checkpoint=None if mirror is None else lambda run: mirror.push_run(),
     )  # fmt: skip
 

@@ -56,8 +56,8 @@ class ActiveDataset:
                 warnings.simplefilter("ignore", UserWarning)  # they are read-only, and nothing here writes
                 return torch.from_numpy(array).to(device)
 
-        self.every_observation = put(dataset.every_observation)
-        self.at = put(dataset.at)
+        self.observations = put(dataset.observations)
+        self.start_index = put(dataset.start_index)
         self.action = put(dataset.action)
         self.terminated = put(dataset.terminated)
         self.task = put(dataset.task)
@@ -94,12 +94,12 @@ class ActiveDataset:
         row = torch.stack([draw.row for draw in draws])
         task = torch.stack([draw.task for draw in draws])
         weight = torch.stack([draw.weight for draw in draws if draw.weight is not None]) if self.weighted else None
-        at = self.at[row]
+        start = self.start_index[row]
         return Batch(
-            observation=self.every_observation[at],
+            observation=self.observations[start],
             action=self.action[row],
             reward=self.reward[row, task],
-            next_observation=self.every_observation[at + 1],
+            next_observation=self.observations[start + 1],
             discount=self.discount * (~self.terminated[row]).float(),
             task=task,
             weight=weight,
@@ -107,8 +107,8 @@ class ActiveDataset:
 
     def pieces(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Observation [n, S] and action [n, A] of every row of D in order, n <= `rows` at a time."""
-        for at, action in zip(torch.split(self.at, rows), torch.split(self.action, rows), strict=True):
-            yield self.every_observation[at], action
+        for start, action in zip(torch.split(self.start_index, rows), torch.split(self.action, rows), strict=True):
+            yield self.observations[start], action
 
     def mean_reward(self, row: np.ndarray, task: int) -> float:
         """What these rows [n] claim to be worth to that task, on average; NaN for none."""

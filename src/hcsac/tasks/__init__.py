@@ -1,7 +1,7 @@
-"""What a task is: a name, a Gymnasium environment, a reward function, and two returns to measure others by.
+"""Tasks: a name, a Gymnasium environment, a reward function, and two reference returns.
 
-Adding one is a line: `register_task(Task("my-task", "my_package/MyEnv-v0"))`. The only room that knows dm_control
-and Gymnasium; dm_control itself is imported when the first environment is made.
+Adding one is a line: `register_task(Task("my-task", "my_package/MyEnv-v0"))`. Only this package uses dm_control, which
+is imported when the first environment is made.
 """
 
 from hcsac.tasks.registry import (

@@ -1,4 +1,4 @@
-"""dm_control behind Gymnasium's interface, with a physics state that can be read and set."""
+"""dm_control behind Gymnasium's interface, with a simulator state that can be read and set."""
 
 import os
 from typing import Any
@@ -13,11 +13,11 @@ class DmControlEnv(gymnasium.Env):
     """One task of the dm_control suite.
 
     Observations are dm_control's own, in its own order, raveled and joined: float32 [S] (walker: orientations 14,
-    height 1, velocity 9). Actions are float32 [A] in dm_control's bounds. The reward is the one dm_control pays on
-    arrival at the next state. The time limit is Gymnasium's (`max_episode_steps` of the registered id), so that running
-    out of time is `truncated` and never `terminated`.
+    height 1, velocity 9). Actions are float32 [A] in dm_control's bounds. The reward is dm_control's
+    for the next state. The time limit is Gymnasium's (`max_episode_steps` of the registered id), so that reaching it is
+    `truncated` and never `terminated`.
 
-    `info["physics"]` is the physics state float64 [P] (qpos and qvel) that belongs to the returned observation.
+    `info["physics"]` is the simulator state float64 [P] (qpos and qvel) that belongs to the returned observation.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 40}  # noqa: RUF012 (Gymnasium's own form)
@@ -49,7 +49,7 @@ class DmControlEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Box(
             bounds.minimum.astype(np.float32), bounds.maximum.astype(np.float32), dtype=np.float32
         )
-        self._over = True
+        self._done = True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -60,14 +60,14 @@ class DmControlEnv(gymnasium.Env):
             legacy = seed if seed < 2**32 else np.random.SeedSequence(seed).generate_state(8)
             self._suite.task.random.seed(legacy)
         observation = _flatten(self._suite.reset().observation)
-        self._over = False
+        self._done = False
         return observation, {"physics": self.get_physics()}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Apply `action` [A] for one control step."""
         now = self._suite.step(action)
-        self._over = now.last()
-        # dm_control ends an episode either because the world ended (discount 0) or because it stopped looking.
+        self._done = now.last()
+        # dm_control ends an episode at a terminal state (discount 0) or at its own time limit.
         terminated = now.last() and now.discount == 0
         observation = _flatten(now.observation)
         return (
@@ -79,28 +79,28 @@ class DmControlEnv(gymnasium.Env):
         )
 
     def get_physics(self) -> np.ndarray:
-        """The physics state [P] float64: qpos and qvel."""
+        """The simulator state [P] float64: qpos and qvel."""
         return np.asarray(self._suite.physics.get_state(), np.float64).copy()
 
     def set_physics(self, state: np.ndarray) -> np.ndarray:
-        """Continue from the physics state [P]; returns its observation [S]. The clock is not touched."""
-        if self._over:  # dm_control would answer the next step with a reset
+        """Continue from the simulator state [P]; returns its observation [S]. The count of steps stays."""
+        if self._done:  # dm_control would answer the next step with a reset
             self._suite.reset()
-            self._over = False
+            self._done = False
         from mujoco import mj_resetData
 
         physics = self._suite.physics
-        # Clears what the solver remembers of the step before, so that the outcome depends on `state` alone; forward
-        # recomputes everything that follows from qpos and qvel, which dm_control's step takes as current.
+        # The reset clears the solver's warm start, so that the result depends on `state` alone; forward recomputes
+        # everything that follows from qpos and qvel, which dm_control's step assumes to be current.
         mj_resetData(physics.model.ptr, physics.data.ptr)
         physics.set_state(np.asarray(state, np.float64))
         physics.forward()
         return _flatten(self._suite.task.get_observation(physics))
 
     def render(self) -> np.ndarray:
-        """The scene as the camera sees it: uint8 [height, width, 3]."""
+        """The image of the camera: uint8 [height, width, 3]."""
         width, height = self._size
-        # The mirror image in the floor would double the work of software drawing.
+        # Reflections in the floor would double the time of software rendering.
         plain = {"reflection": False}
         try:
             return self._suite.physics.render(height, width, self._camera, render_flag_overrides=plain)
@@ -118,10 +118,10 @@ class DmControlEnv(gymnasium.Env):
         most = visual.global_.offwidth, visual.global_.offheight
         if not (1 <= width <= most[0] and 1 <= height <= most[1]):
             raise UserError(
-                f"pictures of {width}x{height} pixels cannot be drawn: MuJoCo's buffer for this model holds 1x1 to "
-                f"{most[0]}x{most[1]}; give a width and a height within."
+                f"images of {width}x{height} pixels cannot be rendered: MuJoCo's buffer for this model allows 1x1 to "
+                f"{most[0]}x{most[1]}; give a width and a height in that range."
             )
-        # At these sizes hardly a pixel shows the difference, and software draws more than twice as fast.
+        # At these sizes the image hardly changes, and software rendering is more than twice as fast.
         visual.quality.offsamples, visual.quality.shadowsize = 0, 1024
         return width, height
 
@@ -133,7 +133,7 @@ class DmControlEnv(gymnasium.Env):
             raise unknown("camera", name, cameras)
         number = cameras.index(name) if name is not None else number or 0
         if not -1 <= number < len(cameras):
-            raise UserError(f"camera {number} is not there; known: -1 (free) to {len(cameras) - 1}.")
+            raise UserError(f"camera {number} does not exist; choose one from -1 (free) to {len(cameras) - 1}.")
         return number
 
     def _load(self, domain: str, task: str) -> Any:
@@ -142,7 +142,7 @@ class DmControlEnv(gymnasium.Env):
 
 def dm_control_suite() -> Any:
     """The module `dm_control.suite`, imported when it is first needed."""
-    # dm_control looks for a display when it is imported, and most machines that train have none.
+    # dm_control needs a display when it is imported unless rendering is disabled; most training machines have none.
     os.environ.setdefault("MUJOCO_GL", "disabled")
     from dm_control import suite
 

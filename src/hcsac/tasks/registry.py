@@ -1,4 +1,4 @@
-"""The one table of tasks, and the way from a task's name to its environment."""
+"""The registry of tasks, and how a task's name becomes an environment."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,9 +12,9 @@ from hcsac.errors import UserError, unknown
 from hcsac.registry import Registry
 from hcsac.tasks.walker import SLOWEST, WalkerReward
 
-# next_observation [n, S], action [n, A] -> reward [n] of each row by itself.
+# next_observation [n, S], action [n, A] -> reward [n] of each transition by itself.
 Reward = Callable[[np.ndarray, np.ndarray], np.ndarray]
-_FAMILY = "walker-speed:"  # and a target speed: tasks that need no registration
+_FAMILY = "walker-speed:"  # followed by a target speed: tasks that need no registration
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class Task:
     `random_return` and `expert_return` are mean undiscounted returns of whole episodes: 0 and 100 of the score.
     Without them a task has returns but no score.
 
-    `reward` tells what the environment pays on arrival, from what it arrives at and the action that led there. With it
-    the rows of other tasks can be paid in this task's own coin (`reward_rule = recompute`) without a simulator. It is
-    called with pieces of the data, float32 arrays it must not write to.
+    `reward` computes the environment's reward from the next observation and the action that led there. It lets
+    transitions of other tasks be relabelled with this task's reward (`reward_rule = recompute`) without a simulator. It
+    is called with chunks of the data, float32 arrays it must not write to.
 
-    A real robot has no simulator: without `env_id` a task is trained on, and nothing is evaluated.
+    A real robot has no simulator: a policy can be trained for a task without `env_id`, but not evaluated.
     """
 
     name: str
     env_id: str | None = None  # of Gymnasium, with Box spaces and actions in [-1, 1]
-    kwargs: dict[str, Any] = field(default_factory=dict)  # handed to gymnasium.make
-    random_return: float | None = None  # scores 0
-    expert_return: float | None = None  # scores 100
+    kwargs: dict[str, Any] = field(default_factory=dict)  # passed to gymnasium.make
+    random_return: float | None = None  # score 0
+    expert_return: float | None = None  # score 100
     reward: Reward | None = None  # next observation [n, S], action [n, A] -> [n]
 
 
@@ -43,7 +43,7 @@ TASKS: Registry[Task] = Registry("task")
 
 
 def register_task(task: Task) -> None:
-    """Add a task, or replace one's own of the same name. The environment is only looked up when it is made.
+    """Add a task, or replace one of the same name from the same module. Its environment is made when it is first used.
 
     Raises:
         UserError: a plug-in would replace a task that is not its own.
@@ -52,9 +52,10 @@ def register_task(task: Task) -> None:
 
 
 def get_task(name: str) -> Task:
-    """The task of that name; a `UserError` that names the nearest one if there is none.
+    """The task of that name; `walker-speed:V` exists for every number V, as walker-speed:3.5 (see `walker_speed`).
 
-    `walker-speed:V` is there for every number V, as in walker-speed:3.5 or walker-speed:-2 (see `walker_speed`).
+    Raises:
+        UserError: there is none; it says the nearest name.
     """
     if name not in TASKS and name.startswith(_FAMILY):
         return walker_speed(name, name.removeprefix(_FAMILY))
@@ -64,10 +65,12 @@ def get_task(name: str) -> Task:
 
 
 def walker_speed(name: str, speed: float | str) -> Task:
-    """Register and return the task `name`: dm_control's walker, paid for moving at `speed` metres per second.
+    """Register and return the task `name`: dm_control's walker, rewarded for moving at `speed` metres per second.
 
-    Negative speeds are backwards, 0 is standing; `WalkerReward` says what exactly is paid. Raises `UserError` unless
-    `speed` is a finite number, and 0 or at least 0.01 either way.
+    Negative speeds are backwards, 0 is standing; `WalkerReward` defines the reward.
+
+    Raises:
+        UserError: `speed` is no finite number, or not 0 and slower than 0.01 in either direction.
     """
     try:
         target = float(speed)
@@ -75,8 +78,8 @@ def walker_speed(name: str, speed: float | str) -> Task:
         target = math.nan
     if not math.isfinite(target) or 0 < abs(target) < SLOWEST:
         raise UserError(
-            f"task {name!r}: {speed!r} is no speed to aim at; give metres per second, 0 or at least {SLOWEST} either "
-            f"way, as in {_FAMILY}3.5."
+            f"task {name!r}: {speed!r} is no target speed; give metres per second, 0 or at least {SLOWEST} in either "
+            f"direction, as in {_FAMILY}3.5."
         )
     task = Task(name, "hcsac/walker-speed-v0", {"speed": target}, reward=WalkerReward(target))
     register_task(task)
@@ -91,26 +94,26 @@ def task_names() -> tuple[str, ...]:
 def task_of_env(env_id: str, kwargs: Mapping[str, Any] | None = None) -> str | None:
     """The first registered task on that Gymnasium id, for datasets that name their environment but no task.
 
-    A task whose own keyword arguments differ from `kwargs`, those of the dataset's environment, is another one.
+    A task whose own keyword arguments differ from `kwargs`, those of the dataset's environment, does not count.
     """
-    held = kwargs or {}
+    logged = kwargs or {}
     return next(
         (
             task.name
             for _, task in TASKS.items()
-            if task.env_id == env_id and all(held.get(key, value) == value for key, value in task.kwargs.items())
+            if task.env_id == env_id and all(logged.get(key, value) == value for key, value in task.kwargs.items())
         ),
         None,
     )
 
 
 def has_simulator(task_name: str) -> bool:
-    """Whether the task has an environment to try a policy in."""
+    """Whether the task has an environment to evaluate a policy in."""
     return get_task(task_name).env_id is not None
 
 
 def time_limit(task_name: str) -> int | None:
-    """After how many steps the task's environment runs out of time; None where that is not known."""
+    """The time limit of the task's environment in steps; None where that is not known."""
     task = get_task(task_name)
     if task.env_id is None:
         return None
@@ -124,8 +127,9 @@ def time_limit(task_name: str) -> int | None:
 def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasium.Env:
     """The task's environment, reset with `seed` if one is given. `kwargs` are added to the task's own.
 
-    Raises `UserError` if the task has none, if the environment cannot be made, if one of its spaces is not a flat Box,
-    or if its actions are not exactly [-1, 1]: policies here end in a tanh.
+    Raises:
+        UserError: the task has none, it cannot be made, a space is not a flat Box, or its actions are not exactly in
+            [-1, 1] (policies end in a tanh).
     """
     task = get_task(task_name)
     if task.env_id is None:
@@ -159,7 +163,7 @@ def box_size(space: gymnasium.Space, what: str) -> int:
 
 
 def robot_spaces(observation_size: int, action_size: int) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
-    """The spaces of observations and actions where no simulator tells them: any numbers, and [-1, 1]."""
+    """The spaces of observations and actions of a task without a simulator: any numbers, and [-1, 1]."""
     observation = gymnasium.spaces.Box(-np.inf, np.inf, (observation_size,), np.float32)
     return observation, gymnasium.spaces.Box(-1.0, 1.0, (action_size,), np.float32)
 

@@ -1,4 +1,4 @@
-"""Environments that draw themselves, and how a task gets into another process, where they are made."""
+"""Environments that render, and how a task is passed to another process that makes them."""
 
 import json
 from typing import Any
@@ -15,17 +15,19 @@ def make_rendering_env(
 ) -> gymnasium.Env:
     """The task's environment, whose `render()` gives uint8 [height, width, 3].
 
-    Size (480x360 where none is given) and camera are those of MuJoCo environments, dm_control's or Gymnasium's; any
-    other draws as it does. Raises `UserError` where the environment has no render mode `rgb_array`, or cannot draw as
-    asked.
+    Size (default 480x360) and camera apply to MuJoCo environments, dm_control's or Gymnasium's; any other renders at
+    its own size.
+
+    Raises:
+        UserError: the environment has no render mode `rgb_array`, or not that size or camera.
     """
     plain = make_env(task_name)
-    modes, mujoco = plain.metadata.get("render_modes") or [], _drawn_by_mujoco(plain)
+    modes, mujoco = plain.metadata.get("render_modes") or [], _rendered_by_mujoco(plain)
     plain.close()
     env_id = get_task(task_name).env_id
     if "rgb_array" not in modes:
         raise UserError(
-            f"task {task_name!r}: {env_id!r} cannot be drawn, as its metadata name no render mode 'rgb_array'."
+            f"task {task_name!r}: {env_id!r} cannot be rendered; add the render mode 'rgb_array' to its metadata."
         )
     view: dict[str, Any] = {"width": width, "height": height}
     view["camera_name" if isinstance(camera, str) else "camera_id"] = camera
@@ -33,18 +35,19 @@ def make_rendering_env(
     if mujoco:
         view = {"width": 480, "height": 360, **view}
     elif view:
-        raise UserError(f"task {task_name!r}: {env_id!r} draws at its own size; leave out size and camera.")
+        raise UserError(f"task {task_name!r}: {env_id!r} renders at its own size; leave out size and camera.")
     return make_env(task_name, render_mode="rgb_array", **view)
 
 
-def _drawn_by_mujoco(env: gymnasium.Env) -> bool:
+def _rendered_by_mujoco(env: gymnasium.Env) -> bool:
     return isinstance(env.unwrapped, DmControlEnv) or hasattr(env.unwrapped, "mujoco_renderer")
 
 
 def pack_task(task_name: str) -> str:
-    """What another process needs to make the task's environment, as JSON; its reward function stays here.
+    """What another process needs to make the task's environment, as JSON; the reward function is left out.
 
-    Raises `UserError` for an unknown task, and for keyword arguments that JSON cannot hold.
+    Raises:
+        UserError: an unknown task, or keyword arguments that are no JSON values.
     """
     task = get_task(task_name)
     try:
@@ -55,19 +58,19 @@ def pack_task(task_name: str) -> str:
         return json.dumps({"name": task.name, "env_id": task.env_id, "kwargs": task.kwargs, "spec": spec})
     except TypeError as error:
         raise UserError(
-            f"task {task_name!r}: its keyword arguments do not fit into JSON ({error}), so that no other process can "
-            "make it; use numbers, text, lists and tables."
+            f"task {task_name!r}: its keyword arguments are no JSON values ({error}), so no other process can make it; "
+            "use numbers, text, lists and tables."
         ) from error
 
 
 def unpack_task(packed: str) -> str:
-    """Make the task of `pack_task` known in this process, unless it already is; its name."""
-    told = json.loads(packed)
-    if told["spec"] and told["env_id"] not in gymnasium.registry:
-        spec = gymnasium.envs.registration.EnvSpec.from_json(told["spec"])
-        gymnasium.registry[told["env_id"]] = spec
+    """Register the task of `pack_task` in this process, unless it is registered; returns its name."""
+    description = json.loads(packed)
+    if description["spec"] and description["env_id"] not in gymnasium.registry:
+        spec = gymnasium.envs.registration.EnvSpec.from_json(description["spec"])
+        gymnasium.registry[description["env_id"]] = spec
     try:
-        get_task(told["name"])
+        get_task(description["name"])
     except UserError:
-        register_task(Task(told["name"], told["env_id"], told["kwargs"]))
-    return told["name"]
+        register_task(Task(description["name"], description["env_id"], description["kwargs"]))
+    return description["name"]

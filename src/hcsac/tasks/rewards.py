@@ -1,4 +1,4 @@
-"""What any transition is worth to any task: by the task's own function, else by the simulator."""
+"""The reward of any transition in any task: by the task's own function, else by its simulator."""
 
 import inspect
 from importlib.metadata import version
@@ -16,13 +16,13 @@ from hcsac.tasks.simulate import can_replay, replay
 def rewards_of(
     task_name: str, next_observation: np.ndarray, action: np.ndarray, physics: np.ndarray | None = None
 ) -> np.ndarray:
-    """What the task pays on arrival at each next observation: reward [n] float32, for any n.
+    """The task's rewards of n transitions, [n] float32.
 
     Args:
         next_observation: [n, S].
         action: [n, A] that led there.
-        physics: [n, P] states that were left; read only where the task has no `reward` function: each is set in the
-            task's simulator, which takes the action and pays.
+        physics: [n, P] simulator states before the step; used only where the task has no `reward` function: each is set
+            in the task's simulator, which then takes the action.
 
     Raises:
         UserError: as `require_rewards`; or the task's function fails, or returns anything but n finite numbers.
@@ -40,13 +40,13 @@ def rewards_of(
 def require_rewards(task_name: str, has_physics: bool) -> None:
     """Raise `UserError`, saying what is missing, if the task's rewards cannot be recomputed.
 
-    `has_physics` says whether the data hold physics states.
+    `has_physics` says whether the data have simulator states.
     """
     if get_task(task_name).reward is not None:
         return
     can = can_replay(task_name)
     if not can or not has_physics:
-        missing = "its environment has no set_physics" if not can else "the data hold no physics states"
+        missing = "its environment has no set_physics" if not can else "the data have no simulator states"
         raise UserError(
             f"rewards of task {task_name!r} cannot be recomputed: it has no reward function, and {missing} to "
             "simulate them from; give the task one (hcsac.Task(..., reward=...)) or use reward rule keep or zero."
@@ -54,7 +54,7 @@ def require_rewards(task_name: str, has_physics: bool) -> None:
 
 
 def fixed_by(task_name: str) -> list[Any] | None:
-    """What decides the task's recomputed rewards, ready for JSON; None for a user's own code, which changes unseen."""
+    """What determines the task's recomputed rewards, ready for JSON; None for a user's own code, which may change."""
     task = get_task(task_name)
     versions = [version(name) for name in ("hcsac", "dm-control", "mujoco")]
     if task.reward is not None:
@@ -68,23 +68,27 @@ def fixed_by(task_name: str) -> list[Any] | None:
 
 def _call(task: Task, next_observation: np.ndarray, action: np.ndarray) -> np.ndarray:
     assert task.reward is not None
-    rows, where = len(next_observation), f"the reward function of task {task.name!r}"
+    count, where = len(next_observation), f"the reward function of task {task.name!r}"
     try:
         reward = np.asarray(task.reward(_read_only(next_observation), _read_only(action)))
     except UserError:
         raise
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{where} failed on {rows} rows ({said}); mend it.") from error
-    if reward.shape != (rows,):
-        raise UserError(f"{where} returned shape {list(reward.shape)} for {rows} rows; it must return [{rows}].")
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{where} failed on {count} transitions ({reason}); fix it.") from error
+    if reward.shape != (count,):
+        raise UserError(
+            f"{where} returned shape {list(reward.shape)} for {count} transitions; it must return [{count}]."
+        )
     if reward.dtype.kind not in "biuf":
         raise UserError(f"{where} returned {reward.dtype} values; it must return numbers.")
     with np.errstate(over="ignore"):
         reward = reward.astype(np.float32)
     bad = int(np.count_nonzero(~np.isfinite(reward)))
     if bad:
-        raise UserError(f"{where} returned NaN or infinity for {bad} of {rows} rows; it must be finite everywhere.")
+        raise UserError(
+            f"{where} returned NaN or infinity for {bad} of {count} transitions; it must be finite everywhere."
+        )
     return reward
 
 

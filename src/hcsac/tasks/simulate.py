@@ -1,4 +1,4 @@
-"""One step of the simulator from any stored physics state: what check and relabelling compare against."""
+"""One step of the simulator from any stored simulator state (qpos, qvel), for checks and recomputed rewards."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from hcsac.tasks.registry import box_size, has_simulator, make_env
 
 
 def can_replay(task_name: str) -> bool:
-    """Whether the task has an environment, and it can be put into a stored physics state."""
+    """Whether the task has an environment that can be set to a stored simulator state."""
     if not has_simulator(task_name):
         return False
     env = make_env(task_name)
@@ -24,7 +24,9 @@ def replay(task_name: str, physics: np.ndarray, action: np.ndarray) -> tuple[np.
     """Set each state, apply its action, step once.
 
     physics [n, P], action [n, A] -> next observation [n, S] float32, reward [n] float32, next physics [n, P] float64.
-    Raises `UserError` if the environment has no `set_physics`, or if states or actions have the wrong size.
+
+    Raises:
+        UserError: the environment has no `set_physics`, or states or actions have the wrong size.
     """
     env = make_env(task_name, seed=0)
     try:
@@ -43,7 +45,7 @@ def replay(task_name: str, physics: np.ndarray, action: np.ndarray) -> tuple[np.
 
 
 def observe(task_name: str, physics: np.ndarray) -> np.ndarray:
-    """The observations [n, S] float32 of physics states [n, P]; `UserError` as in `replay`."""
+    """The observations [n, S] float32 of simulator states [n, P]; raises as `replay`."""
     env = make_env(task_name, seed=0)
     try:
         _require_physics(env, task_name, physics.shape[1], None)
@@ -53,17 +55,17 @@ def observe(task_name: str, physics: np.ndarray) -> np.ndarray:
 
 
 def terminates(task_name: str, physics: np.ndarray, action: np.ndarray) -> np.ndarray:
-    """Whether the world ends, [n] bool, when each state [n, P] meets its action [n, A]; `UserError` as in `replay`."""
+    """Whether each action [n, A] leads from its state [n, P] to a terminal state, [n] bool; raises as `replay`."""
     env = make_env(task_name, seed=0)
     try:
         _require_physics(env, task_name, physics.shape[1], action.shape[1])
         bare: Any = env.unwrapped
-        ended = []
+        terminal = []
         for state, control in zip(physics, action, strict=True):
-            env.reset(seed=0)  # an ended world may refuse another step
+            env.reset(seed=0)  # after a terminal state an environment may refuse another step
             bare.set_physics(state)
-            ended.append(bool(bare.step(control)[2]))
-        return np.array(ended, bool)
+            terminal.append(bool(bare.step(control)[2]))
+        return np.array(terminal, bool)
     finally:
         env.close()
 
@@ -75,7 +77,7 @@ def _require_physics(env: gymnasium.Env, task_name: str, physics: int, action: i
     sizes = (len(bare.get_physics()), box_size(env.action_space, f"task {task_name!r}: the action space"))
     if (physics, sizes[1] if action is None else action) != sizes:
         raise UserError(
-            f"task {task_name!r} has {sizes[0]} physics numbers and {sizes[1]} actions, "
+            f"task {task_name!r} has simulator states of size {sizes[0]} and actions of size {sizes[1]}, "
             f"but the data have {physics} and {action}; was it logged under another task?"
         )
 
@@ -84,7 +86,7 @@ def random_rollout(task_name: str, seed: int) -> dict[str, np.ndarray]:
     """One episode of uniformly random actions, of T steps.
 
     observation [T+1, S] and action [T, A] float32, reward [T] float32, terminated and truncated [T] bool, and
-    physics [T+1, P] float64 where the environment tells it. Ends after 10,000 steps if the environment does not.
+    physics [T+1, P] float64 where the infos have it. Ends after 10,000 steps if the environment does not.
     """
     env = make_env(task_name)
     try:
@@ -101,12 +103,12 @@ def random_rollout(task_name: str, seed: int) -> dict[str, np.ndarray]:
     finally:
         env.close()
     actions, rewards, terminations, truncations = zip(*steps, strict=True)
-    told = {"physics": np.stack([info["physics"] for info in infos])} if "physics" in infos[0] else {}
+    states = {"physics": np.stack([info["physics"] for info in infos])} if "physics" in infos[0] else {}
     return {
         "observation": np.stack(observations).astype(np.float32),
         "action": np.stack(actions).astype(np.float32),
         "reward": np.array(rewards, np.float32),
         "terminated": np.array(terminations, bool),
         "truncated": np.array(truncations, bool),
-        **told,
+        **states,
     }

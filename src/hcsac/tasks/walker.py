@@ -1,8 +1,8 @@
-"""The walker at any target speed: its reward from the observation alone, and its environment.
+"""The walker at any target speed: its reward as a function of the observation, and its environment.
 
 The 24 numbers of an observation are the orientations [14] (xx and xz of the rotation matrix of each of the 7 links:
-cos and sin of its angle in the plane), the height of the torso [1] and the joint rates [9]. They fix the state up to
-the place along the track, which no reward reads.
+cos and sin of its angle in the plane), the height of the torso [1] and the joint rates [9]. They determine the state up
+to the position along the track, which no reward depends on.
 """
 
 import math
@@ -20,25 +20,26 @@ ORIENTATIONS, UPRIGHT, HEIGHT, VELOCITY = slice(0, 14), 0, 14, slice(15, 24)
 SIZE = 24
 SLOWEST = 0.01  # metres per second: below, the rounding of observations shows in the reward
 STAND_HEIGHT = 1.2  # metres; dm_control/suite/walker.py, _STAND_HEIGHT
-PIECE = 4096  # rows worked on at once: they and what is made of them stay in a core's cache
+CHUNK = 4096  # observations processed at once: they and all intermediate results fit into a core's cache
 
 
 @dataclass(frozen=True)
 class WalkerReward:
-    """The reward that dm_control's walker pays on arrival, as a function of what it arrives at.
+    """The reward of dm_control's walker as a function of the next observation.
 
     `speed` is the target in metres per second: 0 is walker-stand, 1 walker-walk, 8 walker-run. A negative target is the
     mirror image: velocity counts backwards, and its term is 1 at `speed` or faster backwards, 0 when standing still or
-    moving forwards. Equals the simulator's reward to about 1e-6, what is left being the rounding of the
-    observation; for targets slower than walking this grows by 1 / |speed|.
+    moving forwards. Equals the simulator's reward to about 1e-6, the rounding of the observation; for
+    targets slower than walking the error grows by 1 / |speed|.
     """
 
     speed: float
 
     def __call__(self, next_observation: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """next_observation [N, 24] -> reward [N] float32, in [0, 1]; the action is not read.
+        """next_observation [N, 24] -> reward [N] float32, in [0, 1]; the action is not used.
 
-        Raises `UserError` for observations of another size.
+        Raises:
+            UserError: observations of another size.
         """
         if next_observation.ndim != 2 or next_observation.shape[1] != SIZE:
             raise UserError(
@@ -46,12 +47,12 @@ class WalkerReward:
                 "name the task that the data were logged for."
             )
         reward = np.empty(len(next_observation), np.float32)
-        for start in range(0, len(reward), PIECE):
-            piece = np.asarray(next_observation[start : start + PIECE], np.float32)
-            paid = stand_reward(piece[:, HEIGHT], piece[:, UPRIGHT])
+        for start in range(0, len(reward), CHUNK):
+            chunk = np.asarray(next_observation[start : start + CHUNK], np.float32)
+            part = stand_reward(chunk[:, HEIGHT], chunk[:, UPRIGHT])
             if self.speed != 0:
-                paid *= (5 * move_reward(torso_speed(piece), self.speed) + 1) / 6
-            reward[start : start + PIECE] = paid
+                part *= (5 * move_reward(torso_speed(chunk), self.speed) + 1) / 6
+            reward[start : start + CHUNK] = part
         return reward
 
 
@@ -68,8 +69,8 @@ def stand_reward(height: np.ndarray, upright: np.ndarray) -> np.ndarray:
 def move_reward(velocity: np.ndarray, speed: float) -> np.ndarray:
     """tolerance(velocity, (speed, inf), margin speed / 2, 0.5 at the margin, linear); [n] -> [n].
 
-    With these numbers the line runs from 0 at rest to 1 at the target: velocity / speed, cut to [0, 1]. The same words
-    give the mirror image for a negative speed.
+    With these numbers the line runs from 0 at rest to 1 at the target: velocity / speed, clipped to [0, 1]. A negative
+    speed gives the mirror image.
     """
     return np.clip(velocity * (1 / speed), 0, 1)
 
@@ -77,8 +78,8 @@ def move_reward(velocity: np.ndarray, speed: float) -> np.ndarray:
 def torso_speed(observation: np.ndarray) -> np.ndarray:
     """Horizontal velocity of the centre of mass, [n, 24] -> [n]: `subtreelinvel` of the torso's subtree.
 
-    A link that turns at rate w moves what hangs on its arm p (in its own frame) at w (cos p_z - sin p_x), and w is a
-    sum of joint rates: the velocity is that of the root plus a bilinear form of rates and orientations.
+    A link that turns at rate w moves the mass at its arm p (in its own frame) at w (cos p_z - sin p_x), and w is a sum
+    of joint rates: the velocity is that of the root plus a bilinear form of rates and orientations.
     """
     rates = observation[:, VELOCITY]
     root, turning = _velocity_map()
@@ -89,8 +90,8 @@ def torso_speed(observation: np.ndarray) -> np.ndarray:
 def _velocity_map() -> tuple[int, np.ndarray]:
     """Which rate moves the root along the track, and B [9, 14] float32: velocity = rates[root] + rates B orientations.
 
-    The arm of a link is the mean, over all mass of the walker, of what that link contributes to its place: its own
-    centre for its own mass, and the way from the joint that it hangs on to the next joint for the mass beyond that one.
+    The arm of a link is its contribution to the position of a mass, averaged over all mass of the walker: its own
+    centre for its own mass, and the way from its joint to the next joint for the mass beyond that one.
     """
     walker = dm_control_suite().walker
     import mujoco
@@ -107,7 +108,7 @@ def _velocity_map() -> tuple[int, np.ndarray]:
     for link in hinges:
         x, _, z = arm[link] / beyond[1]
         moved_by = link
-        while moved_by:  # up to the world, which is 0
+        while moved_by:  # up to the world body, 0
             axis = model.jnt_axis[hinges[moved_by]][1]  # +1 or -1 about y
             turning[model.jnt_dofadr[hinges[moved_by]], 2 * link - 2 : 2 * link] = axis * z, -axis * x
             moved_by = int(model.body_parentid[moved_by])
@@ -115,7 +116,7 @@ def _velocity_map() -> tuple[int, np.ndarray]:
 
 
 class WalkerSpeedEnv(DmControlEnv):
-    """dm_control's walker, paid for moving at `speed` metres per second; see `WalkerReward` for what that means."""
+    """dm_control's walker, rewarded for moving at `speed` metres per second; `WalkerReward` defines the reward."""
 
     def __init__(self, speed: float, render_mode: str | None = None, **view: Any) -> None:
         """As `DmControlEnv`, whose `width`, `height` and camera are the `view`."""
@@ -145,7 +146,7 @@ def _speed_task(speed: float) -> Any:
 
 
 class _Backwards:
-    """What a walker's reward reads of the physics, as seen by one who walks the other way."""
+    """The physics that a walker's reward reads, mirrored."""
 
     def __init__(self, physics: Any) -> None:
         self.torso_height, self.torso_upright = physics.torso_height, physics.torso_upright

@@ -14,9 +14,8 @@ from hcsac.algorithms import Algorithm, ObservationNormalizer, make_algorithm, p
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
-from hcsac.data.episode import ALIGNMENTS
 from hcsac.data.store import load as load_dataset
-from hcsac.errors import UserError, unknown
+from hcsac.errors import UserError
 from hcsac.evaluation import Act, Evaluator
 from hcsac.settings import RewardRule, Settings, Sharing
 from hcsac.sharing.active import ActiveDataset
@@ -44,10 +43,8 @@ def train(
     directory: str | Path,
     settings: Settings | None = None,
     seeds: Sequence[int] = (0,),
-    alignment: str = "correct",
     resume: bool = False,
     progress: bool = True,
-    sources: Sequence[str] = (),
     trackers: Sequence[str] = (),
     on_checkpoint: Callable[[RunDirectory], None] | None = None,
 ) -> RunDirectory:
@@ -55,12 +52,11 @@ def train(
 
     Args:
         agent: bc, csac, mtcsac or hcsac.
-        data: a Dataset, or names of datasets to load (`alignment` applies to these).
+        data: a Dataset, or names of datasets to load; `hcsac.load` is where another alignment is chosen.
         settings: complete settings; None for the `slides` preset of the agent.
         seeds: one replica each, trained at once.
         resume: continue from the last checkpoint; a finished run is returned as it is.
         progress: tell on stderr how far it is: a bar in a terminal, else a plain line now and then.
-        sources: the names `data` was loaded from, for the record.
         trackers: wandb, mlflow, trackio: where the numbers go besides TensorBoard.
         on_checkpoint: called when a checkpoint, or in the end the result, and all before it are written.
 
@@ -69,18 +65,15 @@ def train(
             directory that holds another run: nothing is written then. Or a tracker that cannot start.
     """
     require_trackers(trackers)
-    dataset = data if isinstance(data, Dataset) else load_dataset(list(data), alignment=alignment)
+    dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
     settings = resolve(agent, preset("slides", agent) if settings is None else settings, dataset.task_names)
-    if alignment not in ALIGNMENTS:
-        raise unknown("alignment", alignment, ALIGNMENTS)
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
     _require_sizes_of_tasks(dataset)
     run = RunDirectory(directory)
-    named = list(sources) if isinstance(data, Dataset) else list(data)
     # Made before the directory is claimed: what cannot be trained leaves nothing behind.
     training = None if run.finished else _Training(agent, dataset, settings, list(seeds), run)
-    run.begin(_identity(agent, dataset, named, settings, seeds, alignment), resume)
+    run.begin(_identity(agent, dataset, settings, seeds), resume)
     if training is not None:
         training.loop(progress, trackers, on_checkpoint or (lambda run: None))
     return run
@@ -242,10 +235,10 @@ def _statistics(dataset: Dataset, standardise: bool) -> tuple[torch.Tensor, torc
     size = dataset.observation_size
     if not standardise:
         return torch.zeros(size), torch.ones(size)
-    pieces = [dataset.at[start : start + SCORING_ROWS] for start in range(0, len(dataset), SCORING_ROWS)]
-    sums = [dataset.every_observation[at].sum(0, dtype=np.float64) for at in pieces]
+    chunks = [dataset.start_index[first : first + SCORING_ROWS] for first in range(0, len(dataset), SCORING_ROWS)]
+    sums = [dataset.observations[start].sum(0, dtype=np.float64) for start in chunks]
     mean = np.sum(sums, axis=0) / len(dataset)
-    squares = [np.square(dataset.every_observation[at] - mean).sum(0) for at in pieces]
+    squares = [np.square(dataset.observations[start] - mean).sum(0) for start in chunks]
     std = np.sqrt(np.sum(squares, axis=0) / len(dataset))
     # A constant column carries nothing: leave its scale alone rather than blow it up.
     std = np.where(std < 1e-6, 1.0, std)
@@ -256,30 +249,23 @@ def _scaling_state(agent: Any) -> dict[str, torch.Tensor]:
     return {"mean": agent.scaling.mean, "std": agent.scaling.std}
 
 
-def _identity(
-    agent: str,
-    dataset: Dataset,
-    sources: list[str],
-    settings: Settings,
-    seeds: Sequence[int],
-    alignment: str,
-) -> dict[str, Any]:
+def _identity(agent: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]) -> dict[str, Any]:
     identity = {
         "hcsac": version("hcsac"),
         "torch": torch.__version__,
         "agent": agent,
         "seeds": list(seeds),
         "tasks": list(dataset.task_names),
-        "data": sources,
-        "alignment": alignment,
+        "data": list(dataset.refs),
+        "alignment": dataset.alignment,
         "fingerprint": dataset.fingerprint(),
         "rows": len(dataset),
         "observation_size": dataset.observation_size,
         "action_size": dataset.action_size,
-        "behaviour": dataset.behaviour,
+        "behaviour": dataset.mean_returns,
         "settings": settings.as_dict(),
     }
-    if alignment == "correct":  # otherwise the rows' rewards are not what the episodes earned
-        logged = dataset.behaviour_returns.items()
+    if dataset.alignment == "correct":  # otherwise the rows' rewards are not what the episodes earned
+        logged = dataset.episode_returns.items()
         identity["behaviour_returns"] = {task: [round(x, 4) for x in returns.tolist()] for task, returns in logged}
     return identity

@@ -1,4 +1,4 @@
-"""Kinds of damage to good data, one at a time, and what the doctor must call each, with and without physics states."""
+"""Kinds of damage to good data, one at a time, and the finding each must give, with and without simulator states."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -6,22 +6,22 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from hcsac.data import Episode
-from hcsac.data.checks.rewards import paid_under
+from hcsac.data.checks.rewards import rewards_under
 from hcsac.data.episode import shift
 
 Episodes = list[Episode]
 EVERY_STEP = 10**6  # replayed, where the damage is a single step
-UNTOLD: set[str] = set()
+UNDETECTABLE: set[str] = set()
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What is done, and the kinds that must be among the findings; an empty set where nothing can tell."""
+    """What is done, and the kinds that must be among the findings; an empty set where nothing can be found."""
 
     name: str
     spoil: Callable[[Episodes], Episodes]
     kinds: set[str]
-    bare: set[str]  # without physics states
+    bare: set[str]  # without simulator states
     single: bool = False  # one step alone is wrong
 
 
@@ -40,8 +40,7 @@ def stretch(episode: Episode, begin: int, end: int, over: bool = True) -> Episod
 
 
 def join(*parts: Episode) -> Episode:
-    """One episode of several, as if nothing had happened between them; the first observation of each next one is what
-    the last step of the one before seems to lead to."""
+    """One episode of several; the last step of each seems to lead to the first observation of the next one."""
     joined = {}
     for field in fields(Episode):
         arrays = [getattr(part, field.name) for part in parts]
@@ -88,8 +87,8 @@ def other_rewards(task: str) -> Callable[[Episode], Episode]:
 
     def change(e: Episode) -> Episode:
         assert e.physics is not None
-        paid = paid_under(other, e.observation[1:], e.action, e.physics[:-1])
-        return replace(e, reward=np.asarray(paid, np.float32))
+        reward = rewards_under(other, e.observation[1:], e.action, e.physics[:-1])
+        return replace(e, reward=np.asarray(reward, np.float32))
 
     return change
 
@@ -129,41 +128,41 @@ def halves_joined(episodes: Episodes) -> Episodes:
 
 def damages(task: str) -> Iterator[Damage]:
     """All of them, for data of walker-walk or walker-run."""
-    limit, joined = {"time limit as termination"}, {"joined episodes"}
-    yield Damage("actions shifted by one", all_(lambda e: shift(e, action=1)), *[{"actions shifted"}] * 2)
-    yield Damage("rewards shifted by one", all_(lambda e: shift(e, reward=1)), *[{"rewards shifted"}] * 2)
-    both = {"actions shifted", "rewards shifted"}
+    limit, joined = {"time-limit-as-termination"}, {"merged-episodes"}
+    yield Damage("actions shifted by one", all_(lambda e: shift(e, action=1)), *[{"actions-shifted"}] * 2)
+    yield Damage("rewards shifted by one", all_(lambda e: shift(e, reward=1)), *[{"rewards-shifted"}] * 2)
+    both = {"actions-shifted", "rewards-shifted"}
     yield Damage("both shifted by one", all_(lambda e: shift(e, 1, 1)), both, both)
-    yield Damage("observations shifted by one", all_(late_observations), {"observations shifted"}, both)
+    yield Damage("observations shifted by one", all_(late_observations), {"observations-shifted"}, both)
     longer = one(lambda e: replace(e, reward=np.append(e.reward, e.reward[-1])))
-    yield Damage("a label array one longer", longer, *[{"unequal lengths"}] * 2)
+    yield Damage("a label array one longer", longer, *[{"unequal-lengths"}] * 2)
     ended = all_(lambda e: replace(e, terminated=e.truncated, truncated=e.terminated))
     yield Damage("time limits stored as terminations", ended, limit, limit)
     swap = all_(other_rewards(task))
-    of_another = {"rewards of another task"}
+    of_another = {"rewards-of-another-task"}
     yield Damage("rewards of the other task", swap, of_another, of_another)
     yield Damage("rewards of the other task in one episode", one(other_rewards(task)), of_another, of_another)
     scaled = all_(lambda e: replace(e, reward=10 * e.reward))
-    yield Damage("rewards scaled by 10", scaled, *[{"rewards scaled"}] * 2)
-    yield Damage("noise of std 0.05 on rewards", all_(noisy), *[{"rewards noisy"}] * 2)
-    yield Damage("an episode duplicated", lambda e: [*e, e[0]], *[{"duplicated episode"}] * 2)
-    yield Damage("half an episode inside another", half_inside, *[{"repeated steps"}] * 2)
+    yield Damage("rewards scaled by 10", scaled, *[{"rewards-scaled"}] * 2)
+    yield Damage("noise of std 0.05 on rewards", all_(noisy), *[{"rewards-noisy"}] * 2)
+    yield Damage("an episode duplicated", lambda e: [*e, e[0]], *[{"duplicated-episode"}] * 2)
+    yield Damage("half an episode inside another", half_inside, *[{"repeated-steps"}] * 2)
     clipped = all_(lambda e: replace(e, action=np.clip(5 * e.action, -1, 1)))
-    yield Damage("actions clipped to their bounds", clipped, *[{"saturated actions"}] * 2)
-    yield Damage("an observation column constant", all_(column(np.zeros_like)), *[{"constant observation column"}] * 2)
-    yield Damage("an observation column times 1000", all_(column(lambda x: 1000 * x)), *[{"column scale"}] * 2)
+    yield Damage("actions clipped to their bounds", clipped, *[{"saturated-actions"}] * 2)
+    yield Damage("an observation column constant", all_(column(np.zeros_like)), *[{"constant-observation-column"}] * 2)
+    yield Damage("an observation column times 1000", all_(column(lambda x: 1000 * x)), *[{"column-scale"}] * 2)
     twice = all_(column(lambda x: 2 * x))
-    yield Damage("an observation column times 2", twice, {"observation column wrong"}, UNTOLD)
-    yield Damage("a NaN", one(put("observation", (300, 3), np.nan)), *[{"not finite"}] * 2)
-    yield Damage("an action out of bounds", one(put("action", (300, 2), 1.5)), *[{"action out of bounds"}] * 2)
+    yield Damage("an observation column times 2", twice, {"observation-column-wrong"}, UNDETECTABLE)
+    yield Damage("a NaN", one(put("observation", (300, 3), np.nan)), *[{"not-finite"}] * 2)
+    yield Damage("an action out of bounds", one(put("action", (300, 2), 1.5)), *[{"action-out-of-bounds"}] * 2)
     yield Damage("two episodes as one", lambda e: [join(e[0], e[1]), *e[2:]], joined, joined)
     yield Damage("two half episodes as one", halves_joined, joined, joined, single=True)
-    yield Damage("physics permuted", all_(permuted), {"physics of other steps"}, UNTOLD)
-    yield Damage("two physics states swapped", one(swapped), {"physics of other steps"}, UNTOLD, single=True)
-    yield Damage("a step dropped", one(dropped), {"missing step"}, {"early truncation"}, single=True)
+    yield Damage("simulator states permuted", all_(permuted), {"simulator-state-mismatch"}, UNDETECTABLE)
+    yield Damage("two simulator states swapped", one(swapped), {"simulator-state-mismatch"}, UNDETECTABLE, single=True)
+    yield Damage("a step dropped", one(dropped), {"missing-step"}, {"early-truncation"}, single=True)
     rounded = all_(lambda e: replace(e, observation=e.observation.astype(np.float16).astype(np.float32)))
-    yield Damage("observations rounded to float16", rounded, *[{"coarse numbers"}] * 2)
-    yield Damage("an end in the middle", one(put("truncated", (300,), True)), *[{"end in the middle"}] * 2)
-    yield Damage("no end", one(put("truncated", (-1,), False)), *[{"no end"}] * 2)
+    yield Damage("observations rounded to float16", rounded, *[{"coarse-numbers"}] * 2)
+    yield Damage("an end in the middle", one(put("truncated", (300,), True)), *[{"end-before-last-step"}] * 2)
+    yield Damage("missing-end", one(put("truncated", (-1,), False)), *[{"missing-end"}] * 2)
     cut = [lambda e: [stretch(e[0], 0, 500), stretch(e[0], 500, 1000), *e[1:]]] * 2
-    yield Damage("an episode cut in two", cut[0], *[{"split episode"}] * 2)
+    yield Damage("an episode cut in two", cut[0], *[{"split-episode"}] * 2)

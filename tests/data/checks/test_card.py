@@ -1,4 +1,4 @@
-"""The card says what the report says, and never takes the place of anything else."""
+"""The card has the content of the report, and replaces nothing but a card of the same dataset."""
 
 import json
 from pathlib import Path
@@ -7,34 +7,38 @@ import numpy as np
 import pytest
 
 from hcsac.data.checks import Matrix, Report, check
-from hcsac.data.checks.card import claim, markdown, write, write_matrix
-from hcsac.data.checks.findings import Look, found
+from hcsac.data.checks.card import markdown, require_free, write, write_matrix
+from hcsac.data.checks.findings import Check, make_finding
 from hcsac.data.checks.rewards import Score
 from hcsac.errors import UserError
 from tests.conftest import slide_episodes
 
 
 def report(dataset: str = "lab/slide-v0") -> Report:
-    look = Look("ends", "seen.\n1 #", (found("no end", "episode 3 has no end."),), numbers={"x": 1.5})
-    return Report(dataset, "slide-left", (Look("shapes", "all | well."), look))
+    check = Check("ends", "seen.\n1 #", (make_finding("missing-end", "episode 3 has no end."),), numbers={"x": 1.5})
+    return Report(dataset, "slide-left", (Check("shapes", "all | well."), check))
 
 
 def test_markdown_and_json_say_the_same(tmp_path: Path) -> None:
     page, numbers = write(tmp_path / "cards", report())
     text = page.read_text()
-    for part in ("# lab/slide-v0", "**failed: 1 error**", "- **error: no end.** episode 3 has no end.",
-                 "Mend: mark the", "Sound data match at 0.", "| shapes | passed | all / well. |",
+    for part in ("# lab/slide-v0", "**failed: 1 error**", "- **error: missing-end.** episode 3 has no end.",
+                 "To fix: mark the", "Correct data match at 0.", "| shapes | passed | all / well. |",
                  "| ends | error | seen. |", "```\n1 #\n```"):  # fmt: skip
         assert part in text
-    told = json.loads(numbers.read_text())
-    assert (told["dataset"], told["passed"], told["looks"][1]["numbers"]) == ("lab/slide-v0", False, {"x": 1.5})
-    assert told["findings"][0]["kind"] == "no end"
+    content = json.loads(numbers.read_text())
+    assert (content["dataset"], content["passed"], content["checks"][1]["numbers"]) == (
+        "lab/slide-v0",
+        False,
+        {"x": 1.5},
+    )
+    assert content["findings"][0]["kind"] == "missing-end"
     assert sorted(path.name for path in (tmp_path / "cards").iterdir()) == ["lab-slide-v0.json", "lab-slide-v0.md"]
 
 
 def test_a_real_report_is_json(tmp_path: Path) -> None:
     _, numbers = write(tmp_path, check(slide_episodes("slide-left"), "slide-left"))
-    assert {look["name"] for look in json.loads(numbers.read_text())["looks"]} > {"coverage", "returns"}
+    assert {check["name"] for check in json.loads(numbers.read_text())["checks"]} > {"coverage", "returns"}
 
 
 def test_only_its_own_card_is_replaced(tmp_path: Path) -> None:
@@ -50,11 +54,11 @@ def test_only_its_own_card_is_replaced(tmp_path: Path) -> None:
     assert page.exists()
     assert (tmp_path / "mine.md").read_text() == "years of work"
     with pytest.raises(UserError, match="is a file"):
-        claim(page, ["a"], matrix=False)
+        require_free(page, ["a"], matrix=False)
     with pytest.raises(UserError, match=r"would both be a-b\.md"):
-        claim(tmp_path, ["a/b", "a-b"], matrix=False)
+        require_free(tmp_path, ["a/b", "a-b"], matrix=False)
     with pytest.raises(UserError, match=r"would both be matrix\.md"):
-        claim(tmp_path, ["matrix"], matrix=True)
+        require_free(tmp_path, ["matrix"], matrix=True)
 
 
 def test_matrix(tmp_path: Path) -> None:
@@ -74,9 +78,9 @@ def test_matrix(tmp_path: Path) -> None:
 
 
 def test_a_verdict_counts(tmp_path: Path) -> None:
-    good = Report("a", "t", (Look("x", "seen."),))
+    good = Report("a", "t", (Check("x", "seen."),))
     assert (good.verdict, good.passed) == ("passed", True)
-    warned = Report("a", "t", (Look("x", "seen.", (found("saturated actions", "many."),)),))
+    warned = Report("a", "t", (Check("x", "seen.", (make_finding("saturated-actions", "many."),)),))
     assert (warned.verdict, warned.passed) == ("passed: 1 warning", True)
     assert "None." in markdown(good)
-    assert np.all([part in str(warned) for part in ("warning: saturated actions: many.", "Mend: make sure")])
+    assert np.all([part in str(warned) for part in ("warning: saturated-actions: many.", "To fix: make sure")])

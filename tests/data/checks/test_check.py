@@ -9,9 +9,9 @@ import pytest
 
 from hcsac.data import Episode, store
 from hcsac.data.checks import Report, check, columns, cross_task
-from hcsac.data.checks.repeats import repeats
+from hcsac.data.checks.repeats import check_repeats
 from hcsac.data.episode import shift
-from hcsac.data.npz import read_directory
+from hcsac.data.formats.npz import read_directory
 from hcsac.errors import UserError
 from hcsac.tasks import Task, random_rollout, register_task, registry, replay
 from tests.data.conftest import cut, save
@@ -20,18 +20,18 @@ SHIFTS = [(0, 0), (1, 1), (-1, -1), (1, 0), (0, 1), (0, -1)]
 
 
 def status(report: Report) -> dict[str, str]:
-    return {look.name: look.status for look in report.looks}
+    return {check.name: check.status for check in report.checks}
 
 
 def assert_offsets(report: Report, action: int, reward: int) -> None:
     for kind, offset in (("action", action), ("reward", reward)):
-        findings = [finding for finding in report.findings if finding.kind == f"{kind}s shifted"]
+        findings = [finding for finding in report.findings if finding.kind == f"{kind}s-shifted"]
         assert len(findings) == (offset != 0), str(report)
         assert status(report)[f"alignment of {kind}s"] == ("error" if offset else "passed")
         for finding in findings:
             assert f"the data have offset {offset:+d}" in finding.evidence
-            assert "row t holds" in finding.mend
-    assert report.kinds <= {"actions shifted", "rewards shifted"}
+            assert "row t has" in finding.fix
+    assert report.kinds <= {"actions-shifted", "rewards-shifted"}
     assert report.passed == (action == reward == 0)
 
 
@@ -65,7 +65,7 @@ def test_course_data(course: Path, folder: str) -> None:
 
 def test_another_tasks_rewards(walk: list[Episode]) -> None:
     report = check(walk, "walker-run", steps=60)
-    assert report.kinds == {"rewards of another task"}
+    assert report.kinds == {"rewards-of-another-task"}
     assert "declare the data as walker-walk" in str(report)
     assert not report.passed
 
@@ -78,22 +78,22 @@ def test_physics_of_another_robot(walk: list[Episode]) -> None:
 def test_physics_of_other_steps(walk: list[Episode]) -> None:
     odd = [replace(e, physics=np.roll(e.physics, 9, axis=0)) for e in walk]  # type: ignore[arg-type]
     report = check(odd, "walker-walk", steps=60)
-    assert "physics of other steps" in report.kinds
+    assert "simulator-state-mismatch" in report.kinds
 
 
 def test_numbers_that_are_wrong(walk: list[Episode]) -> None:
     nan = walk[1].observation.copy()
     nan[4, 2] = np.nan
     for name, spoilt in [
-        ("not finite", replace(walk[1], observation=nan)),
-        ("action out of bounds", replace(walk[1], action=walk[1].action * 2)),
-        ("unequal lengths", replace(walk[1], reward=np.append(walk[1].reward, 0))),
-        ("wrong shape", replace(walk[1], reward=walk[1].reward[:, None])),
-        ("wrong shape", replace(walk[1], action=walk[1].action[:, :4])),
+        ("not-finite", replace(walk[1], observation=nan)),
+        ("action-out-of-bounds", replace(walk[1], action=walk[1].action * 2)),
+        ("unequal-lengths", replace(walk[1], reward=np.append(walk[1].reward, 0))),
+        ("wrong-shape", replace(walk[1], reward=walk[1].reward[:, None])),
+        ("wrong-shape", replace(walk[1], action=walk[1].action[:, :4])),
     ]:
         report = check([walk[0], spoilt], "walker-walk")
         assert report.kinds == {name}
-        assert status(report)["all else"] == "skipped"
+        assert status(report)["other checks"] == "skipped"
         assert "episode 1" in str(report)
         assert not report.passed
 
@@ -105,9 +105,9 @@ def test_boundaries(walk: list[Episode]) -> None:
     rest = replace(walk[0], **{k: getattr(walk[0], k)[500:] for k in ("observation", "action", "reward", "terminated",
                                                                       "truncated", "physics")})  # fmt: skip
     for episodes, message in [
-        ([replace(walk[0], truncated=truncated)], "ends in step 10 but goes on to step 999"),
-        ([replace(walk[0], truncated=np.zeros(1000, bool))], "has no end"),
-        ([first, rest], "begins exactly where episode 0 ends"),
+        ([replace(walk[0], truncated=truncated)], "ends in step 10 but has steps up to 999"),
+        ([replace(walk[0], truncated=np.zeros(1000, bool))], "is neither terminated nor truncated"),
+        ([first, rest], "starts exactly where episode 0 ends"),
     ]:
         report = check(episodes, "walker-walk", steps=10)
         assert message in str(report)
@@ -120,9 +120,9 @@ def test_a_ref_and_a_folder(folder: Path, tmp_path: Path, walk: list[Episode]) -
     late = [shift(episode, action=1) for episode in walk]
     save(tmp_path / "log", late)
     assert not check(tmp_path / "log", "walker-walk", steps=20).passed
-    with pytest.raises(UserError, match="do not say their task"):
+    with pytest.raises(UserError, match="does not say its task; write it as TASK="):
         check(tmp_path / "log")
-    with pytest.raises(UserError, match="do not say their task"):
+    with pytest.raises(UserError, match="do not name their task; give it as task_name"):
         check(walk)
 
 
@@ -132,8 +132,8 @@ def test_faulty_minari_data_are_reported_not_raised(folder: Path, walk: list[Epi
 
     with h5py.File(folder / "test/walk-v0/data/main_data.hdf5", "a") as file:
         file["episode_1/rewards"][3] = np.nan
-    assert check("test/walk-v0").kinds == {"not finite"}
-    with pytest.raises(UserError, match=r"'test/walk-v0', episode 1: reward holds NaN"):
+    assert check("test/walk-v0").kinds == {"not-finite"}
+    with pytest.raises(UserError, match=r"'test/walk-v0', episode 1: reward has NaN"):
         store.read("test/walk-v0")
 
 
@@ -188,17 +188,17 @@ def test_the_worlds_end_and_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
         return [changed if n == number else e for n, e in enumerate(episodes)]
 
     def clock(data: list[Episode], **options: bool) -> set[str]:
-        looks = check(data, "fall", **options).looks
-        return {f.kind for look in looks if look.name == "terminated or truncated" for f in look.findings}
+        checks = check(data, "fall", **options).checks
+        return {f.kind for check in checks if check.name == "terminated or truncated" for f in check.findings}
 
     assert clock(episodes) == clock(episodes, use_physics=False) == set()
-    assert clock(with_ends(world, False)) == {"termination as time limit"}
-    assert clock(with_ends(world, False), use_physics=False) == {"early truncation"}
+    assert clock(with_ends(world, False)) == {"termination-as-time-limit"}
+    assert clock(with_ends(world, False), use_physics=False) == {"early-truncation"}
     assert (
-        clock(with_ends(late, True)) == clock(with_ends(late, True), use_physics=False) == {"time limit as termination"}
+        clock(with_ends(late, True)) == clock(with_ends(late, True), use_physics=False) == {"time-limit-as-termination"}
     )
     short = replace(cut(episodes[late], 4), terminated=np.arange(4) == 3, truncated=np.zeros(4, bool))
-    assert clock([*episodes[:late], short]) == {"unfounded termination"}
+    assert clock([*episodes[:late], short]) == {"unfounded-termination"}
 
 
 def test_a_tasks_own_reward_function_replaces_the_simulator(
@@ -212,10 +212,10 @@ def test_a_tasks_own_reward_function_replaces_the_simulator(
     assert not report.findings, str(report)
     assert "computed from observations" in str(report)
     for spoilt, kind in (
-        ([shift(e, reward=1) for e in paid], "rewards shifted"),
-        ([replace(e, reward=3 * e.reward) for e in paid], "rewards scaled"),
-        ([replace(e, reward=e.reward + 0.1 * np.sin(np.arange(1000) * 9.1)) for e in paid], "rewards noisy"),
-        ([replace(e, reward=e.observation[:-1, 3]) for e in paid], "rewards do not fit"),
+        ([shift(e, reward=1) for e in paid], "rewards-shifted"),
+        ([replace(e, reward=3 * e.reward) for e in paid], "rewards-scaled"),
+        ([replace(e, reward=e.reward + 0.1 * np.sin(np.arange(1000) * 9.1)) for e in paid], "rewards-noisy"),
+        ([replace(e, reward=e.observation[:-1, 3]) for e in paid], "rewards-do-not-fit"),
     ):
         assert kind in check(spoilt, "walker-walk").kinds
     table = cross_task({"a": ("walker-walk", paid), "b": ("walker-run", run)}, steps=100)
@@ -237,9 +237,9 @@ def test_a_reward_function_that_fails_is_said(
 def test_data_of_another_robot(walk: list[Episode]) -> None:
     blind = [replace(e, observation=e.observation[:, :10], physics=None) for e in walk]
     report = check(blind, "walker-walk")
-    assert report.kinds == {"another robot"}
+    assert report.kinds == {"size-mismatch"}
     assert not report.readable
-    assert "observations of 24 and actions of 6 numbers, the data hold 10 and 6" in report.findings[0].evidence
+    assert "observation size 24 and action size 6, the data have 10 and 6" in report.findings[0].evidence
 
 
 def test_the_matrix_is_what_each_task_pays(
@@ -257,7 +257,7 @@ def test_the_matrix_is_what_each_task_pays(
         own = table.cells[row][row]
         assert own.mean_return == pytest.approx(episode.episode_return, abs=1e-2)
         assert (own.steps, own.total, own.standard_error) == (1000, 1000, 0)
-        assert table.behaviour[row] == pytest.approx(episode.episode_return)
+        assert table.dataset_returns[row] == pytest.approx(episode.episode_return)
     paid = replay("walker-run", walk[0].physics[:-1], walk[0].action)[1]
     assert table.cells[0][1].mean_return == pytest.approx(paid.sum(dtype=float))
     sampled = cross_task({"w": ("walker-walk", walk)}, steps=200).cells[0][0]
@@ -272,8 +272,8 @@ def test_significant_bits_and_copies(walk: list[Episode]) -> None:
     assert columns._significant_bits(values.astype(np.float16).astype(np.float32)) == 11
     assert columns._significant_bits(np.round(values * 100)) == 24  # whole numbers
     half = cut(walk[0], 500)
-    look = repeats([walk[0], half])
-    assert look.numbers == {"copied_steps": 500}
-    assert "steps 0 to 499 of episode 0 stand again in episode 1, steps 0 to 499" in look.findings[0].evidence
+    check = check_repeats([walk[0], half])
+    assert check.numbers == {"copied_steps": 500}
+    assert "steps 0 to 499 of episode 0 occur again in episode 1, steps 0 to 499" in check.findings[0].evidence
     still = replace(half, observation=np.zeros_like(half.observation), action=np.zeros_like(half.action))
-    assert not repeats([still, walk[0]]).findings
+    assert not check_repeats([still, walk[0]]).findings

@@ -1,4 +1,4 @@
-"""Every kind of damage is found and called by its name; nothing is found in good data."""
+"""Every kind of damage is found; nothing is found in good data."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,16 +7,16 @@ import pytest
 
 from hcsac.data import Episode, store
 from hcsac.data.checks import KINDS, Report, examine
-from hcsac.data.npz import read_directory
+from hcsac.data.formats.npz import read_directory
 
 from .damage import EVERY_STEP, Damage, damages
 
-# Slow, and close to others in the light trial or in test_examine.py.
+# Slow, and close to others in the light trial or in test_check.py.
 LONG_ALONE = {
     "both shifted by one",
     "rewards of the other task",
     "rewards of the other task in one episode",
-    "two physics states swapped",
+    "two simulator states swapped",
 }
 LIGHT = [damage for damage in damages("walker-walk") if damage.name not in LONG_ALONE]
 
@@ -25,11 +25,11 @@ SETS = ["walk-td3-medium", "walk-td3-medium-replay", "run-td3-medium", "run-td3-
 
 
 def bare(episodes: list[Episode]) -> list[Episode]:
-    """Without physics states."""
+    """Without simulator states."""
     return [replace(episode, physics=None) for episode in episodes]
 
 
-def assert_told(damage: Damage, episodes: list[Episode], task: str, steps: int) -> None:
+def assert_found(damage: Damage, episodes: list[Episode], task: str, steps: int) -> None:
     spoilt = damage.spoil(episodes)
     report = examine("spoilt", task, spoilt, EVERY_STEP if damage.single else steps)
     assert damage.kinds <= report.kinds, f"{damage.name}\n{report}"
@@ -48,7 +48,7 @@ def sample() -> list[Episode]:
 
 @pytest.mark.parametrize("damage", LIGHT, ids=lambda damage: damage.name)
 def test_damage_to_the_sample(sample: list[Episode], damage: Damage) -> None:
-    """With physics where that tells more, else without, which is quicker."""
+    """With simulator states where they find more, else without, which is quicker."""
     spoilt = damage.spoil(sample)
     if damage.single or damage.kinds != damage.bare:
         report = examine("spoilt", "walker-walk", spoilt, EVERY_STEP if damage.single else 300)
@@ -84,10 +84,10 @@ def test_damage_to_the_course_data(course: Path, folder: str) -> None:
         report = examine("good", task, data)
         assert not report.findings, str(report)
     for damage in damages(task):
-        assert_told(damage, episodes, task, steps=2000)
+        assert_found(damage, episodes, task, steps=2000)
 
 
 def test_every_kind_has_its_line_in_the_docs() -> None:
     text = DOCS.read_text()
     for kind, (severity, _) in KINDS.items():
-        assert f"| {kind} | {severity} |" in text
+        assert f"| `{kind}` | {severity} |" in text

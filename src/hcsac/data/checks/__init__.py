@@ -1,10 +1,10 @@
-"""The doctor: a full examination of a dataset, every fault named, with its evidence and its mend."""
+"""Dataset checks: each problem of a dataset with the evidence for it and how to fix it."""
 
-from hcsac.data.checks.check import STEPS, check, examine, open_data
-from hcsac.data.checks.findings import ERROR, KINDS, NOTE, WARNING, Finding, Look, Report
+from hcsac.data.checks.check import STEPS, check, examine
+from hcsac.data.checks.findings import ERROR, KINDS, WARNING, Check, Finding, Report
 from hcsac.data.checks.matrix import SAMPLED, Matrix, cross_task
 
 __all__ = [
-    "ERROR", "KINDS", "NOTE", "SAMPLED", "STEPS", "WARNING", "Finding", "Look", "Matrix", "Report",
-    "check", "cross_task", "examine", "open_data",
+    "ERROR", "KINDS", "SAMPLED", "STEPS", "WARNING", "Check", "Finding", "Matrix", "Report",
+    "check", "cross_task", "examine",
 ]  # fmt: skip

@@ -1,24 +1,24 @@
-"""Is this dataset what it claims to be? One examination, look after look, each saying what it saw."""
+"""All checks of one dataset, one after the other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from hcsac.data.checks import columns, coverage, rewards, shapes
-from hcsac.data.checks.findings import ERROR, Look, Report, found
+from hcsac.data.checks.findings import ERROR, Check, Report, make_finding
 from hcsac.data.checks.kinematics import jumps
-from hcsac.data.checks.offsets import fit_offsets, judge_fit, random_episodes
-from hcsac.data.checks.repeats import repeats
+from hcsac.data.checks.offsets import check_fit, fit_offsets, random_episodes
+from hcsac.data.checks.repeats import check_repeats
 from hcsac.data.checks.replay import Simulated, simulate
 from hcsac.data.checks.steps import Steps, choose
 from hcsac.data.episode import Episode
-from hcsac.data.npz import read_directory
-from hcsac.data.store import read_unchecked, split_task
+from hcsac.data.formats import open_data
 from hcsac.errors import UserError
 from hcsac.tasks import can_replay, get_task, rewards_of, task_names
 
-STEPS = 60_000  # replayed at most, unless told otherwise; ten seconds' work
+STEPS = 60_000  # steps replayed at most by default; takes about ten seconds
 
 
 def check(
@@ -28,59 +28,60 @@ def check(
     seed: int = 0,
     use_physics: bool = True,
 ) -> Report:
-    """Examine a dataset (a ref as in `store.read`, a folder of .npz episodes) or episodes.
+    """Check a dataset or episodes.
 
-    `task_name` is needed where the data do not say it. Where physics states are stored (and `use_physics`), at most
-    `steps` steps are replayed in the simulator; elsewhere the place of actions and rewards is judged by one-step
-    predictors, and their numbers by the task's own reward function if it has one. Faults become findings; only what
-    cannot be read at all raises `UserError`.
+    Args:
+        data: the dataset's name or path, as in `hcsac.load`, or episodes.
+        task_name: its task, where the data do not name it.
+        steps: steps replayed at most, where simulator states are stored.
+        seed: of the choice of steps, and of the random policy that columns are compared with.
+        use_physics: replay stored simulator states. Without them the alignment of actions and rewards is tested by
+            one-step predictors, and rewards are compared with the task's reward function if it has one.
+
+    Raises:
+        UserError: the data cannot be read at all; every other problem is a finding.
     """
-    return examine(*open_data(data, task_name), steps, seed, use_physics)
-
-
-def open_data(data: str | Path | Sequence[Episode], task_name: str | None = None) -> tuple[str, str, list[Episode]]:
-    """What the data are called, their task and their episodes, not validated; `UserError` as in `check`."""
-    if not isinstance(data, str | Path):
-        if task_name is None:
-            raise UserError("episodes do not say their task; name it, as --task or TASK=FOLDER.")
-        subject, name, episodes = f"{len(data)} episodes", get_task(task_name).name, list(data)
-    else:
-        subject = str(data)
-        ref, task_name = split_task(subject, task_name)
-        folder = Path(ref)
-        if folder.is_dir() and (any(folder.glob("*.npz")) or any((folder / "data").glob("*.npz"))):
-            if task_name is None:
-                raise UserError(f"{folder}: .npz episodes do not say their task; name it, as --task or TASK=FOLDER.")
-            name, episodes = get_task(task_name).name, read_directory(folder)
-        else:
-            name, episodes, _ = read_unchecked(ref, task_name)
-    if not episodes:
-        raise UserError(f"{subject}: no episode to check.")
-    return subject, name, episodes
+    if isinstance(data, str | Path):
+        return examine(str(data), *open_data(data, task_name), steps, seed, use_physics)
+    if task_name is None:
+        raise UserError("episodes do not name their task; give it as task_name.")
+    if not data:
+        raise UserError("there is no episode to check; give one or more.")
+    return examine(f"{len(data)} episodes", get_task(task_name).name, data, steps, seed, use_physics)
 
 
 def examine(
     subject: str, task_name: str, episodes: Sequence[Episode], steps: int = STEPS, seed: int = 0, physics: bool = True
 ) -> Report:
-    """All looks at some episodes of a task; arguments as in `check`."""
-    looks = shapes.form(episodes)
-    sound = not any(look.findings for look in looks)
-    if sound and task_name in task_names():
-        looks.append(shapes.robot(episodes, task_name))
-        sound = not looks[-1].findings
-    if not sound:
-        return Report(subject, task_name, (*looks, Look("all else", "mend the faults above first.", skipped=True)))
-    world = _simulated(episodes, task_name, steps, seed, physics)
-    looks.append(shapes.boundaries(episodes))
-    looks.append(shapes.clock(episodes, task_name, world is not None and world.believed))
-    looks += [] if world is None else world.looks
-    if world is None or not world.believed:
-        looks += [_without_physics(episodes, task_name, seed), _jumps(episodes)]
-    looks += _rewards(episodes, task_name, steps, seed, world)
+    """All checks of some episodes of a task; arguments as in `check`."""
+    checks = shapes.check_arrays(episodes)
+    valid = not any(check.findings for check in checks)
+    if valid and task_name in task_names():
+        checks.append(shapes.check_sizes(episodes, task_name))
+        valid = not checks[-1].findings
+    if not valid:
+        return Report(
+            subject, task_name, (*checks, Check("other checks", "fix the findings above first.", skipped=True))
+        )
+    simulated = _simulated(episodes, task_name, steps, seed, physics)
+    checks.append(shapes.check_boundaries(episodes))
+    checks.append(shapes.check_time_limit(episodes, task_name, simulated is not None and simulated.states_match))
+    checks += [] if simulated is None else simulated.checks
+    if simulated is None or not simulated.states_match:
+        checks += [_without_physics(episodes, task_name, seed), _jumps(episodes)]
+    checks += _rewards(episodes, task_name, steps, seed, simulated)
     reference = random_episodes(task_name, seed) if task_name in task_names() else None
-    looks += [repeats(episodes), columns.actions(episodes), columns.observations(episodes, reference)]
-    looks += [columns.precision(episodes), coverage.coverage(episodes), coverage.returns(episodes, task_name)]
-    return Report(subject, task_name, tuple(looks))
+    checks += [
+        check_repeats(episodes),
+        columns.check_actions(episodes),
+        columns.check_observations(episodes, reference),
+    ]
+    checks += [
+        columns.check_precision(episodes),
+        coverage.check_coverage(episodes),
+        coverage.check_returns(episodes, task_name),
+    ]
+    return Report(subject, task_name, tuple(checks))
 
 
 def _simulated(
@@ -92,45 +93,48 @@ def _simulated(
     return simulate(episodes, task_name, steps, seed)
 
 
-def _without_physics(episodes: Sequence[Episode], task_name: str, seed: int) -> Look:
-    return judge_fit("action", fit_offsets(episodes, task_name, seed)["action"])
+def _without_physics(episodes: Sequence[Episode], task_name: str, seed: int) -> Check:
+    return check_fit("action", fit_offsets(episodes, task_name, seed)["action"])
 
 
-def _jumps(episodes: Sequence[Episode]) -> Look:
-    """Steps that observations alone show to be none."""
-    name, far = "steps in a row", jumps(episodes)
+def _jumps(episodes: Sequence[Episode]) -> Check:
+    """Jumps between observations that no single step can make."""
+    name, far = "consecutive steps", jumps(episodes)
     if far is None:
-        return Look(name, "too few steps, or too little of a pose in the observations, to see jumps.", skipped=True)
+        return Check(name, "too few steps, or too few columns that show the pose, to detect jumps.", skipped=True)
     places = [(number, int(t)) for number, each in enumerate(far) for t in np.flatnonzero(each)]
-    said = f"{len(places)} steps go farther than the observed velocities carry; a missing step cannot be seen so."
+    message = f"{len(places)} steps move farther than the observed velocities explain (a missing step is too small)."
     if not places:
-        return Look(name, said)
+        return Check(name, message)
     where = f"the state jumps, first in episode {places[0][0]}, step {places[0][1]} ({len(places)} such steps)."
-    return Look(name, said, (found("joined episodes", where),))
+    return Check(name, message, (make_finding("merged-episodes", where),))
 
 
 def _own_function(
     episodes: Sequence[Episode], task_name: str, steps: int, seed: int
 ) -> tuple[Steps, np.ndarray] | None:
-    """What the task's own reward function pays for at most `steps` steps, [n], if it has one.
+    """Rewards [n] of the task's own reward function for at most `steps` steps, if it has one.
 
-    A function that fails, or returns nonsense, raises `UserError`: no look at the data can mend it.
+    Raises:
+        UserError: the function fails or returns an invalid array; that is no problem of the data.
     """
     if task_name not in task_names() or get_task(task_name).reward is None:
         return None
     chosen = choose(episodes, steps, seed)
-    seen, action = chosen.take(lambda e: e.observation, 1), chosen.take(lambda e: e.action)
-    return chosen, rewards_of(task_name, seen, action).astype(np.float64)
+    next_observation, action = chosen.take(lambda e: e.observation, 1), chosen.take(lambda e: e.action)
+    return chosen, rewards_of(task_name, next_observation, action).astype(np.float64)
 
 
-def _rewards(episodes: Sequence[Episode], task_name: str, steps: int, seed: int, world: Simulated | None) -> list[Look]:
+def _rewards(
+    episodes: Sequence[Episode], task_name: str, steps: int, seed: int, simulated: Simulated | None
+) -> list[Check]:
     own = _own_function(episodes, task_name, steps, seed)
-    if world is not None and world.replayed is not None:
-        chosen, paid = world.replayed
-        return [rewards.judge(chosen, paid, task_name, f"{len(chosen)} steps replayed in the simulator")]
-    misplaced = world is not None and any(f.severity == ERROR for look in world.looks for f in look.findings)
+    if simulated is not None and simulated.replayed is not None:
+        chosen, expected = simulated.replayed
+        return [rewards.check_rewards(chosen, expected, task_name, f"{len(chosen)} steps replayed in the simulator")]
+    misplaced = simulated is not None and any(f.severity == ERROR for c in simulated.checks for f in c.findings)
     if own is not None and not misplaced:
-        return [rewards.judge(*own, task_name, f"{len(own[0])} rewards computed from observations")]
-    look = judge_fit("reward", fit_offsets(episodes, task_name, seed)["reward"])
-    more = " Without physics states or a reward function it cannot be told whether they are the task's own."
-    return [Look(look.name, look.said + more, look.findings, look.skipped, look.numbers)]
+        return [rewards.check_rewards(*own, task_name, f"{len(own[0])} rewards computed from observations")]
+    check = check_fit("reward", fit_offsets(episodes, task_name, seed)["reward"])
+    more = " Whether they are the task's rewards needs simulator states or a reward function."
+    return [replace(check, message=check.message + more)]

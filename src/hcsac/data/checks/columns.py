@@ -1,20 +1,20 @@
-"""Actions and observations column by column: saturated, constant, out of scale, rounded."""
+"""Actions and observations column by column: saturated, constant, in other units, rounded."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from hcsac.data.checks.findings import Finding, Look, found
+from hcsac.data.checks.findings import Check, Finding, make_finding
 from hcsac.data.episode import Episode
 
-SATURATED = 0.5  # share of an action's values at its own extremes; exploring agents were seen to reach 0.3
+SATURATED = 0.5  # share of an action's values at its own extremes; exploring policies reached 0.3
 SCALE = 50.0  # how many times a column's spread may differ from that of a random policy
-_ALONE = 1000.0  # ... or, where no environment tells, from that of the other columns
+_ALONE = 1000.0  # ... or, without an environment, from the median of the columns
 _COARSE = 12  # significant bits; half precision has 11, bfloat16 8, float32 24
-_LEAST_VALUES = 100  # distinct ones, before precision is judged
+_LEAST_VALUES = 100  # distinct values that the precision test needs
 
 
-def actions(episodes: Sequence[Episode]) -> Look:
+def check_actions(episodes: Sequence[Episode]) -> Check:
     """The share of values at the extremes of each action, and actions that never change."""
     action = np.concatenate([episode.action for episode in episodes])
     low, high = action.min(axis=0), action.max(axis=0)
@@ -24,17 +24,19 @@ def actions(episodes: Sequence[Episode]) -> Look:
     many = np.flatnonzero(varies & (at_end >= SATURATED))
     if many.size:
         worst = int(many[np.argmax(at_end[many])])
-        what = f"{at_end[worst]:.0%} of action {worst} are its extremes, {low[worst]:.4g} or {high[worst]:.4g}"
-        findings.append(found("saturated actions", f"{what}; so are half or more of actions {_listed(many)}."))
+        what = f"{at_end[worst]:.0%} of action {worst} are at its extremes, {low[worst]:.4g} or {high[worst]:.4g}"
+        findings.append(make_finding("saturated-actions", f"{what}; so are half or more of actions {_listed(many)}."))
     if not varies.all():
         fixed = np.flatnonzero(~varies)
-        findings.append(found("constant action", f"action {_listed(fixed)} is {low[fixed[0]]:.4g} in every step."))
-    said = f"{at_end[varies].mean() if varies.any() else 1:.0%} of the actions are at their extremes, "
-    said += f"at most {at_end.max():.0%} of any one."
-    return Look("saturation of actions", said, tuple(findings), numbers={"share_at_extremes": at_end.tolist()})
+        findings.append(
+            make_finding("constant-action", f"action {_listed(fixed)} is {low[fixed[0]]:.4g} in every step.")
+        )
+    message = f"{at_end[varies].mean() if varies.any() else 1:.0%} of the actions are at their extremes, "
+    message += f"at most {at_end.max():.0%} of any one."
+    return Check("saturation of actions", message, tuple(findings), numbers={"share_at_extremes": at_end.tolist()})
 
 
-def observations(episodes: Sequence[Episode], reference: Sequence[Episode] | None) -> Look:
+def check_observations(episodes: Sequence[Episode], reference: Sequence[Episode] | None) -> Check:
     """Constant columns, and columns in other units than the environment's, which `reference` episodes come from."""
     spread = _spread(episodes)
     own = None if reference is None else _spread(reference)
@@ -42,11 +44,11 @@ def observations(episodes: Sequence[Episode], reference: Sequence[Episode] | Non
         own = None
     findings: list[Finding] = []
     constant = spread == 0
-    # A column that the environment itself never moves is no fault of the log.
+    # A column that is constant in the environment, too, is no error of the log.
     if (odd := np.flatnonzero(constant & (own > 0) if own is not None else constant)).size:
         value = episodes[0].observation[0, odd[0]]
         what = f"observation column {_listed(odd)} is {value:.6g} in every step"
-        findings.append(found("constant observation column", what + _though(own, odd[0])))
+        findings.append(make_finding("constant-observation-column", what + _though(own, odd[0])))
     usual = own if own is not None else np.full_like(spread, np.median(spread[~constant]) if (~constant).any() else 1)
     bound = SCALE if own is not None else _ALONE
     known = ~constant & (usual > 0)
@@ -54,33 +56,37 @@ def observations(episodes: Sequence[Episode], reference: Sequence[Episode] | Non
     if (odd := np.flatnonzero(np.maximum(ratio, 1 / ratio) > bound)).size:
         against = "under random actions in the environment" if own is not None else "of the columns' median spread"
         what = f"observation column {odd[0]} spreads {spread[odd[0]]:.4g}, {ratio[odd[0]]:.3g} times that {against}"
-        findings.append(found("column scale", f"{what}; so do columns {_listed(odd)}." if odd.size > 1 else f"{what}."))
+        findings.append(
+            make_finding("column-scale", f"{what}; so do columns {_listed(odd)}." if odd.size > 1 else f"{what}.")
+        )
     lowest, highest = (spread[~constant].min(), spread[~constant].max()) if (~constant).any() else (0.0, 0.0)
-    said = f"{int((~constant).sum())} of {len(spread)} columns vary; standard deviations {lowest:.3g} to {highest:.3g}."
-    return Look("observation columns", said, tuple(findings), numbers={"std": spread.tolist()})
+    message = (
+        f"{int((~constant).sum())} of {len(spread)} columns vary; standard deviations {lowest:.3g} to {highest:.3g}."
+    )
+    return Check("observation columns", message, tuple(findings), numbers={"std": spread.tolist()})
 
 
-def precision(episodes: Sequence[Episode]) -> Look:
-    """How many significant bits observations and actions carry; whole numbers are exempt."""
-    findings, told = [], {}
+def check_precision(episodes: Sequence[Episode]) -> Check:
+    """How many significant bits observations and actions have; columns of whole numbers are exempt."""
+    findings, bits_of = [], {}
     for name in ("observation", "action"):
         values = np.concatenate([getattr(episode, name) for episode in episodes]).astype(np.float32)
         bits = np.array([_significant_bits(column) for column in values.T])
-        told[name] = bits
+        bits_of[name] = bits
         if (coarse := np.flatnonzero(bits <= _COARSE)).size:
-            what = f"{name} column {_listed(coarse)} carries at most {bits[coarse].max()} significant bits"
-            findings.append(found("coarse numbers", f"{what}; float16 has 11, float32 24."))
-    least = min(int(bits.min()) for bits in told.values())
-    said = f"every column carries {least} significant bits or more of float32's 24 (whole numbers apart)."
-    return Look("precision", said, tuple(findings), numbers={f"{k}_bits": v.tolist() for k, v in told.items()})
+            what = f"{name} column {_listed(coarse)} has at most {bits[coarse].max()} significant bits"
+            findings.append(make_finding("coarse-numbers", f"{what}; float16 has 11, float32 24."))
+    least = min(int(bits.min()) for bits in bits_of.values())
+    message = f"every column has at least {least} of float32's 24 significant bits (columns of whole numbers aside)."
+    return Check("precision", message, tuple(findings), numbers={f"{k}_bits": v.tolist() for k, v in bits_of.items()})
 
 
 def _significant_bits(column: np.ndarray) -> int:
     if np.array_equal(column, np.round(column)) or len(np.unique(column)) < _LEAST_VALUES:
         return 24
     bits = column.view(np.uint32) & np.uint32(0x7FFFFF) | np.uint32(0x800000)
-    together = int(np.bitwise_or.reduce(bits[column != 0]))
-    return 24 - ((together & -together).bit_length() - 1)
+    used = int(np.bitwise_or.reduce(bits[column != 0]))
+    return 24 - ((used & -used).bit_length() - 1)
 
 
 def _spread(episodes: Sequence[Episode]) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""How much of the world the data visit, and what they earn."""
+"""How much of the space of states and actions the data cover, and their returns."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from hcsac.data.checks.findings import Finding, Look, found
+from hcsac.data.checks.findings import Check, Finding, make_finding
 from hcsac.data.episode import Episode
 from hcsac.tasks import get_task, task_names
 
@@ -14,7 +14,7 @@ _ABOVE = 1.2  # times the expert's return
 _BAR = 40  # characters of the longest bar
 
 
-def coverage(episodes: Sequence[Episode]) -> Look:
+def check_coverage(episodes: Sequence[Episode]) -> Check:
     """The share of the actions' range that is visited, and along how many directions the observations spread."""
     action = np.concatenate([episode.action for episode in episodes])
     parts = np.clip(((action + 1) / 2 * _PARTS).astype(int), 0, _PARTS - 1)
@@ -23,9 +23,9 @@ def coverage(episodes: Sequence[Episode]) -> Look:
     shares = _principal_shares(episodes)
     needed = int(np.searchsorted(np.cumsum(shares), 0.95) + 1) if shares.sum() else 0
     effective = float(1 / np.sum(shares**2)) if shares.sum() else 0.0
-    said = (
+    message = (
         f"the actions visit {visited.mean():.0%} of their range ({visited.min():.0%} in the narrowest), and the "
-        f"observations spread along {effective:.1f} of {len(shares)} directions ({needed} hold 95 % of the variance)."
+        f"observations spread along {effective:.1f} of {len(shares)} directions ({needed} have 95 % of the variance)."
     )
     numbers = {
         "action_range_visited": visited.tolist(),
@@ -33,7 +33,7 @@ def coverage(episodes: Sequence[Episode]) -> Look:
         "effective_directions": effective,
         "directions_for_95_percent": needed,
     }
-    return Look("coverage", said, numbers=numbers)
+    return Check("coverage", message, numbers=numbers)
 
 
 def _principal_shares(episodes: Sequence[Episode]) -> np.ndarray:
@@ -45,27 +45,27 @@ def _principal_shares(episodes: Sequence[Episode]) -> np.ndarray:
     return np.asarray(variances / max(variances.sum(), 1e-300))
 
 
-def returns(episodes: Sequence[Episode], task_name: str) -> Look:
-    """The distribution of the episodes' returns, with a histogram in text."""
+def check_returns(episodes: Sequence[Episode], task_name: str) -> Check:
+    """The distribution of the episodes' returns, with a histogram as text."""
     values = np.array([episode.episode_return for episode in episodes])
     task = get_task(task_name) if task_name in task_names() else None
     findings: list[Finding] = []
     rewards = np.concatenate([episode.reward for episode in episodes])
     if np.ptp(rewards) == 0:
-        findings.append(found("constant rewards", f"every reward is {rewards[0]:.6g}."))
+        findings.append(make_finding("constant-rewards", f"every reward is {rewards[0]:.6g}."))
     expert = None if task is None else task.expert_return
     if expert is not None and values.max() > _ABOVE * expert > 0:
         best = int(np.argmax(values))
         what = f"episode {best} returns {values[best]:.1f}, the expert {expert:.1f}."
-        findings.append(found("returns above the expert", what))
+        findings.append(make_finding("returns-above-expert", what))
     counts, edges = np.histogram(values, bins=min(10, max(1, len(values))))
     spread = values.std(ddof=1) if len(values) > 1 else 0.0
-    said = f"mean {values.mean():.1f}, std {spread:.1f}, range {values.min():.1f} to {values.max():.1f}"
+    message = f"mean {values.mean():.1f}, std {spread:.1f}, range {values.min():.1f} to {values.max():.1f}"
     if task is not None and task.random_return is not None:
-        said += f"; random actions return {task.random_return:.1f}"
+        message += f"; random actions return {task.random_return:.1f}"
     numbers = {"mean": float(values.mean()), "std": float(spread), "returns": values.tolist(),
                "histogram": {"counts": counts.tolist(), "edges": edges.tolist()}}  # fmt: skip
-    return Look("returns", f"{said}.\n{_histogram(counts, edges)}", tuple(findings), numbers=numbers)
+    return Check("returns", f"{message}.\n{_histogram(counts, edges)}", tuple(findings), numbers=numbers)
 
 
 def _histogram(counts: np.ndarray, edges: np.ndarray) -> str:

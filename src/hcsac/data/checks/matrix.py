@@ -9,48 +9,53 @@ from hcsac.data.checks.rewards import Score, score_under
 from hcsac.data.episode import Episode
 from hcsac.tasks import get_task
 
-SAMPLED = 5_000  # steps a cell, unless all are asked for
+SAMPLED = 5_000  # steps of each entry by default
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Mean returns: a row for each dataset, a column for each task; None where a cell cannot be told."""
+    """Mean returns: a row for each dataset, a column for each task; None where an entry cannot be computed."""
 
     rows: tuple[str, ...]
     row_tasks: tuple[str, ...]
     tasks: tuple[str, ...]
     cells: tuple[tuple[Score | None, ...], ...]
-    behaviour: tuple[float, ...]  # mean return of the dataset's own episodes, as stored
-    random: tuple[float | None, ...]  # of random actions in each task
+    dataset_returns: tuple[float, ...]  # mean return of the dataset's own episodes, as stored
+    random: tuple[float | None, ...]  # mean return of random actions in each task
 
     def __str__(self) -> str:
         return self.markdown()
 
     def markdown(self) -> str:
-        """A Markdown table, with a line that says how to read it."""
-        head = ["data", "task", "behaviour", *(f"as {task}" for task in self.tasks)]
+        """A Markdown table, with a line that explains it."""
+        head = ["data", "task", "dataset return", *(f"as {task}" for task in self.tasks)]
         lines = [_row(head), _row(["---", "---", *["---:"] * (len(head) - 2)])]
-        for name, task, behaviour, cells in zip(self.rows, self.row_tasks, self.behaviour, self.cells, strict=True):
-            lines.append(_row([name, task, f"{behaviour:.1f}", *map(_cell, cells)]))
+        rows = zip(self.rows, self.row_tasks, self.dataset_returns, self.cells, strict=True)
+        for name, task, dataset_return, cells in rows:
+            lines.append(_row([name, task, f"{dataset_return:.1f}", *map(_cell, cells)]))
         known = ["?" if value is None else f"{value:.1f}" for value in self.random]
         lines.append(_row(["random actions", "", "", *known]))
         used = sorted({(score.steps, score.total) for cells in self.cells for score in cells if score is not None})
         steps = ", ".join(f"{count} of {total}" if count < total else f"all {total}" for count, total in used)
-        how = f"Mean return of the logged episodes under each task's own reward, computed for {steps or 'no'} steps"
-        return "\n".join([*lines, "", f"{how}; ± is the standard error of the sampling, ? is not known."])
+        how = f"Mean return of the logged episodes under the reward of each task, computed for {steps or 'no'} steps"
+        return "\n".join([*lines, "", f"{how}; ±: standard error of the sampling, ?: unknown."])
 
     def as_json(self) -> dict[str, object]:
         """The same as JSON values."""
         cells = [[None if score is None else vars(score) for score in row] for row in self.cells]
         return {"datasets": list(self.rows), "dataset_tasks": list(self.row_tasks), "tasks": list(self.tasks),
-                "behaviour": list(self.behaviour), "random": list(self.random), "cells": cells}  # fmt: skip
+                "dataset_returns": list(self.dataset_returns), "random": list(self.random), "cells": cells}  # fmt: skip
 
 
 def cross_task(data: Mapping[str, tuple[str, Sequence[Episode]]], steps: int = SAMPLED, seed: int = 0) -> Matrix:
-    """Score datasets, name -> (task, validated episodes), under the tasks of all of them, from `steps` steps a cell.
+    """The returns of each dataset under the rewards of all their tasks.
 
-    A cell whose task has no reward function, and whose data have no physics states, stays unknown; so does one of
-    another robot.
+    An entry is unknown where the task has no reward function and the data have no simulator states, and where their
+    sizes differ from the task's.
+
+    Args:
+        data: name -> (task, validated episodes).
+        steps: steps that an entry is computed from.
     """
     tasks = tuple(dict.fromkeys(task for task, _ in data.values()))
     cells = tuple(tuple(score_under(task, episodes, steps, seed) for task in tasks) for _, episodes in data.values())
@@ -59,7 +64,7 @@ def cross_task(data: Mapping[str, tuple[str, Sequence[Episode]]], steps: int = S
         row_tasks=tuple(task for task, _ in data.values()),
         tasks=tasks,
         cells=cells,
-        behaviour=tuple(float(np.mean([e.episode_return for e in episodes])) for _, episodes in data.values()),
+        dataset_returns=tuple(float(np.mean([e.episode_return for e in episodes])) for _, episodes in data.values()),
         random=tuple(get_task(task).random_return for task in tasks),
     )
 

@@ -1,36 +1,34 @@
-"""The same steps logged twice: whole episodes, or a stretch of one inside another."""
+"""Steps logged twice: whole episodes, or part of one inside another."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hcsac.data.checks.findings import Finding, Look, found
+from hcsac.data.checks.findings import Check, Finding, make_finding
 from hcsac.data.episode import Episode
 
 _WINDOW = 20  # steps that must be equal, to the last bit, before a stretch counts as a copy
 
 
-def repeats(episodes: Sequence[Episode]) -> Look:
-    """Stretches of at least 20 steps (or the shortest episode) whose states and actions stand elsewhere too."""
+def check_repeats(episodes: Sequence[Episode]) -> Check:
+    """Stretches of at least 20 steps (or of the shortest episode) whose states and actions occur elsewhere, too."""
     window = max(2, min(_WINDOW, min(len(episode) for episode in episodes)))
     copies = list(_copies(episodes, window))
     steps = sum(length for *_, length in copies)
     findings: list[Finding] = []
     for kind, chosen in (
-        ("duplicated episode", [copy for copy in copies if _whole(copy, episodes)]),
-        ("repeated steps", [copy for copy in copies if not _whole(copy, episodes)]),
+        ("duplicated-episode", [copy for copy in copies if _whole(copy, episodes)]),
+        ("repeated-steps", [copy for copy in copies if not _whole(copy, episodes)]),
     ):
         if chosen:
             first, at, second, there, length = chosen[0]
-            what = f"steps {at} to {at + length - 1} of episode {first} stand again in episode {second}, "
+            what = f"steps {at} to {at + length - 1} of episode {first} occur again in episode {second}, "
             what += f"steps {there} to {there + length - 1}"
             more = f" ({len(chosen) - 1} more such copies)" if len(chosen) > 1 else ""
-            findings.append(found(kind, f"{what}{more}."))
+            findings.append(make_finding(kind, f"{what}{more}."))
     total = sum(len(episode) for episode in episodes)
-    said = (
-        f"{steps} of {total} steps stand in the data twice (stretches of {window} equal steps or more are looked for)."
-    )
-    return Look("repeated steps", said, tuple(findings), numbers={"copied_steps": steps})
+    message = f"{steps} of {total} steps occur twice (a copy is a stretch of {window} or more equal steps)."
+    return Check("repeated steps", message, tuple(findings), numbers={"copied_steps": steps})
 
 
 def _whole(copy: tuple[int, int, int, int, int], episodes: Sequence[Episode]) -> bool:
@@ -45,7 +43,7 @@ def _copies(episodes: Sequence[Episode], window: int) -> Iterator[tuple[int, int
         rows = _hashes(episode)
         windows = max(0, len(rows) - window + 1)
         keys.append(_windows(rows, windows, window))
-        # A world at rest repeats itself; that is no copy.
+        # States at rest repeat themselves; that is no copy.
         moves = np.abs(np.diff(episode.observation, axis=0)).max(axis=1) > 0
         resting = np.array([not moves[t : t + window - 1].any() for t in range(windows)], bool)
         keys[-1][resting] = np.arange(resting.sum(), dtype=np.uint64) + np.uint64(1 << 40) * np.uint64(number + 1)

@@ -1,4 +1,4 @@
-"""Chosen steps of some episodes, and what stands at them."""
+"""Chosen steps of some episodes, and values at them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Steps:
         return len(self.step)
 
     def take(self, of: Callable[[Episode], np.ndarray | None], offset: int = 0) -> np.ndarray:
-        """What `of` holds at step + offset, [n, ...]; it must hold something in every episode."""
+        """The value of `of` at step + offset, [n, ...]; it must not be None in any episode."""
         rows = [of(self.episodes[e])[t] for e, t in zip(self.episode, self.step + offset, strict=True)]  # type: ignore[index]
         return np.stack(rows)
 
@@ -47,7 +47,7 @@ def choose(episodes: Sequence[Episode], count: int, seed: int, reach: int = 0) -
     return everything.at(drawn)
 
 
-def relative_error(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """|found - wanted| / (1 + |wanted|), elementwise."""
-    wanted = wanted.astype(np.float64)
-    return np.abs(found - wanted) / (1 + np.abs(wanted))
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """|actual - expected| / (1 + |expected|), elementwise."""
+    expected = expected.astype(np.float64)
+    return np.abs(actual - expected) / (1 + np.abs(expected))

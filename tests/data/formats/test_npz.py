@@ -9,10 +9,9 @@ import pytest
 
 from hcsac.data import Episode
 from hcsac.data.episode import to_arrivals
-from hcsac.data.npz import read_directory
+from hcsac.data.formats.npz import read_directory
 from hcsac.errors import UserError
-
-from .conftest import same, save
+from tests.data.conftest import same, save
 
 
 def test_round_trip(tmp_path: Path, small: list[Episode]) -> None:
@@ -36,7 +35,7 @@ def test_course_returns(course: Path, folder: str, behaviour: float) -> None:
 def test_no_folder_and_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="absent: no such folder"):
         read_directory(tmp_path / "absent")
-    with pytest.raises(UserError, match=r"holds no \.npz file"):
+    with pytest.raises(UserError, match=r"has no \.npz file"):
         read_directory(tmp_path)
 
 
@@ -60,8 +59,8 @@ def _objects(rows: Rows) -> Rows:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_nan, "observation holds NaN or infinity, first in row 3"),
-        (_inf, "reward holds NaN or infinity, first in row 1"),
+        (_nan, "observation has NaN or infinity, first in row 3"),
+        (_inf, "reward has NaN or infinity, first in row 1"),
         (_objects, "pickled objects"),
         (lambda rows: {**rows, "reward": np.zeros((9, 1), np.float32)}, "labels are longer than the data"),
         (lambda rows: {**rows, "action": rows["action"][:-1]}, "unequal length"),

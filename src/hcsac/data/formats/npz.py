@@ -1,12 +1,14 @@
-"""Read the episode .npz layout: one file an episode, rows written on arrival (see `align`)."""
+"""Folders of .npz episodes: one file an episode, rows written on arrival (see `hcsac.data.episode`)."""
 
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from hcsac.data.episode import Episode, from_arrivals
+from hcsac.data.formats.base import dataset_format
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError
 
@@ -15,20 +17,38 @@ OPTIONAL = ("discount", "physics")
 _DIMENSIONS = {"observation": (2,), "action": (2,), "reward": (1, 2), "discount": (1, 2), "physics": (2,)}
 
 
+@dataset_format("npz")
+class NpzFormat:
+    """A folder of .npz episodes, or one with such a folder `data`."""
+
+    def matches(self, path: Path) -> bool:
+        """Whether a file there ends in .npz."""
+        return path.is_dir() and any(_files(path))
+
+    def read(self, path: Path) -> Iterator[Episode]:
+        """One episode a file, in the order of their names."""
+        return map(read_episode, _files(path))
+
+
 def read_directory(directory: str | Path) -> list[Episode]:
     """All episodes of `directory/*.npz` (or of `directory/data/*.npz`), in the order of the file names.
 
-    Raises `UserError` naming the file and the mend for anything that is not such an episode.
+    Raises:
+        UserError: something is not such an episode; it names the file and says how to fix it.
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such folder; name the folder that holds the .npz episodes.")
-    files = sorted(directory.glob("*.npz")) or sorted((directory / "data").glob("*.npz"))
+        raise UserError(f"{directory}: no such folder; name the folder of the .npz episodes.")
+    files = _files(directory)
     if not files:
-        raise UserError(f"{directory}: holds no .npz file, nor does {directory / 'data'}; name the folder that does.")
+        raise UserError(f"{directory} has no .npz file, nor has {directory / 'data'}; name the folder that has.")
     episodes = [read_episode(file) for file in files]
     validate_sizes(episodes, [str(file) for file in files])
     return episodes
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.npz")) or sorted((directory / "data").glob("*.npz"))
 
 
 def read_episode(file: Path) -> Episode:
@@ -54,15 +74,15 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
         with opened as archive:
             missing = [key for key in REQUIRED if key not in archive]
             if missing:
-                held = ", ".join(archive.files) or "nothing"
+                names = ", ".join(archive.files) or "none"
                 raise UserError(
-                    f"{file}: has no {' and no '.join(missing)} (it holds {held}); rename or add the arrays."
+                    f"{file}: has no {' and no '.join(missing)} (its arrays: {names}); rename or add the arrays."
                 )
             rows = {key: archive[key] for key in REQUIRED + OPTIONAL if key in archive}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         if "pickle" in str(error):
             raise UserError(
-                f"{file}: holds pickled objects, which are never loaded since they can run code; "
+                f"{file}: has pickled objects, which are never loaded since they can run code; "
                 "save plain arrays of numbers with numpy.savez."
             ) from error
         raise UserError(f"{file}: truncated or damaged ({error}); copy it again or leave it out.") from error
@@ -73,11 +93,11 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 def _require_numbers(file: Path, key: str, array: np.ndarray) -> None:
     if array.dtype.kind not in "fiub":
-        raise UserError(f"{file}: {key} holds {array.dtype}, not numbers; save it as float32.")
+        raise UserError(f"{file}: {key} has the type {array.dtype}, not numbers; save it as float32.")
     wanted = _DIMENSIONS[key]
     if array.ndim not in wanted or (wanted == (1, 2) and array.ndim == 2 and array.shape[1] != 1):
         shape = "[T+1] or [T+1, 1]" if wanted == (1, 2) else f"[T+1, size of {key}]"
         raise UserError(f"{file}: {key} has shape {array.shape}, but must be {shape}.")
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise UserError(f"{file}: {key} holds NaN or infinity, first in row {row}; leave the file out or log it again.")
+        raise UserError(f"{file}: {key} has NaN or infinity, first in row {row}; leave the file out or log it again.")

@@ -1,0 +1,169 @@
+"""A dataset on disk, whatever its format: its task, and its episodes one at a time."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hcsac.data.episode import Episode
+from hcsac.data.formats.base import FORMATS, DatasetFormat, describe_formats
+from hcsac.data.refs import locate, split_task
+from hcsac.errors import UserError
+from hcsac.tasks import get_task, task_names
+
+_TYPES: dict[str, type[np.generic]] = {
+    "observation": np.float32,
+    "action": np.float32,
+    "reward": np.float32,
+    "terminated": np.bool_,
+    "truncated": np.bool_,
+}
+
+
+def open_data(ref: str | Path, task: str | None = None) -> tuple[str, list[Episode]]:
+    """The task's name and the episodes of one dataset, not validated.
+
+    Args:
+        ref: the name of a dataset as in `hcsac.load`, or its path.
+        task: its task, where the dataset does not name it.
+
+    Raises:
+        UserError: there is no such dataset, it cannot be read, its task is unknown or another one, or it is empty.
+    """
+    opened = OpenedDataset(str(ref), task)
+    episodes = list(opened)
+    if not episodes:
+        raise UserError(f"dataset {opened.ref!r} has no episode; name one that has.")
+    return opened.task, episodes
+
+
+class OpenedDataset:
+    """One dataset on disk. Iterating reads its episodes one at a time; they are not validated.
+
+    Attributes:
+        ref: its name, without a task in front.
+        path: its file or folder.
+        format: the name of its format.
+        plugin: the plug-in module that registered the format; None where hcsac itself did.
+        task: the name of its task.
+
+    Raises:
+        UserError: there is no such dataset, no format or more than one matches it, or its task is unknown or another.
+    """
+
+    def __init__(self, ref: str, task: str | None = None):
+        self.ref, task = split_task(ref, task)
+        self.path = locate(self.ref)
+        self.format, self._reader = _find_format(self.path)
+        self.plugin = FORMATS.plugin(self.format)
+        self.task = self._resolve_task(task)
+
+    def __iter__(self) -> Iterator[Episode]:
+        with self._reading():
+            for number, item in enumerate(self._reader.read(self.path)):
+                if not isinstance(item, Episode):
+                    raise UserError(
+                        f"dataset format {self.format!r} gives {type(item).__name__} as episode {number} of "
+                        f"{self.path}; its method read must yield hcsac.data.Episode."
+                    )
+                yield _converted(item)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the format tells the lengths of episodes without reading them."""
+        return hasattr(self._reader, "lengths")
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Steps of every episode; where the format does not tell them, all episodes are read for it."""
+        told = self._optional("lengths")
+        return [len(episode) for episode in self] if told is None else [int(length) for length in told]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What else the dataset says of itself."""
+        return dict(self._optional("metadata") or {})
+
+    def state(self) -> list[Any]:
+        """What changes when the data do, as JSON values: path, task, sizes in bytes and times of all files.
+
+        Of a plug-in's format, its own source file is one of them.
+        """
+        files = [self.path, *self.path.rglob("*")]
+        source = getattr(sys.modules.get(type(self._reader).__module__), "__file__", None)
+        if self.plugin is not None and source is not None:
+            files.append(Path(source))
+        stats = sorted(path.stat() for path in files if path.is_file())
+        return [str(self.path), self.task, [[file.st_size, file.st_mtime_ns] for file in stats]]
+
+    def _resolve_task(self, given: str | None) -> str:
+        own = self._optional("task")
+        if given is not None:
+            name = get_task(given).name
+            if own is not None and own != name:
+                raise UserError(
+                    f"dataset {self.ref!r} was logged under task {own!r}, not {name!r}; leave the task out."
+                )
+            return name
+        if own is None:
+            raise UserError(
+                f"dataset {self.ref!r} does not say its task; write it as TASK={self.ref}, "
+                f"TASK being one of {', '.join(task_names())}."
+            )
+        return str(own)
+
+    def _optional(self, method: str) -> Any:
+        if not hasattr(self._reader, method):
+            return None
+        with self._reading():
+            return getattr(self._reader, method)(self.path)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # a reader may fail in any way, above all a plug-in's
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UserError(
+                f"dataset {self.ref!r} in {self.path} cannot be read as {self.format} ({reason}); "
+                "write it again, or fix its format."
+            ) from error
+
+
+def _find_format(path: Path) -> tuple[str, DatasetFormat]:
+    found = [(name, item) for name, item in FORMATS.items() if _matches(name, item, path)]
+    if not found:
+        raise UserError(
+            f"{path} has no known dataset format; known: {describe_formats()}. Give another path, or name the plug-in "
+            "that reads it in HCSAC_PLUGINS."
+        )
+    if len(found) > 1:
+        names = " and ".join(name for name, _ in found)
+        raise UserError(f"{path} matches several dataset formats, {names}; let only one of them match it.")
+    return found[0]
+
+
+def _matches(name: str, item: DatasetFormat, path: Path) -> bool:
+    try:
+        return bool(item.matches(path))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(
+            f"dataset format {name!r} fails to look at {path} ({reason}); fix its method matches."
+        ) from error
+
+
+def _converted(episode: Episode) -> Episode:
+    """The episode with arrays of the types that `Episode` documents; nothing is copied that has them already."""
+    with np.errstate(over="ignore"):  # `validate` reports infinity
+        arrays = {name: np.asarray(getattr(episode, name), dtype) for name, dtype in _TYPES.items()}
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise ValueError(f"{name} is a single number")
+    return Episode(**arrays, physics=None if episode.physics is None else np.asarray(episode.physics))
