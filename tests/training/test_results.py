@@ -28,7 +28,7 @@ def test_damage_is_told_beside_the_returns(finished):
     path.write_text("".join(["gone\n", *held[1:]]))
     assert learning_curve(finished, "slide-left")[0].tolist() == [12, 18, 24]
     assert learning_curve(finished, "slide-right")[0].tolist() == [6, 12, 18, 24]
-    assert summary(finished).endswith("\nevaluations.jsonl: 1 damaged line left out")
+    assert summary(finished).endswith("\nevaluations.jsonl: 1 corrupt line skipped")
 
 
 def test_an_earlier_evaluation_never_stands_in_for_a_damaged_last_one(finished):

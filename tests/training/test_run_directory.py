@@ -116,19 +116,19 @@ DAMAGE = [b'{"update": 6, "seed', b"", b"\xff\xfe\x00", b"null", b"[1]", b'{"see
 @pytest.mark.parametrize("damage", DAMAGE, ids=str)
 def test_damaged_lines_are_left_out_and_counted(finished, damage):
     whole = list(finished.lines("metrics.jsonl"))
-    assert finished.damage() == []
+    assert finished.corruption() == []
     damaged(finished.path / "metrics.jsonl", 4, damage)
     assert list(finished.lines("metrics.jsonl")) == whole[:4] + whole[5:]
-    assert finished.damage() == ["metrics.jsonl: 1 damaged line left out"]
+    assert finished.corruption() == ["metrics.jsonl: 1 corrupt line skipped"]
     damaged(finished.path / "metrics.jsonl", 0, damage)
     damaged(finished.path / "sharing.jsonl", -1 + len(list(finished.lines("sharing.jsonl"))), damage)
-    assert finished.damage() == ["metrics.jsonl: 2 damaged lines left out", "sharing.jsonl: 1 damaged line left out"]
+    assert finished.corruption() == ["metrics.jsonl: 2 corrupt lines skipped", "sharing.jsonl: 1 corrupt line skipped"]
 
 
 def test_a_line_still_being_written_is_no_damage(finished):
     with open(finished.path / "metrics.jsonl", "a") as file:
         file.write('{"update": 26, "se')
-    assert finished.damage() == []
+    assert finished.corruption() == []
     assert [record["update"] for record in finished.tail("metrics.jsonl")] == [24]
 
 
@@ -145,8 +145,8 @@ def test_forgetting_keeps_what_lies_before_the_checkpoint(before, limit):
         assert path.read_bytes() == b"".join(line + b"\n" for line in lines[: good[-1] + 1 if good else 0])
         assert [record["update"] for record in run.lines("metrics.jsonl")] == good
         assert [record["update"] for record in run.tail("metrics.jsonl")] == good[-1:]
-        assert run.damage() == [
-            f"metrics.jsonl: {count} damaged line{'s' * (count > 1)} left out"
+        assert run.corruption() == [
+            f"metrics.jsonl: {count} corrupt line{'s' if count > 1 else ''} skipped"
             for count in [len(before[: good[-1] + 1]) - len(good) if good else 0]
             if count
         ]
@@ -158,4 +158,4 @@ def test_a_run_with_damage_continues_to_its_end(slides, tmp_path):
     (whole.path / "result.json").unlink()
     train("bc", slides, whole.path, settings("bc"), resume=True, progress=False)
     assert [record["update"] for record in whole.lines("metrics.jsonl")] == [2, *range(6, 25, 2)]
-    assert whole.damage() == ["metrics.jsonl: 1 damaged line left out"]
+    assert whole.corruption() == ["metrics.jsonl: 1 corrupt line skipped"]

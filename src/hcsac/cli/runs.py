@@ -79,5 +79,5 @@ def report(run: Path, row: int | None) -> None:
         click.echo(experiments.flow_table(directory))
         if picture := experiments.draw_flow(directory):
             click.echo(f"\nwritten: {picture}")
-    for sentence in directory.damage():
+    for sentence in directory.corruption():
         click.echo(sentence)

@@ -5,11 +5,15 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+import numpy as np
 from tqdm import tqdm
+
+from hcsac.training.callbacks import Callback
+from hcsac.training.results import learning_curve
+from hcsac.training.run_directory import RunDirectory
 
 WINDOW = 30.0  # seconds over which speed is measured
 
@@ -86,20 +90,20 @@ class Progress:
         else:
             print(text, file=self.stream, flush=True)
 
-    @contextmanager
-    def pause(self, doing: str) -> Iterator[None]:
-        """Time spent on something else: it does not slow the speed, but the time left allows for more of it."""
-        self._pause = (self.clock(), doing)
+    def pause(self, activity: str) -> None:
+        """Until `resume`, time is spent on something else: it does not lower the speed, but the time left grows."""
+        self._pause = (self.clock(), activity)
         if self._bar is not None:
             self._bar.refresh()
-        try:
-            yield
-        finally:
-            self.paused += self.clock() - self._pause[0]
-            self._pause = None
+
+    def resume(self) -> None:
+        """End a pause, if there is one."""
+        self.paused = self._paused()
+        self._pause = None
 
     def close(self) -> None:
         """The end, reached or not: the last state stays on the screen."""
+        self.resume()
         if self._bar is not None:
             self._bar.refresh()
             self._bar.close()
@@ -145,6 +149,45 @@ class Progress:
             texts = [self.label, *self.parts(), note]
             print("  ".join(text for text in texts if text), file=self.stream, flush=True)
         self._written, self._told = self.clock(), self.done
+
+
+class ProgressBar(Callback):
+    """Shows the progress of a training on stderr."""
+
+    def on_start(self, run: RunDirectory, start: int, total: int) -> None:
+        """Look up the best mean return so far of each task, and draw the bar."""
+        identity = run.identity()
+        self.seeds, self.tasks = identity["seeds"], identity["tasks"]
+        before = {task: learning_curve(run, task)[1].mean(1) for task in self.tasks}
+        best = {task: float(means.max()) for task, means in before.items() if len(means)}
+        self.progress = Progress(total, start, identity["agent"], best=best)
+
+    def on_update(self, update: int) -> None:
+        """Advance."""
+        self.progress.advance(update - self.progress.done)
+
+    def on_share(self, update: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """Note how many transitions are shared, as a mean over seeds."""
+        if records:
+            count = sum(record["borrowed"] for record in records) // len(self.seeds)
+            self.progress.note(f"{count:,} shared transitions")
+
+    def on_evaluation_start(self, update: int) -> None:
+        """Pause."""
+        self.progress.pause("evaluating")
+
+    def on_evaluation(self, update: int, returns: np.ndarray) -> None:
+        """Show the mean return of each task."""
+        means = returns.mean((0, 2))
+        self.progress.results({task: float(mean) for task, mean in zip(self.tasks, means, strict=True)})
+
+    def on_checkpoint(self, update: int) -> None:
+        """Go on."""
+        self.progress.resume()
+
+    def close(self, error: BaseException | None) -> None:
+        """Leave the last state on the screen."""
+        self.progress.close()
 
 
 class _Bar(tqdm):

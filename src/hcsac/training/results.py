@@ -40,7 +40,7 @@ def summary(run: RunDirectory) -> str:
     best = {task: learning_curve(run, task)[1].max(0).mean() for task in identity["tasks"]}
     beside = ", ".join(f"{task} {value:.1f}" for task, value in best.items())
     text = f"last policy, after {last} updates\n{table}\nbest of run (chosen by looking at the returns): {beside}"
-    return "\n".join([text, *run.damage()])
+    return "\n".join([text, *run.corruption()])
 
 
 def _evaluations(run: RunDirectory, tasks: list[str]) -> dict[int, dict[tuple[int, str], list[float]]]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -98,18 +98,19 @@ class RunDirectory:
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
         """The records of a JSONL file of the run, oldest first; none where it does not exist.
 
-        Damaged lines are left out (`damage` counts them), and so is a last line that is still being written, or was
+        Corrupt lines are skipped (`corruption` counts them), and so is a last line that is still being written, or was
         when the run was killed.
         """
         yield from (record for line in self._whole_lines(name) if (record := _record(line)) is not None)
 
-    def damage(self) -> list[str]:
-        """A sentence for every JSONL file of the run of which readers leave out damaged lines."""
+    def corruption(self) -> list[str]:
+        """A sentence for every JSONL file of the run of which readers skip corrupt lines."""
         sentences = []
         for path in sorted(self.path.glob("*.jsonl")):
             count = sum(_record(line) is None for line in self._whole_lines(path.name))
             if count:
-                sentences.append(f"{path.name}: {count} damaged line{'s' * (count != 1)} left out")
+                lines = "line" if count == 1 else "lines"
+                sentences.append(f"{path.name}: {count} corrupt {lines} skipped")
         return sentences
 
     def tail(self, name: str) -> Iterator[dict[str, Any]]:
@@ -122,7 +123,7 @@ class RunDirectory:
             records = (record for line in reversed(lines) if (record := _record(line)) is not None)
             yield from islice(records, 1)
 
-    def append(self, name: str, records: list[dict[str, Any]]) -> None:
+    def append(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Add records to a JSONL file of the run."""
         with open(self.path / name, "a") as file:
             file.writelines(json.dumps(record) + "\n" for record in records)

@@ -32,7 +32,7 @@ def test_damaged_lines_are_left_out_and_counted(study):
     path.write_bytes("".join(lines).encode() + b"\xff\xfe\n" + b'{"still being wr')
     gathered = read(study)
     assert gathered.damage == [
-        "medium plain hcsac slide-left+slide-right seed 0, evaluations.jsonl: 3 damaged lines left out"
+        "medium plain hcsac slide-left+slide-right seed 0, evaluations.jsonl: 3 corrupt lines skipped"
     ]
     assert len(gathered.table) == 264 - 2 * 4
     (held,) = (one for one in gathered.summary.tasks if one[:2] == ("medium", "plain") and one.task == "slide-left")
