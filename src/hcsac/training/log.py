@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hcsac import files
 from hcsac.training.callbacks import Callback
 from hcsac.training.run_directory import RunDirectory
 
@@ -21,7 +22,7 @@ class JSONLLog(Callback):
         """One record a seed."""
         values = {name: of_seeds.tolist() for name, of_seeds in metrics.items()}
         self.run.append(
-            "metrics.jsonl",
+            files.METRICS,
             [
                 {"update": update, "seed": seed, **{name: of_seeds[r] for name, of_seeds in values.items()}}
                 for r, seed in enumerate(self.seeds)
@@ -30,12 +31,12 @@ class JSONLLog(Callback):
 
     def on_share(self, update: int, records: Sequence[Mapping[str, Any]]) -> None:
         """The records as they are."""
-        self.run.append("sharing.jsonl", records)
+        self.run.append(files.SHARING, records)
 
     def on_evaluation(self, update: int, returns: np.ndarray) -> None:
         """One record for each seed and task."""
         self.run.append(
-            "evaluations.jsonl",
+            files.EVALUATIONS,
             [
                 {"update": update, "seed": seed, "task": task, "returns": rounded(returns[r, m])}
                 for r, seed in enumerate(self.seeds)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hcsac import files
 from hcsac.algorithms import Algorithm, ObservationNormalizer, make_algorithm, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
@@ -172,7 +173,7 @@ class _Training:
             "seconds_evaluating": round(evaluating, 1),
             "updates_per_second": round((self.total - start) / max(seconds - evaluating, 1e-9), 2),
         }
-        self.run.write_json("result.json", result)
+        self.run.write_json(files.RESULT, result)
         return result
 
     def _next_event(self, update: int) -> int:

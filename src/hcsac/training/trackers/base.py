@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from hcsac import files
 from hcsac.errors import UserError
 from hcsac.training.callbacks import Callback
 from hcsac.training.log import rounded
 from hcsac.training.run_directory import RunDirectory
 
 PROJECT = "hcsac"  # where a tool's own environment variables name no other
-IDS = "trackers.json"
 # What is tracked of a sharing record, besides the medians of the quantiles of Q.
 SHARING = ("borrowed", "threshold", "temperature", "weight", "claimed_reward", "true_reward")
 
@@ -141,7 +141,7 @@ def get_id(run: RunDirectory, tracker: str, create: Callable[[], str]) -> str:
     ids = _ids(run)
     if tracker not in ids:
         ids[tracker] = create()
-        run.write_json(IDS, ids)
+        run.write_json(files.TRACKERS, ids)
     return ids[tracker]
 
 
@@ -153,7 +153,7 @@ def run_name(run: RunDirectory) -> str:
 
 
 def _ids(run: RunDirectory) -> dict[str, Any]:
-    return run.read_json(IDS) if (run.path / IDS).exists() else {}
+    return run.read_json(files.TRACKERS) if (run.path / files.TRACKERS).exists() else {}
 
 
 def _reason(error: Exception) -> str:

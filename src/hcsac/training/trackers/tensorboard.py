@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from hcsac import files
 from hcsac.training.run_directory import RunDirectory
 from hcsac.training.trackers.base import Tracker
 
@@ -16,7 +17,7 @@ class TensorBoard(Tracker):
         """Drop the updates of an interrupted attempt; store the run's configuration as text."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import, so only when a run starts
 
-        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start + 1)
+        self.writer = SummaryWriter(str(run.path / files.TENSORBOARD), purge_step=start + 1)
         if start == 0:
             text = json.dumps(run.identity(), indent=2)
             self.writer.add_text("run", f"```json\n{text}\n```")
