@@ -40,7 +40,7 @@ SHOWN = ("text", "csv", "console", "diff", "sh")  # blocks that are read, or of 
 RUN = (
     "tutorials/own-robot.md",
     "index.md",
-    *(f"how-to/{page}.md" for page in ("grids", "add-a-task", "read-a-format", "resume")),
+    *(f"how-to/{page}.md" for page in ("callbacks", "grids", "add-a-task", "read-a-format", "resume")),
 )
 BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "--random-steps": "5000"}
 
@@ -71,6 +71,7 @@ def test_every_block_of_the_page_runs(page, scratch, monkeypatch, capfd):
             (scratch / title).write_text(_cut(text))
         elif language == "python":
             exec(compile(text, page, "exec"), names)
+            ran += 1
         else:
             assert language in SHOWN
         if language == "sh":

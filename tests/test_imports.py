@@ -9,7 +9,7 @@ import hcsac
 
 SOURCE = Path(hcsac.__file__).parent
 ORDER = [
-    "errors", "types", "registry", "settings", "tasks", "data", "sharing", "networks", "losses", "algorithms",
+    "errors", "files", "types", "registry", "settings", "tasks", "data", "sharing", "networks", "losses", "algorithms",
     "evaluation", "training", "policy", "collection", "experiments", "cli",
 ]  # fmt: skip
 FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
@@ -22,7 +22,7 @@ ONLY = {
     "h5py": {"data"},
     "click": {"cli"},
     "matplotlib": {"experiments"},
-    "pyarrow": {"experiments"},
+    "pyarrow": {"training", "experiments"},
     "jinja2": {"experiments"},
     "plotly": {"experiments"},
     "scipy": {"evaluation"},

@@ -6,9 +6,9 @@ from hcsac.errors import UserError
 from hcsac.policy import Policy, evaluate, export_policy, load_policy
 from hcsac.settings import Settings
 from hcsac.tasks import Task, make_env, register_task, walker_speed
-from hcsac.training import RunDirectory, train
+from hcsac.training import Callback, RunDirectory, train
 
 __all__ = [
-    "Dataset", "Episode", "Policy", "RunDirectory", "Settings", "Task", "UserError", "dataset_format",
+    "Callback", "Dataset", "Episode", "Policy", "RunDirectory", "Settings", "Task", "UserError", "dataset_format",
     "evaluate", "export_policy", "load", "load_policy", "make_env", "preset", "register_task", "train", "walker_speed",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Light environments that draw themselves, and some that do it wrong; made in the drawing process too."""
+"""Light environments that can be rendered, and some that fail at it; created in the render process too."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.conftest import Slide
 
 
 class Drawn(Slide):
-    """The sliding point, as a picture whose colour tells the step; `fault` is how it fails."""
+    """The sliding point, as an image whose colour encodes the step; `fault` is how it fails."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 

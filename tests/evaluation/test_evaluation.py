@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hcsac.evaluation import Evaluator, mean_std, random_policy, returns_table, score
-from hcsac.evaluation.vector_env import make_simulators
+from hcsac.evaluation.vector_env import make_envs
 from hcsac.tasks import get_task, make_env
 
 
@@ -17,12 +17,12 @@ def one_return(name, m, policy, seed):
     """The return of one episode and its length, in a plain loop."""
     env = make_env(name)
     observation, _ = env.reset(seed=seed)
-    total, steps, over = 0.0, 0, False
-    while not over:
+    total, steps, done = 0.0, 0, False
+    while not done:
         action = policy(observation[None, None], np.array([[m]]))[0, 0]
         observation, reward, terminated, truncated, _ = env.step(action)
         total, steps = total + reward, steps + 1
-        over = terminated or truncated
+        done = terminated or truncated
     env.close()
     return total, steps
 
@@ -54,17 +54,17 @@ def test_equals_one_environment_at_a_time(workers):
     evaluator.close()
 
 
-def test_what_goes_wrong_in_a_worker_is_raised_here():
-    simulators = make_simulators(["slide-left", "slide-right"], 2)
-    simulators.reset([0, 1])
+def test_an_error_in_a_worker_is_raised():
+    envs = make_envs(["slide-left", "slide-right"], 2)
+    envs.reset([0, 1])
     with pytest.raises(TypeError, match="iterable"):
-        simulators.step(np.array([None, None]), np.array([True, True]))
-    processes = simulators.processes
-    simulators.close()
+        envs.step(np.array([None, None]), np.array([True, True]))
+    processes = envs.processes
+    envs.close()
     assert not any(process.is_alive() for process in processes)
 
 
-def test_replicas_and_tasks_meet_the_same_initial_states_and_episodes_do_not():
+def test_replicas_and_tasks_have_the_same_initial_states_and_episodes_do_not():
     seen = []
 
     def act(observation, task):
@@ -93,8 +93,8 @@ def test_is_called_once_a_vector_step_and_repeats():
     np.testing.assert_array_equal(first, evaluator(act))
 
 
-def test_random_policy_scores_nothing():
-    """In the real simulator, against the returns that the registry gives to random policies."""
+def test_random_policy_has_a_score_of_zero():
+    """In the walker's simulator, compared with the random returns of the registry."""
     names = ("walker-walk", "walker-run")
     evaluator = Evaluator(names, episodes=2)
     returns = evaluator(random_policy(6)).mean((0, 2))
@@ -122,7 +122,7 @@ def test_statistics():
     assert score("walker-stand", 5.0) is None
 
 
-def test_table_names_spread_and_behaviour():
+def test_table_of_returns():
     returns = np.array([[[1.0, 3.0]], [[5.0, 7.0]]])  # seeds' means 2 and 6
     line = returns_table(returns, ["slide-left"], {"slide-left": 9.0}).splitlines()[1].split()
     assert line == ["slide-left", "4.0", "2.8", "1.0", "7.0", "40.0", "9.0"]

@@ -1,4 +1,4 @@
-"""Rollouts as pictures: the same episodes as in evaluation, and a sentence for what cannot be drawn."""
+"""Rendered rollouts: the same episodes as in evaluation, and one sentence for what cannot be rendered."""
 
 from contextlib import closing
 from functools import partial
@@ -18,14 +18,14 @@ def pushing(observation):
     return np.tanh(observation[:2]).astype(np.float32)
 
 
-def film(task, count=None, every=1, act=pushing, **view):
+def rendered(task, count=None, every=1, act=pushing, **view):
     with closing(Rollout(task, act, FIRST_SEED, View(**view))) as rollout:
         return list(rollout.frames(count, every))
 
 
 @pytest.fixture
 def probes(monkeypatch):
-    """A fake probe: which ways work, and which were tried."""
+    """A fake probe: the backends that work, and those that were tried."""
     working, tried = set(), []
 
     def probe(backend):
@@ -40,7 +40,7 @@ def probes(monkeypatch):
 
 @pytest.fixture
 def without_gl(monkeypatch):
-    """Spares light environments the look for OpenGL."""
+    """Light environments need no backend: do not search for one."""
     monkeypatch.setattr(render, "find_backend", lambda: "disabled")
 
 
@@ -54,7 +54,7 @@ def without_gl(monkeypatch):
         ("glfw", {"egl"}, "egl", ["glfw", "egl"]),
     ],
 )
-def test_the_users_own_way_comes_first_and_is_looked_for_once(probes, monkeypatch, own, working, found, order):
+def test_the_users_own_backend_comes_first_and_is_searched_for_once(probes, monkeypatch, own, working, found, order):
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     if own:
         monkeypatch.setenv("MUJOCO_GL", own)
@@ -63,23 +63,23 @@ def test_the_users_own_way_comes_first_and_is_looked_for_once(probes, monkeypatc
     assert probes[1] == order
 
 
-def test_where_nothing_draws_the_sentence_says_what_to_install(probes, monkeypatch):
+def test_without_a_backend_the_error_says_what_to_install(probes, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "disabled")
     for _ in range(2):
         with pytest.raises(RenderUnavailable, match=r"egl: no library; osmesa: no library.*libegl1.*libosmesa6"):
             find_backend()
     assert probes[1] == ["egl", "osmesa"]
     with pytest.raises(RenderUnavailable, match="libosmesa6"):
-        film("walker-walk")
+        rendered("walker-walk")
 
 
-def test_a_way_that_kills_the_process_just_does_not_work(monkeypatch):
+def test_a_backend_that_kills_the_process_does_not_work(monkeypatch):
     monkeypatch.setattr(render, "pack_task", lambda _: pack_task("drawn-segfault"))
     assert "status -11" in render.probe("disabled")
 
 
-def test_pictures_and_return_are_the_evaluations(without_gl):
-    frames = film("drawn")
+def test_images_and_return_are_those_of_the_evaluation(without_gl):
+    frames = rendered("drawn")
     assert [frame.step for frame in frames] == list(range(13))  # the start, and 12 steps to the time limit
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [10 * step for step in range(13)]
     assert {frame.image.shape for frame in frames} == {(31, 64, 3)}
@@ -90,17 +90,17 @@ def test_pictures_and_return_are_the_evaluations(without_gl):
     assert frames[-1].total == pytest.approx(returns.item(), abs=1e-6)
 
 
-def test_every_third_step_and_no_more_than_asked_for(probes):
-    """Where nothing works but is not needed."""
+def test_every_third_step_and_no_more_than_requested(probes):
+    """No backend works, but none is needed."""
     with closing(Rollout("drawn", pushing, 0)) as rollout:
         assert rollout.fps == 10
         frames = list(rollout.frames(3, every=3))
     assert [(frame.step, int(frame.image[0, 0, 0])) for frame in frames] == [(0, 0), (3, 30), (6, 60)]
 
 
-def test_a_process_that_dies_on_the_way_is_a_sentence(without_gl):
-    with pytest.raises(UserError, match="task 'drawn-late' cannot be drawn: its process ended with status 3"):
-        film("drawn-late")
+def test_a_process_that_dies_is_one_sentence(without_gl):
+    with pytest.raises(UserError, match="'drawn-late' cannot be rendered: the render process exited with status 3"):
+        rendered("drawn-late")
 
 
 def test_a_walker_clip(tmp_path):

@@ -9,30 +9,30 @@ from hcsac.evaluation.video import Video, captioned, tiled
 
 
 def decoded(path):
-    """Pictures [T, H, W, 3] of an MP4 file, and what its stream says of itself."""
+    """Images [T, H, W, 3] of an MP4 file, and the properties of its stream."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        told = {
+        properties = {
             "codec": stream.codec_context.name,
             "format": stream.codec_context.pix_fmt,
             "rate": stream.average_rate,
             "title": container.metadata.get("title"),
         }
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), told
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), properties
 
 
 def grey(level, height=48, width=64):
     return np.full((height, width, 3), level, np.uint8)
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_a_video_is_read_back(tmp_path):
     path = tmp_path / "deep" / "er" / "clip.mp4"
     with Video(path, 20.0, "walk & run") as video:
         for level in range(0, 250, 10):
             video.add(grey(level))
         assert not path.exists()
-    images, told = decoded(path)
-    assert told == {"codec": "h264", "format": "yuv420p", "rate": 20, "title": "walk & run"}
+    images, properties = decoded(path)
+    assert properties == {"codec": "h264", "format": "yuv420p", "rate": 20, "title": "walk & run"}
     assert images.shape == (25, 48, 64, 3)
     np.testing.assert_allclose(images.mean((1, 2, 3)), np.arange(0, 250, 10), atol=4)
     content = path.read_bytes()
@@ -40,16 +40,16 @@ def test_what_is_written_is_read_back(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["clip.mp4"]
 
 
-def test_odd_sizes_gain_a_row_and_a_column(tmp_path):
+def test_odd_sizes_are_padded(tmp_path):
     with Video(tmp_path / "odd.mp4", 29.97) as video:
         video.add(grey(200, 31, 45))
-    images, told = decoded(tmp_path / "odd.mp4")
+    images, properties = decoded(tmp_path / "odd.mp4")
     assert images.shape == (1, 32, 46, 3)
     assert images.min() > 190
-    assert float(told["rate"]) == pytest.approx(29.97, abs=1e-3)
+    assert float(properties["rate"]) == pytest.approx(29.97, abs=1e-3)
 
 
-def test_files_that_are_there_stay_as_they_are(tmp_path):
+def test_existing_files_stay(tmp_path):
     path = tmp_path / "video.mp4"
     path.write_bytes(b"years of work")
     with pytest.raises(UserError, match=r"video.mp4 exists.*--overwrite"):
@@ -69,7 +69,7 @@ def test_files_that_are_there_stay_as_they_are(tmp_path):
     assert decoded(path)[0].shape == (1, 48, 64, 3)
 
 
-def test_where_no_video_can_be(tmp_path):
+def test_paths_where_no_video_can_be_written(tmp_path):
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"does not end in \.mp4"):
@@ -80,7 +80,7 @@ def test_where_no_video_can_be(tmp_path):
         pass
 
 
-def test_pictures_of_one_video_have_one_size(tmp_path):
+def test_images_of_one_video_have_one_size(tmp_path):
     with Video(tmp_path / "clip.mp4", 20) as video:
         video.add(grey(0))
         with pytest.raises(ValueError, match="66x48 in a video of 64x48"):

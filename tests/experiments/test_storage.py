@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hcsac.data import store
 from hcsac.errors import UserError
 from hcsac.experiments import Mirror, local_copy, opened
-from hcsac.experiments.storage import _rank
+from hcsac.experiments.storage import MirrorRun, _rank
 from hcsac.training import RunDirectory, checkpoint, train
 from tests.conftest import run, slide_episodes
 from tests.experiments.conftest import STUDY
@@ -171,7 +171,7 @@ def unbroken(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken") / "run"
     mirror = Mirror(f"memory://unbroken{next(numbers)}", folder)
     told = listening(mirror)
-    train("hcsac", slides, folder, settings(), progress=False, on_checkpoint=lambda run: mirror.push_run())
+    train("hcsac", slides, folder, settings(), progress=False, callbacks=[MirrorRun(mirror)])
     assert told[-1] == "result.json"
     assert told.count("checkpoint.safetensors") == 4
     return slides, folder, len(told)
@@ -194,7 +194,7 @@ def interrupted(slides, url, folder, number):
 
     mirror._store = fragile
     with pytest.raises(Broken):
-        train("hcsac", slides, folder, settings(), progress=False, on_checkpoint=lambda run: mirror.push_run())
+        train("hcsac", slides, folder, settings(), progress=False, callbacks=[MirrorRun(mirror)])
 
 
 def resumed(slides, url, folder):
@@ -206,7 +206,7 @@ def resumed(slides, url, folder):
     at = checkpoint.load(run.checkpoint)[1] if run.checkpoint.exists() else 0
     for name in ("metrics.jsonl", "evaluations.jsonl", "sharing.jsonl") if at else ():
         assert max(record["update"] for record in run.lines(name)) >= at
-    train("hcsac", slides, folder, settings(), progress=False, resume=True, on_checkpoint=lambda run: mirror.push_run())
+    train("hcsac", slides, folder, settings(), progress=False, resume=True, callbacks=[MirrorRun(mirror)])
     return at
 
 

@@ -36,6 +36,11 @@ class _StopError(Exception):
     pass
 
 
+class _Stop(hcsac.Callback):
+    def on_checkpoint(self, update: int) -> None:
+        raise _StopError
+
+
 def trained(name: str, preset: str, interrupted: bool = False) -> dict[str, torch.Tensor]:
     """The networks of the last checkpoint: two replicas on two light tasks (csac: on one)."""
     data = hcsac.Dataset.from_episodes({task: slide_episodes(task) for task in TASKS})
@@ -47,15 +52,11 @@ def trained(name: str, preset: str, interrupted: bool = False) -> dict[str, torc
     with tempfile.TemporaryDirectory() as folder:
         if interrupted:
             with contextlib.suppress(_StopError):
-                hcsac.train(name, data, folder, settings, (0, 1), progress=False, on_checkpoint=_stop)
+                hcsac.train(name, data, folder, settings, (0, 1), progress=False, callbacks=[_Stop()])
         run = hcsac.train(name, data, folder, settings, (0, 1), progress=False, resume=interrupted)
         state = load_file(run.checkpoint)
     networks = tuple(f"agent/{part}" for part in ("actor.", "critic.", "target.", "log_temperature"))
     return {key.removeprefix("agent/"): tensor for key, tensor in state.items() if key.startswith(networks)}
-
-
-def _stop(run: hcsac.RunDirectory) -> None:
-    raise _StopError
 
 
 def described(tensors: dict[str, torch.Tensor]) -> dict[str, list]:

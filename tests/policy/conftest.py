@@ -34,8 +34,8 @@ def state_of(agent, embedding, standardise=True, precision="float32", seeds=(0,)
     tensors = {name: 0.3 * torch.randn(tensor.shape, generator=draw) for name, tensor in tensors.items()}
     tensors["scaling.mean"] = tensors["scaling.mean"] if standardise else torch.zeros(S)
     tensors["scaling.std"] = 0.1 + tensors["scaling.std"].abs() if standardise else torch.ones(S)
-    record = {
+    metadata = {
         "agent": agent, "seeds": list(seeds), "observation_size": S, "action_size": A, "behaviour": {},
         "settings": chosen.as_dict(),
     }  # fmt: skip
-    return PolicyState.build(record, TASKS, 1, tensors)
+    return PolicyState.build(metadata, TASKS, 1, tensors)

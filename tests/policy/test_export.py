@@ -27,7 +27,7 @@ ROWS = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
 @pytest.fixture
 def no_graph(monkeypatch):
     """For tests of what surrounds the ONNX file, whose making takes seconds."""
-    monkeypatch.setattr(export, "onnx_bytes", lambda state, known: b"onnx")
+    monkeypatch.setattr(export, "onnx_bytes", lambda state, description: b"onnx")
     monkeypatch.setattr(export, "largest_difference", lambda content, state: None)
 
 
@@ -41,7 +41,7 @@ def test_a_bundle_acts_as_its_run_and_its_onnx_file_as_its_first_seed(run):
     whole, bundle = load_policy(run.path), load_policy(run.path / "policy")
     assert {path.name for path in (run.path / "policy").iterdir()} == FILES
     assert (bundle.tasks, bundle.seeds, bundle.update) == (whole.tasks, [3, 5], 24)
-    assert bundle.behaviour == whole.behaviour
+    assert bundle.dataset_returns == whole.dataset_returns
     for m, task in enumerate(bundle.tasks):
         for seed in (None, 3, 5):
             np.testing.assert_array_equal(bundle.act(ROWS, task, seed), whole.act(ROWS, task, seed))
@@ -51,16 +51,16 @@ def test_a_bundle_acts_as_its_run_and_its_onnx_file_as_its_first_seed(run):
 
 
 def test_one_seed(run, tmp_path):
-    made = export_policy(run.path, tmp_path / "deep" / "five", seed=5)
-    assert (made.state.seeds, made.onnx_seed) == ([5], 5)
-    whole, bundle = load_policy(run.path), load_policy(made.path)
+    exported = export_policy(run.path, tmp_path / "deep" / "five", seed=5)
+    assert (exported.state.seeds, exported.onnx_seed) == ([5], 5)
+    whole, bundle = load_policy(run.path), load_policy(exported.path)
     assert bundle.seeds == [5]
     np.testing.assert_allclose(bundle.act(ROWS, "slide-left"), whole.act(ROWS, "slide-left", 5), atol=1e-6)
     assert not np.allclose(whole.act(ROWS, "slide-left", 3), whole.act(ROWS, "slide-left", 5), atol=1e-3)
-    np.testing.assert_allclose(onnx_actions(made.path, ROWS, 1), bundle.act(ROWS, "slide-right"), atol=1e-5)
+    np.testing.assert_allclose(onnx_actions(exported.path, ROWS, 1), bundle.act(ROWS, "slide-right"), atol=1e-5)
 
 
-def test_the_record(run):
+def test_the_metadata(run):
     record = json.loads((run.path / "policy" / "policy.json").read_text())
     assert record["format"] == 1
     assert [(t["index"], t["name"], t["env_id"], t["random_return"], t["expert_return"]) for t in record["tasks"]] == [
@@ -72,7 +72,7 @@ def test_the_record(run):
     assert (record["onnx_seed"], record["update"], record["alignment"], record["finished"]) == (3, 24, "correct", True)
 
 
-def test_where_pytorch_cannot_be_compared_it_says_so(run, tmp_path, monkeypatch, capsys):
+def test_without_onnxruntime_nothing_is_compared(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(SystemExit) as done:
         main(["export", str(run.path), "--output", str(tmp_path / "out"), "--seed", "3"])
@@ -81,7 +81,7 @@ def test_where_pytorch_cannot_be_compared_it_says_so(run, tmp_path, monkeypatch,
     assert "The two were not compared" in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_the_command_is_silent_but_for_its_answer(run, monkeypatch):
+def test_the_command_prints_its_result_alone(run, monkeypatch):
     monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
     command = [sys.executable, "-m", "hcsac.cli", "export", str(run.path)]
     before = tree(run.path)
@@ -110,16 +110,16 @@ def put(name, content):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (put("notes.txt", "mine"), "also holds notes.txt"),
-        (put("README.md", "my card"), "README.md was changed since it was exported"),
-        (put("policy.safetensors", ""), "policy.safetensors was changed"),
-        (put("policy.json", "{"), "policy.json is damaged"),
+        (put("notes.txt", "mine"), "also contains notes.txt"),
+        (put("README.md", "my card"), "README.md has been changed since it was exported"),
+        (put("policy.safetensors", ""), "policy.safetensors has been changed"),
+        (put("policy.json", "{"), "policy.json is corrupt"),
         (put("policy.json", json.dumps({"format": 2})), "made by a newer hcsac.*upgrade hcsac"),
         (put("policy.json", json.dumps({"format": 1})), "the policy of another run"),
         (lambda place: (place / "policy.json").unlink(), "exists and is not a policy bundle"),
     ],
 )
-def test_what_is_not_an_untouched_bundle_is_left_alone(run, no_graph, change, says):
+def test_what_is_not_an_unchanged_bundle_stays(run, no_graph, change, says):
     change(run.path / "policy")
     before = tree(run.path)
     with pytest.raises(UserError, match=says) as caught:
@@ -128,7 +128,7 @@ def test_what_is_not_an_untouched_bundle_is_left_alone(run, no_graph, change, sa
     assert tree(run.path) == before
 
 
-def test_other_places_are_left_alone(run, slides, tmp_path, no_graph):
+def test_other_directories_stay(run, slides, tmp_path, no_graph):
     (tmp_path / "thesis.tex").write_text("years")
     other = train("hcsac", slides, tmp_path / "other", settings(updates=6), progress=False)
     export_policy(other.path)
@@ -138,7 +138,7 @@ def test_other_places_are_left_alone(run, slides, tmp_path, no_graph):
         (tmp_path / "thesis.tex" / "policy", "cannot write to"),
         (tmp_path, "exists and is not a policy bundle"),
         (run.path, "exists and is not a policy bundle"),
-        (other.path / "policy", "holds the policy of another run"),
+        (other.path / "policy", "contains the policy of another run"),
     ]:
         with pytest.raises(UserError, match=says):
             export_policy(run.path, place)
@@ -147,29 +147,29 @@ def test_other_places_are_left_alone(run, slides, tmp_path, no_graph):
 
 def test_what_cannot_be_exported(run, tmp_path, no_graph, monkeypatch):
     for call, says in [
-        ((tmp_path / "nowhere",), r"holds no run\.json"),
+        ((tmp_path / "nowhere",), "no run found at .*: it does not exist"),
         ((run.path, tmp_path / "out", 4), "unknown seed '4'; known: 3, 5"),
     ]:
         with pytest.raises(UserError, match=says):
             export_policy(*call)
     monkeypatch.setattr(registry.TASKS, "_items", {})
-    with pytest.raises(UserError, match=r"task 'slide-left' of this run is not registered here; .* HCSAC_TASKS"):
+    with pytest.raises(UserError, match=r"task 'slide-left' of this run is not registered; .* HCSAC_TASKS"):
         export_policy(run.path, tmp_path / "out")
     monkeypatch.undo()
     (run.path / "evaluations.jsonl").unlink()
-    with pytest.raises(UserError, match="holds no evaluation of slide-left after 24 updates"):
+    with pytest.raises(UserError, match="has no evaluation of slide-left after 24 updates"):
         export_policy(run.path, tmp_path / "out")
     run.checkpoint.unlink()
-    with pytest.raises(UserError, match="holds no checkpoint yet"):
+    with pytest.raises(UserError, match="has no checkpoint yet"):
         export_policy(run.path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_is_written_where_onnx_does_not_agree_or_the_disk_is_full(run, no_graph, monkeypatch):
+def test_nothing_is_written_where_onnx_differs_or_the_disk_is_full(run, no_graph, monkeypatch):
     before = tree(run.path)
 
     def differs(content, state):
-        raise UserError(graph._refusal("differs"))
+        raise UserError(graph._failure("differs"))
 
     with monkeypatch.context() as patch:
         patch.setattr(export, "largest_difference", differs)

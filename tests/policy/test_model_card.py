@@ -1,4 +1,4 @@
-"""The card: true to the records, readable by the hub's own parser, and its code runs."""
+"""The model card: its numbers, that the hub's own parser reads it, and that its code runs."""
 
 import json
 import re
@@ -10,14 +10,14 @@ import pytest
 
 import hcsac
 from hcsac.policy import load_policy
-from hcsac.policy.model_card import card_text
+from hcsac.policy.model_card import model_card
 from hcsac.training import last_returns, learning_curve
 
 DOCS = Path(hcsac.__file__).parents[2] / "docs" / "how-to" / "export.md"
 
 
 @pytest.fixture
-def record(run):
+def metadata(run):
     return json.loads((run.path / "policy" / "policy.json").read_text())
 
 
@@ -38,7 +38,7 @@ def test_the_returns_are_those_of_the_last_evaluation(run):
         ]  # fmt: skip
         assert cells(text.split("## Returns")[1], task) == [f"{number:.1f}" for number in numbers]
     assert "3 episodes a task and seed in the simulator, 2 seeds (3, 5)" in text
-    assert "it is not what is exported" in text
+    assert "it is not the exported policy" in text
 
 
 def test_data_tasks_and_settings(run):
@@ -52,25 +52,25 @@ def test_data_tasks_and_settings(run):
     assert "not finished" not in text
 
 
-def test_one_seed_no_score_no_names_and_a_known_mistake(record):
-    left = record["evaluation"]["tasks"]["slide-left"]
+def test_one_seed_no_score_no_names_and_a_known_mistake(metadata):
+    left = metadata["evaluation"]["tasks"]["slide-left"]
     left |= {"std": None, "score": None}
-    record |= {"seeds": [5], "onnx_seed": 5, "alignment": "off_by_one", "finished": False}
-    record["evaluation"]["seeds"] = [5]
-    record["data"]["names"] = []
-    record["settings"]["precision"] = "bf16"
-    text = card_text(record, None)
-    found = cells(text.split("## Returns")[1], "slide-left")
-    assert (found[1], found[3], found[6]) == (f"{left['by_seed']['5']:.1f}", "-", "-")
-    for said in (
+    metadata |= {"seeds": [5], "onnx_seed": 5, "alignment": "off_by_one", "finished": False}
+    metadata["evaluation"]["seeds"] = [5]
+    metadata["data"]["names"] = []
+    metadata["settings"]["precision"] = "bf16"
+    text = model_card(metadata, None)
+    row = cells(text.split("## Returns")[1], "slide-left")
+    assert (row[1], row[3], row[6]) == (f"{left['by_seed']['5']:.1f}", "-", "-")
+    for sentence in (
         "one seed (5)",
         "Their alignment is `off_by_one`",
-        "Its run was not finished then",
+        "Its training was not finished",
         "a dataset made in Python",
         "trained with hidden layers in bf16",
         "The two were not compared",
     ):
-        assert said in text
+        assert sentence in text
     assert f'value: "{left["by_seed"]["5"]:.2f}"' in text
 
 

@@ -23,7 +23,7 @@ def test_policy_acts(finished):
     assert not np.array_equal(one, policy.act(np.zeros(3), "slide-left", seed=1))
     with pytest.raises(UserError, match="did you mean 'slide-left'"):
         policy.act(np.zeros(3), "slide-lift")
-    with pytest.raises(UserError, match="reads 3 numbers"):
+    with pytest.raises(UserError, match=r"takes \[3\] or \[n, 3\]"):
         policy.act(np.zeros(5), "slide-left")
     with pytest.raises(UserError, match="unknown seed"):
         policy.act(np.zeros(3), "slide-left", seed=7)
@@ -41,7 +41,7 @@ def test_policy_acts_by_task_and_seed(finished):
     assert abs(policy.act(1e6 * observation, "slide-left")).max() <= 1
     assert policy.act(np.zeros((0, 3)), "slide-left").shape == (0, 2)
     for wrong in (0.0, np.zeros((2, 2, 3)), np.zeros((3, 2))):
-        with pytest.raises(UserError, match="reads 3 numbers"):
+        with pytest.raises(UserError, match=r"takes \[3\] or \[n, 3\]"):
             policy.act(wrong, "slide-left")
 
 
@@ -94,12 +94,24 @@ def test_a_run_of_a_newer_version_is_refused_and_one_without_a_format_is_the_fir
 
 
 def test_neither_a_run_nor_a_bundle(tmp_path):
-    with pytest.raises(UserError, match=r"holds no run\.json and no policy\.json"):
+    with pytest.raises(UserError, match=r"no policy found at .*: it contains neither a run nor a policy"):
         load_policy(tmp_path)
 
 
-def test_a_checkpoint_of_another_agent_is_said_to_be_damaged(finished):
+def test_a_checkpoint_of_another_algorithm_is_corrupt(finished):
     save_file({"agent/actor.x": torch.zeros(1)}, finished.checkpoint, metadata={"update": "24"})
-    with pytest.raises(UserError, match=r"checkpoint\.safetensors is damaged") as caught:
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors is corrupt") as caught:
         load_policy(finished.path)
     assert "\n" not in str(caught.value)
+
+
+def test_repr(finished):
+    policy = load_policy(finished.path)
+    returns = ", ".join(f"{task} {value:.1f}" for task, value in finished.identity()["behaviour"].items())
+    assert repr(policy).splitlines() == [
+        "Policy of hcsac after 24 updates",
+        "  tasks slide-left, slide-right",
+        "  seeds 0, 1",
+        "  observation [3] -> action [2]",
+        f"  dataset returns {returns}",
+    ]

@@ -16,7 +16,7 @@ from tests.training.conftest import settings, tree
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Two replicas of an agent of two light tasks that draw themselves."""
+    """A run of two seeds on two light tasks that can be rendered."""
     monkeypatch.setattr(render, "find_backend", lambda: "disabled")
     data = {"drawn": slide_episodes("slide-left"), "drawn-right": slide_episodes("slide-right")}
     return train(
@@ -26,20 +26,20 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def captions(monkeypatch):
-    """Every caption that is written."""
-    said = []
+    """Every caption."""
+    texts = []
     plain = video.captioned
-    monkeypatch.setattr(video, "captioned", lambda image, text: (said.append(text), plain(image, text))[1])
-    return said
+    monkeypatch.setattr(video, "captioned", lambda image, text: (texts.append(text), plain(image, text))[1])
+    return texts
 
 
 def test_all_tasks_side_by_side_to_the_end_with_the_returns_of_evaluation(run, captions):
     path = make_video(run, seed=5, episode=1, progress=False)
-    images, told = decoded(path)
+    images, properties = decoded(path)
     assert path == run / "video.mp4"
     assert images.shape == (13, 32, 128, 3)
-    assert told["title"] == "run: drawn, drawn-right, seed 5, episode 1, update 6"
-    assert told["rate"] == 10
+    assert properties["title"] == "run: drawn, drawn-right, seed 5, episode 1, update 6"
+    assert properties["rate"] == 10
     returns = evaluate(run, episodes=2)
     assert captions[-2:] == [
         f"{task}   step 12   return {returns[1, m, 1]:.1f}" for m, task in enumerate(("drawn", "drawn-right"))
@@ -49,12 +49,12 @@ def test_all_tasks_side_by_side_to_the_end_with_the_returns_of_evaluation(run, c
 
 def test_part_of_one_task_at_another_speed(run, captions):
     path = make_video(run, run / "fast.mp4", ["drawn-right"], seconds=0.9, speed=20, progress=False)
-    images, told = decoded(path)
-    assert (len(images), told["rate"]) == (3, 50)  # 10 steps a second, 20 times as fast, every fourth
+    images, properties = decoded(path)
+    assert (len(images), properties["rate"]) == (3, 50)  # 10 steps a second, 20 times as fast, every fourth
     assert [text.split("   ")[1] for text in captions] == ["step 0", "step 4", "step 8"]
 
 
-def test_bad_words_leave_nothing(run, monkeypatch, tmp_path):
+def test_bad_arguments_write_nothing(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     before = tree(tmp_path)
     for wrong, says in (
@@ -70,7 +70,7 @@ def test_bad_words_leave_nothing(run, monkeypatch, tmp_path):
     assert tree(tmp_path) == before
 
 
-def test_an_earlier_video_is_kept_unless_asked_otherwise(run):
+def test_an_earlier_video_stays_without_overwrite(run):
     (run / "video.mp4").write_bytes(b"earlier")
     with pytest.raises(UserError, match="--overwrite"):
         make_video(run, progress=False)

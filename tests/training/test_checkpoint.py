@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, and damage said so."""
+"""Checkpoints: whole or not at all, and corrupt ones named."""
 
 import pytest
 import torch
@@ -31,17 +31,17 @@ def test_parts_of_a_state_join_and_part_again():
     assert {name: checkpoint.part(joined, name) for name in parts} == parts
 
 
-def test_a_damaged_checkpoint_is_said_so_and_left_alone(finished, slides):
+def test_a_corrupt_checkpoint_is_an_error_and_stays(finished, slides):
     (finished.path / "result.json").unlink()
     whole = finished.checkpoint.read_bytes()
-    for damage in (whole[:100], whole[:-10], b"", b"x" * 1000):
-        finished.checkpoint.write_bytes(damage)
+    for content in (whole[:100], whole[:-10], b"", b"x" * 1000):
+        finished.checkpoint.write_bytes(content)
         before = tree(finished.path)
-        with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged"):
+        with pytest.raises(UserError, match=r"checkpoint.safetensors is corrupt"):
             load_policy(finished.path)
-        with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged"):
+        with pytest.raises(UserError, match=r"checkpoint.safetensors is corrupt"):
             train("hcsac", slides, finished.path, settings(), seeds=(0, 1), resume=True, progress=False)
         assert tree(finished.path) == before
     save_file({"a": torch.zeros(1)}, finished.checkpoint)  # somebody else's
-    with pytest.raises(UserError, match=r"checkpoint.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"checkpoint.safetensors is corrupt"):
         load_policy(finished.path)

@@ -12,7 +12,7 @@ from hcsac.data import load, store
 from hcsac.errors import UserError
 from hcsac.policy import evaluate, load_policy
 from hcsac.tasks import Task, register_task, registry
-from hcsac.training import RunDirectory, checkpoint, loop, summary, train
+from hcsac.training import Callback, RunDirectory, checkpoint, loop, summary, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import agent_of, lines, off_by_one, settings, tree
 
@@ -197,17 +197,28 @@ def test_a_robot_without_a_simulator_is_trained_and_not_evaluated(slides, tmp_pa
         evaluate(run.path)
 
 
-def test_who_waits_for_checkpoints_finds_all_before_them_written(slides, tmp_path):
+def test_a_callback_finds_all_that_came_before_a_checkpoint_written(slides, tmp_path):
     seen = []
 
-    def look(run):
-        at = checkpoint.load(run.checkpoint)[1]
-        last = {record["update"] for name in ("metrics.jsonl", "evaluations.jsonl") for record in run.tail(name)}
-        (board,) = (run.path / "tensorboard").iterdir()
-        steps = {event.step for event in EventFileLoader(str(board)).Load()}
-        seen.append((at, last, max(steps), run.finished))
+    class Look(Callback):
+        def on_start(self, run, start, total):
+            self.run = run
 
-    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, on_checkpoint=look)
+        def on_checkpoint(self, update):
+            at = checkpoint.load(self.run.checkpoint)[1]
+            assert at == update
+            last = {
+                record["update"] for name in ("metrics.jsonl", "evaluations.jsonl") for record in self.run.tail(name)
+            }
+            (board,) = (self.run.path / "tensorboard").iterdir()
+            steps = {event.step for event in EventFileLoader(str(board)).Load()}
+            seen.append((at, last, max(steps), self.run.finished))
+
+        def on_end(self, result):
+            assert self.run.read_json("result.json") == result
+            self.on_checkpoint(result["updates"])
+
+    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, callbacks=[Look()])
     assert seen == [(6, {6}, 6, False), (12, {12}, 12, False), (12, {12}, 12, True)]
-    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, on_checkpoint=look, resume=True)
-    assert len(seen) == 3
+    train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, callbacks=[Look()], resume=True)
+    assert len(seen) == 3  # a finished run calls nothing

@@ -21,23 +21,23 @@ def test_an_evaluation_that_lacks_a_seed_is_not_part_of_the_curve(finished):
     assert learning_curve(finished, "slide-left")[0].tolist() == [6, 12, 18, 24]
 
 
-def test_damage_is_told_beside_the_returns(finished):
-    assert "damaged" not in summary(finished)
+def test_corrupt_records_are_named_below_the_returns(finished):
+    assert "corrupt" not in summary(finished)
     path = finished.path / "evaluations.jsonl"
-    held = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(["gone\n", *held[1:]]))
+    kept = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(["gone\n", *kept[1:]]))
     assert learning_curve(finished, "slide-left")[0].tolist() == [12, 18, 24]
     assert learning_curve(finished, "slide-right")[0].tolist() == [6, 12, 18, 24]
-    assert summary(finished).endswith("\nevaluations.jsonl: 1 damaged line left out")
+    assert summary(finished).endswith("\nevaluations.jsonl: 1 corrupt line skipped")
 
 
-def test_an_earlier_evaluation_never_stands_in_for_a_damaged_last_one(finished):
+def test_an_earlier_evaluation_never_replaces_a_corrupt_last_one(finished):
     path = finished.path / "evaluations.jsonl"
-    held = path.read_text().splitlines(keepends=True)
-    path.write_text("".join([*held[:-1], "gone\n"]))  # the last one is of slide-right
+    kept = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*kept[:-1], "gone\n"]))  # the last one is of slide-right
     assert last_returns(finished, "slide-left").shape == (2, 3)
     for call in (lambda: last_returns(finished, "slide-right"), lambda: summary(finished)):
-        with pytest.raises(UserError, match="is damaged where it tells of the last policy"):
+        with pytest.raises(UserError, match="is corrupt at the last evaluation"):
             call()
     (finished.path / "result.json").unlink()  # a run that goes on has none yet: what there is counts
     assert last_returns(finished, "slide-right").shape == (2, 2)
@@ -46,7 +46,7 @@ def test_an_earlier_evaluation_never_stands_in_for_a_damaged_last_one(finished):
 
 def test_a_run_without_evaluations_says_so(finished):
     (finished.path / "evaluations.jsonl").unlink()
-    with pytest.raises(UserError, match="holds no evaluation of slide-left, slide-right; train longer"):
+    with pytest.raises(UserError, match="has no evaluation of slide-left, slide-right; train longer"):
         summary(finished)
     assert learning_curve(finished, "slide-left")[1].shape == (0, 2)
 
@@ -68,5 +68,5 @@ def test_returns_of_an_evaluation_that_is_not_there(finished):
     assert last_returns(finished, "slide-left", 12).shape == (2, 2)
     np.testing.assert_array_equal(last_returns(finished, "slide-left", 24), last_returns(finished, "slide-left"))
     for task, update in (("slide-left", 13), ("goal", None)):
-        with pytest.raises(UserError, match=f"holds no evaluation of {task}"):
+        with pytest.raises(UserError, match=f"has no evaluation of {task}"):
             last_returns(finished, task, update)

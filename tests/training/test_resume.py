@@ -50,7 +50,9 @@ PLACES = {  # updates are logged every 2nd, shared and evaluated every 6th
     "in an evaluation": lambda patch: patch.setattr(loop.Evaluator, "__call__", stop_at(loop.Evaluator.__call__, 2)),
     "after an evaluation is logged": lambda patch: patch.setattr(checkpoint, "save", stop_at(checkpoint.save, 2)),
     "while sharing": lambda patch: patch.setattr(loop.Sharer, "__call__", stop_at(loop.Sharer.__call__, 2)),
-    "between ledger and records": lambda patch: patch.setattr(loop.Log, "sharing", stop_at(loop.Log.sharing, 2)),
+    "between ledger and records": lambda patch: patch.setattr(
+        loop.JSONLLog, "on_share", stop_at(loop.JSONLLog.on_share, 2)
+    ),
     "in the last evaluation": lambda patch: patch.setattr(
         loop.Evaluator, "__call__", stop_at(loop.Evaluator.__call__, 3)
     ),

@@ -1,8 +1,10 @@
-"""Run directories: what is refused, and that nothing is written over."""
+"""Run directories: what is refused, that nothing is overwritten, and what they show of a run."""
 
+import re
 import tempfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.policy import evaluate, load_policy
-from hcsac.training import RunDirectory, train
+from hcsac.training import RunDirectory, last_returns, train
 from tests.conftest import slide_episodes
 from tests.training.conftest import off_by_one, settings, tree
 
@@ -24,12 +26,15 @@ def test_a_finished_run_is_returned_untouched(finished, slides):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        ({}, "already holds a run.*--resume"),
-        ({"resume": True, "seeds": (0, 2)}, "holds another run: its seeds"),
-        ({"resume": True, "settings": settings(discount=0.5)}, "its setting discount is 0.99, not 0.5"),
-        ({"resume": True, "agent": "mtcsac", "settings": settings("mtcsac")}, "its agent is 'hcsac'"),
-        ({"resume": True, "data": lambda d: replace(d, reward=d.reward + 1)}, "its fingerprint is"),
-        ({"resume": True, "data": lambda d: d.select(["slide-right", "slide-left"])}, "its tasks is"),
+        ({}, "already contains a run.*--resume"),
+        ({"resume": True, "seeds": (0, 2)}, r"contains another run \(seeds: \[0, 1\], not \[0, 2\]\)"),
+        (
+            {"resume": True, "settings": settings(discount=0.5)},
+            r"\(setting discount: 0.99, not 0.5\); choose another directory, or give the same settings",
+        ),
+        ({"resume": True, "agent": "mtcsac", "settings": settings("mtcsac")}, r"\(algorithm: 'hcsac', not 'mtcsac'\)"),
+        ({"resume": True, "data": lambda d: replace(d, reward=d.reward + 1)}, "fingerprint of the data: "),
+        ({"resume": True, "data": lambda d: d.select(["slide-right", "slide-left"])}, "tasks: "),
     ],
 )
 def test_another_run_is_refused_and_nothing_is_touched(finished, slides, call, says):
@@ -85,57 +90,55 @@ def test_bad_input_is_refused_before_anything_is_written(slides, tmp_path, chang
     assert not (tmp_path / "run").exists()
 
 
-def test_a_directory_that_is_no_run_or_not_far_enough(finished, tmp_path):
-    with pytest.raises(UserError, match=r"holds no run\.json"):
-        load_policy(tmp_path / "nowhere")
+def test_a_run_without_a_checkpoint_or_with_a_corrupt_file_is_an_error(finished):
     finished.checkpoint.unlink()
-    with pytest.raises(UserError, match="holds no checkpoint yet"):
+    with pytest.raises(UserError, match="has no checkpoint yet"):
         load_policy(finished.path)
-    for damage in ("{", "[]", ""):
-        (finished.path / "run.json").write_text(damage)
-        with pytest.raises(UserError, match=r"run\.json is damaged"):
+    for content in ("{", "[]", ""):
+        (finished.path / "run.json").write_text(content)
+        with pytest.raises(UserError, match=r"run\.json is corrupt"):
             evaluate(finished.path)
 
 
 def test_off_by_one_is_part_of_what_a_run_is(slides, tmp_path):
     train("bc", slides, tmp_path / "run", settings("bc"), progress=False)
-    with pytest.raises(UserError, match="its alignment is 'correct', not 'off_by_one'"):
+    with pytest.raises(UserError, match=r"\(alignment: 'correct', not 'off_by_one'\)"):
         train("bc", off_by_one(), tmp_path / "run", settings("bc"), resume=True, progress=False)
 
 
-def damaged(path, at, line=b'{"update": 6, "seed'):
-    """The lines of the file, with damage in the place of one of them."""
-    held = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*held[:at], line + b"\n", *held[at + 1 :]]))
+def corrupted(path, at, line=b'{"update": 6, "seed'):
+    """Replace one line of the file."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:at], line + b"\n", *lines[at + 1 :]]))
 
 
-DAMAGE = [b'{"update": 6, "seed', b"", b"\xff\xfe\x00", b"null", b"[1]", b'{"seed": 1}', b'{"update": "six"}']
+CORRUPT = [b'{"update": 6, "seed', b"", b"\xff\xfe\x00", b"null", b"[1]", b'{"seed": 1}', b'{"update": "six"}']
 
 
-@pytest.mark.parametrize("damage", DAMAGE, ids=str)
-def test_damaged_lines_are_left_out_and_counted(finished, damage):
+@pytest.mark.parametrize("corrupt", CORRUPT, ids=str)
+def test_corrupt_lines_are_skipped_and_counted(finished, corrupt):
     whole = list(finished.lines("metrics.jsonl"))
-    assert finished.damage() == []
-    damaged(finished.path / "metrics.jsonl", 4, damage)
+    assert finished.corruption() == []
+    corrupted(finished.path / "metrics.jsonl", 4, corrupt)
     assert list(finished.lines("metrics.jsonl")) == whole[:4] + whole[5:]
-    assert finished.damage() == ["metrics.jsonl: 1 damaged line left out"]
-    damaged(finished.path / "metrics.jsonl", 0, damage)
-    damaged(finished.path / "sharing.jsonl", -1 + len(list(finished.lines("sharing.jsonl"))), damage)
-    assert finished.damage() == ["metrics.jsonl: 2 damaged lines left out", "sharing.jsonl: 1 damaged line left out"]
+    assert finished.corruption() == ["metrics.jsonl: 1 corrupt line skipped"]
+    corrupted(finished.path / "metrics.jsonl", 0, corrupt)
+    corrupted(finished.path / "sharing.jsonl", -1 + len(list(finished.lines("sharing.jsonl"))), corrupt)
+    assert finished.corruption() == ["metrics.jsonl: 2 corrupt lines skipped", "sharing.jsonl: 1 corrupt line skipped"]
 
 
-def test_a_line_still_being_written_is_no_damage(finished):
+def test_a_line_still_being_written_is_not_corrupt(finished):
     with open(finished.path / "metrics.jsonl", "a") as file:
         file.write('{"update": 26, "se')
-    assert finished.damage() == []
+    assert finished.corruption() == []
     assert [record["update"] for record in finished.tail("metrics.jsonl")] == [24]
 
 
-@given(before=st.lists(st.sampled_from([None, *DAMAGE]), max_size=6), limit=st.integers(-1, 6))
+@given(before=st.lists(st.sampled_from([None, *CORRUPT]), max_size=6), limit=st.integers(-1, 6))
 def test_forgetting_keeps_what_lies_before_the_checkpoint(before, limit):
-    """Line n is either the record of update n or damage; damage belongs to the record after it."""
-    lines = [b'{"update": %d}' % n if damage is None else damage for n, damage in enumerate(before)]
-    good = [n for n, damage in enumerate(before) if damage is None and n <= limit]
+    """Line n is either the record of update n or corrupt; a corrupt line belongs to the record after it."""
+    lines = [b'{"update": %d}' % n if corrupt is None else corrupt for n, corrupt in enumerate(before)]
+    good = [n for n, corrupt in enumerate(before) if corrupt is None and n <= limit]
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(folder)
         path = run.path / "metrics.jsonl"
@@ -144,17 +147,99 @@ def test_forgetting_keeps_what_lies_before_the_checkpoint(before, limit):
         assert path.read_bytes() == b"".join(line + b"\n" for line in lines[: good[-1] + 1 if good else 0])
         assert [record["update"] for record in run.lines("metrics.jsonl")] == good
         assert [record["update"] for record in run.tail("metrics.jsonl")] == good[-1:]
-        assert run.damage() == [
-            f"metrics.jsonl: {count} damaged line{'s' * (count > 1)} left out"
+        assert run.corruption() == [
+            f"metrics.jsonl: {count} corrupt line{'s' if count > 1 else ''} skipped"
             for count in [len(before[: good[-1] + 1]) - len(good) if good else 0]
             if count
         ]
 
 
-def test_a_run_with_damage_continues_to_its_end(slides, tmp_path):
+def test_a_run_with_a_corrupt_line_is_trained_to_its_end(slides, tmp_path):
     whole = train("bc", slides, tmp_path / "run", settings("bc"), progress=False)
-    damaged(whole.path / "metrics.jsonl", 1)
+    corrupted(whole.path / "metrics.jsonl", 1)
     (whole.path / "result.json").unlink()
     train("bc", slides, whole.path, settings("bc"), resume=True, progress=False)
     assert [record["update"] for record in whole.lines("metrics.jsonl")] == [2, *range(6, 25, 2)]
-    assert whole.damage() == ["metrics.jsonl: 1 damaged line left out"]
+    assert whole.corruption() == ["metrics.jsonl: 1 corrupt line skipped"]
+
+
+@pytest.mark.parametrize("name", ["metric.jsonl", "run.json", "../run.json", ""])
+def test_another_name_than_that_of_a_jsonl_file_is_an_error(finished, name):
+    for call in (finished.lines, lambda name: list(finished.tail(name)), lambda name: finished.append(name, [])):
+        with pytest.raises(UserError, match=r"^unknown file of a run"):
+            call(name)
+    with pytest.raises(UserError, match=r"did you mean 'metrics\.jsonl'\?$"):
+        finished.lines("metric.jsonl")
+
+
+def test_another_name_than_that_of_a_json_file_is_an_error(finished):
+    for call in (finished.read_json, lambda name: finished.write_json(name, {})):
+        with pytest.raises(UserError, match=r"^unknown file of a run 'results\.json'; did you mean 'result\.json'\?$"):
+            call("results.json")
+
+
+def test_a_path_that_is_no_run_is_one_sentence(exported, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "grid.json").touch()
+    for path, what in (
+        (tmp_path / "nowhere", "it does not exist"),
+        (tmp_path / "file", "it is a file"),
+        (tmp_path, "it contains neither a run nor a policy nor a study"),
+        (tmp_path / "study", "it is a study of several runs"),
+        (exported.path / "policy", "it is a policy bundle"),
+    ):
+        expected = f"no run found at {path}: {what}; pass the directory of a run, as `hcsac train` writes it."
+        for call in (RunDirectory.identity, RunDirectory.metrics, RunDirectory.evaluations):
+            with pytest.raises(UserError, match="^" + re.escape(expected) + "$"):
+                call(RunDirectory(path))
+        assert repr(RunDirectory(path)).endswith(expected)
+
+
+def test_a_result_that_is_not_there_yet_is_another_error(finished):
+    (finished.path / "result.json").unlink()
+    with pytest.raises(UserError, match=r"run has no result\.json yet; train it to its end\.$"):
+        finished.read_json("result.json")
+
+
+def test_metrics_as_a_table(finished):
+    records = list(finished.lines("metrics.jsonl"))
+    table = finished.metrics()
+    assert table.column_names == list(records[0])
+    assert [str(field.type) for field in table.schema] == ["int64", "int64"] + ["double"] * (len(records[0]) - 2)
+    assert table.to_pylist() == records
+    finished.append("metrics.jsonl", [{"update": 26, "seed": 0, "delayed": 1}])  # a metric of some updates only
+    table = finished.metrics()
+    assert table["delayed"].to_pylist() == [None] * len(records) + [1.0]
+    assert table["q"].to_pylist()[-1] is None
+
+
+def test_evaluations_as_a_table(finished):
+    table = finished.evaluations()
+    assert [(field.name, str(field.type)) for field in table.schema] == [
+        ("update", "int64"), ("seed", "int64"), ("task", "string"), ("episode", "int64"), ("return", "double")
+    ]  # fmt: skip
+    assert table.num_rows == 3 * 2 * 2 * 2 + 2 * 2 * 3
+    last = [row for row in table.to_pylist() if row["update"] == 24 and row["task"] == "slide-left"]
+    assert [(row["seed"], row["episode"]) for row in last] == [(seed, e) for seed in (0, 1) for e in range(3)]
+    np.testing.assert_array_equal([row["return"] for row in last], last_returns(finished, "slide-left").reshape(-1))
+
+
+def test_tables_of_a_run_without_records_are_empty(finished):
+    for name in ("metrics.jsonl", "evaluations.jsonl"):
+        (finished.path / name).unlink()
+    assert (finished.metrics().num_rows, finished.metrics().column_names) == (0, ["update", "seed"])
+    assert finished.evaluations().num_rows == 0
+
+
+def test_repr(finished):
+    means = {task: last_returns(finished, task).mean() for task in ("slide-left", "slide-right")}
+    last = "  mean returns of the last evaluation: " + ", ".join(f"{task} {mean:.1f}" for task, mean in means.items())
+    head = [f"RunDirectory({str(finished.path)!r})", "  hcsac on slide-left, slide-right"]
+    assert repr(finished).splitlines() == [*head, "  seeds 0, 1, finished after 24 updates", last]
+    (finished.path / "result.json").unlink()
+    (finished.path / "evaluations.jsonl").unlink()
+    assert repr(finished).splitlines() == [*head, "  seeds 0, 1, not finished, 24 updates logged"]
+    for content in ("{", "[]", "{}"):
+        (finished.path / "run.json").write_text(content)
+        assert repr(finished).startswith(head[0] + ": ")

@@ -165,7 +165,7 @@ def test_what_cannot_be_told_is_said(finished, slides, tmp_path):
         borrowers(other, 0)
     for name in ("12.safetensors", "rows.safetensors"):
         (finished.path / "sharing" / name).write_bytes(b"\x00" * 40)
-        with pytest.raises(UserError, match=f"{name} is damaged"):
+        with pytest.raises(UserError, match=f"{name} is corrupt"):
             borrowers(finished, 0)
 
 

@@ -1,4 +1,4 @@
-"""Trackers: what they hold afterwards, offline; that a continued run is one run there; and what goes wrong."""
+"""Trackers: what they contain afterwards, offline; that a resumed run is one run there; and errors."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hcsac.cli import main
 from hcsac.errors import UserError
 from hcsac.training import RunDirectory, trackers, train
+from hcsac.training.trackers.base import Tracker, run_name
 from tests.training.conftest import settings
 
 ROOT = Path(__file__).parents[2]
@@ -175,104 +176,106 @@ def test_trackers_leave_no_process_behind(tracked):
     assert list(left()) == []
 
 
-class Fake:
+class Fake(Tracker):
     """A tracker that fails in the call that `at` names."""
 
-    def __init__(self, at=None, reason="the network is gone\nmore"):
-        self.at, self.reason, self.calls = at, reason, []
+    def __init__(self, name, at=None, reason="the network is gone\nmore"):
+        self.name, self.at, self.reason, self.calls = name, at, reason, []
 
-    def __call__(self, run, start):
-        self._did("open")
+    def __call__(self):
         return self
 
-    def scalars(self, values, update):
-        self._did("scalars")
-
-    def flush(self):
+    def require(self):
         pass
 
-    def close(self, finished):
-        self._did(f"close {finished}")
+    def open(self, run, start):
+        self._called("open")
 
-    def _did(self, call):
+    def log(self, values, update):
+        self._called("log")
+
+    def finish(self, completed):
+        self._called(f"finish {completed}")
+
+    def _called(self, call):
         self.calls.append(call)
         if self.at is not None and call.startswith(self.at):
             raise ConnectionError(self.reason)
 
 
 @pytest.fixture
-def fakes(monkeypatch):
-    def put(**named):
-        for name, fake in named.items():
-            monkeypatch.setitem(trackers.TRACKERS, name, fake)
+def fake(monkeypatch):
+    """A way to put a fake in the place of a tracker."""
+
+    def put(name, *given):
+        tracker = Fake(name, *given)
+        monkeypatch.setitem(trackers.TRACKERS, name, tracker)
+        return tracker
 
     return put
 
 
-@pytest.mark.parametrize("at", ["scalars", "close"])
-def test_a_tracker_that_fails_is_told_of_once_and_left(at, fakes, slides, tmp_path):
-    broken, sound = Fake(at), Fake()
-    fakes(wandb=broken, trackio=sound)
-    with pytest.warns(UserWarning, match=r"^wandb failed \(the network is gone\); training goes on") as told:
+@pytest.mark.parametrize("at", ["log", "finish"])
+def test_a_tracker_that_fails_warns_once_and_is_left_out(at, fake, slides, tmp_path):
+    broken, sound = fake("wandb", at), fake("trackio")
+    with pytest.warns(UserWarning, match=r"^wandb failed \(the network is gone\); training continues") as caught:
         run = train("bc", slides, tmp_path / "run", settings("bc"), progress=False, trackers=("wandb", "trackio"))
     assert run.finished
-    assert len([warning for warning in told if "wandb failed" in str(warning.message)]) == 1
+    assert len([warning for warning in caught if "wandb failed" in str(warning.message)]) == 1
     assert broken.calls[-1].startswith(at)
-    assert broken.calls.count("scalars") == (1 if at == "scalars" else 16)  # 12 log lines and 4 evaluations
-    assert sound.calls == ["open", *["scalars"] * 16, "close True"]
+    assert broken.calls.count("log") == (1 if at == "log" else 16)  # 12 log lines and 4 evaluations
+    assert sound.calls == ["open", *["log"] * 16, "finish True"]
 
 
-def test_a_run_that_breaks_off_is_closed_as_such(fakes, slides, tmp_path, monkeypatch):
-    fake = Fake()
-    fakes(wandb=fake)
+def test_an_interrupted_run_is_finished_as_such(fake, slides, tmp_path, monkeypatch):
+    tracker = fake("wandb")
     monkeypatch.setattr("hcsac.training.loop.Evaluator", None)
     with pytest.raises(TypeError):
         train("bc", slides, tmp_path / "run", settings("bc"), progress=False, trackers=["wandb"])
-    assert fake.calls[-1] == "close False"
+    assert tracker.calls[-1] == "finish False"
+    assert tracker.calls.count("finish False") == 1
 
 
-def test_a_tracker_that_cannot_start_is_one_sentence(fakes, slides, tmp_path):
-    first = Fake()
-    fakes(trackio=first, wandb=Fake("open", "no API key."))
-    with pytest.raises(UserError, match=r"^cannot start wandb \(no API key\); mend that or leave it out.*--resume\.$"):
+def test_a_tracker_that_cannot_start_is_one_sentence(fake, slides, tmp_path):
+    first = fake("trackio")
+    second = fake("wandb", "open", "no API key.")
+    with pytest.raises(UserError, match=r"^cannot start wandb \(no API key\); fix that or leave it out.*--resume\.$"):
         train("bc", slides, tmp_path / "run", settings("bc"), progress=False, trackers=("trackio", "wandb"))
-    assert first.calls == ["open", "close False"]
+    assert (first.calls, second.calls) == (["open", "finish False"], ["open"])
     run = train("bc", slides, tmp_path / "run", settings("bc"), progress=False, resume=True)
     assert run.finished
 
 
-def test_a_finished_run_opens_no_tracker(finished, fakes, slides):
-    fake = Fake()
-    fakes(wandb=fake)
+def test_a_finished_run_opens_no_tracker(finished, fake, slides):
+    tracker = fake("wandb")
     train("hcsac", slides, finished.path, settings(), (0, 1), resume=True, progress=False, trackers=["wandb"])
-    assert fake.calls == []
+    assert tracker.calls == []
 
 
 @pytest.mark.parametrize("origin", [None, "a folder called wandb"])
-def test_a_missing_library_is_told_before_anything_is_written(origin, slides, tmp_path, monkeypatch):
+def test_a_missing_library_is_an_error_before_anything_is_written(origin, slides, tmp_path, monkeypatch):
     def find(name):
         if name != "wandb":
             return True
         return origin and type("Spec", (), {"origin": None})
 
-    monkeypatch.setattr(trackers, "find_spec", find)
+    monkeypatch.setattr(trackers.base, "find_spec", find)
     with pytest.raises(UserError, match=r"^tracker 'wandb' needs its library: pip install 'hcsac\[track\]'$"):
         train("bc", slides, tmp_path / "run", settings("bc"), progress=False, trackers=["wandb"])
     assert not (tmp_path / "run").exists()
 
 
-def test_mlflow_without_its_database_library_says_what_to_do(slides, tmp_path, monkeypatch):
-    real = trackers.find_spec
+def test_mlflow_without_its_database_library_is_an_error(slides, tmp_path, monkeypatch):
+    real = trackers.mlflow.find_spec
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    monkeypatch.setattr(trackers, "find_spec", lambda name: None if name == "sqlalchemy" else real(name))
+    monkeypatch.setattr(trackers.mlflow, "find_spec", lambda name: None if name == "sqlalchemy" else real(name))
     with pytest.raises(UserError, match=r"pip install sqlalchemy alembic; or set MLFLOW_TRACKING_URI to a server"):
         train("bc", slides, tmp_path / "run", settings("bc"), progress=False, trackers=["mlflow"])
     assert not (tmp_path / "run").exists()
 
 
-def test_the_option_takes_commas_and_repetition(fakes, slides, tmp_path, monkeypatch, capsys):
-    opened = {name: Fake() for name in ("wandb", "mlflow", "trackio")}
-    fakes(**opened)
+def test_the_option_takes_commas_and_repetition(fake, slides, tmp_path, monkeypatch, capsys):
+    opened = [fake(name) for name in ("wandb", "mlflow", "trackio")]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
     monkeypatch.setattr("hcsac.data.store.load", lambda *_, **__: slides)
     tiny = ["--hidden-size", "8", "--batch-size", "16", "--updates", "6", "--final-episodes", "1", "--device", "cpu"]
@@ -280,7 +283,7 @@ def test_the_option_takes_commas_and_repetition(fakes, slides, tmp_path, monkeyp
     with pytest.raises(SystemExit) as status:
         main([*command, "wandb, mlflow", "--track", "trackio"])
     assert status.value.code == 0
-    assert all(fake.calls[-1] == "close True" for fake in opened.values())
+    assert all(tracker.calls[-1] == "finish True" for tracker in opened)
     capsys.readouterr()
     command[command.index(str(tmp_path / "run"))] = str(tmp_path / "other")
     with pytest.raises(SystemExit) as status:
@@ -290,13 +293,13 @@ def test_the_option_takes_commas_and_repetition(fakes, slides, tmp_path, monkeyp
     assert not (tmp_path / "other").exists()
 
 
-def test_a_run_is_known_by_its_path_from_here_on(tmp_path, monkeypatch):
+def test_the_name_of_a_run_is_its_path_from_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"runs/study/medium/hcsac/seed-0": "study/medium/hcsac/seed-0", "mine": "mine", "runs": "runs"}
-    assert {path: trackers._name(RunDirectory(path)) for path in names} == names
-    assert trackers._name(RunDirectory(tmp_path.parent / "elsewhere")) == "elsewhere"
+    assert {path: run_name(RunDirectory(path)) for path in names} == names
+    assert run_name(RunDirectory(tmp_path.parent / "elsewhere")) == "elsewhere"
 
 
 def test_names_go_to_mlflow_as_it_takes_them():
-    assert trackers._allowed("return/reach@5 cm/seed0") == "return/reach_5 cm/seed0"
-    assert trackers._flat({"a": 1, "b": {"c": [1], "d": {"e": None}}}) == {"a": 1, "b.c": [1], "b.d.e": None}
+    assert trackers.mlflow.allowed_name("return/reach@5 cm/seed0") == "return/reach_5 cm/seed0"
+    assert trackers.mlflow.flatten({"a": 1, "b": {"c": [1], "d": {"e": None}}}) == {"a": 1, "b.c": [1], "b.d.e": None}

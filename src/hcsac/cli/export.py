@@ -1,4 +1,4 @@
-"""`hcsac export`: a policy leaves its run."""
+"""`hcsac export`: write the policy of a run as a bundle."""
 
 from pathlib import Path
 
@@ -7,25 +7,25 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="The bundle's directory (default: RUN/policy).")
-@click.option("--seed", type=int, help="Export this seed alone (default: all of them, and the first as ONNX).")
+@click.option("--output", type=click.Path(path_type=Path), help="Directory of the bundle (default: RUN/policy).")
+@click.option("--seed", type=int, help="Export only this seed (default: all of them, and the first as ONNX).")
 def export(run: Path, output: Path | None, seed: int | None) -> None:
-    """Write the last policy of RUN as a bundle that acts without the data and without a simulator.
+    """Write the policy of RUN's last checkpoint as a bundle that needs neither the data nor a simulator.
 
-    The bundle holds policy.safetensors (for hcsac.load_policy), policy.onnx (for ONNX runtimes: one seed, observation
-    scaling and task embedding inside), policy.json (tasks, data, settings, returns) and README.md, a model card. Where
-    onnxruntime is installed, the ONNX file is compared with PyTorch before anything is written.
+    The bundle contains policy.safetensors (for hcsac.load_policy), policy.onnx (for ONNX runtimes: one seed, with
+    observation scaling and task embedding), policy.json (tasks, data, settings, returns) and README.md, a model card.
+    If onnxruntime is installed, the ONNX file is compared with PyTorch before anything is written.
 
-    An untouched bundle of the same RUN is replaced; nothing else is ever overwritten.
+    An unchanged bundle of the same RUN is replaced; nothing else is overwritten.
     """
     from hcsac.policy import export_policy
 
-    made = export_policy(run, output, seed)
-    state = made.state
-    click.echo(f"{state.agent} after {state.update} updates: tasks {', '.join(state.tasks)}; "
-               f"seeds {', '.join(map(str, state.seeds))}, of which {made.onnx_seed} as ONNX")  # fmt: skip
-    if made.difference is None:
+    exported = export_policy(run, output, seed)
+    state = exported.state
+    click.echo(f"{state.algorithm} after {state.update} updates: tasks {', '.join(state.tasks)}; "
+               f"seeds {', '.join(map(str, state.seeds))}; seed {exported.onnx_seed} as ONNX")  # fmt: skip
+    if exported.difference is None:
         click.echo("policy.onnx was not compared with PyTorch: onnxruntime is not installed (pip install onnxruntime)")
     else:
-        click.echo(f"policy.onnx agrees with PyTorch: actions differ by at most {made.difference:.1e}")
-    click.echo(f"written: {made.path}")
+        click.echo(f"policy.onnx agrees with PyTorch: actions differ by at most {exported.difference:.1e}")
+    click.echo(f"written: {exported.path}")

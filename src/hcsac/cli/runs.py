@@ -43,13 +43,21 @@ def collect(task: str, namespace: str, output: Path | None, threads: int | None,
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--episodes", default=20, show_default=True, type=click.IntRange(1), help="Episodes of each task.")
-@click.option("--seed", default=10_000, show_default=True, help="Seed of the first episode's initial state.")
+@click.option(
+    "--episodes", default=20, show_default=True, type=click.IntRange(1), help="Episodes for each seed and task."
+)
+@click.option(
+    "--seed",
+    default=10_000,
+    show_default=True,
+    help="Seed of the first episode's initial state; the next episodes have the next seeds.",
+)
 @threads_option
 def evaluate(run: Path, episodes: int, seed: int, threads: int | None) -> None:
-    """Evaluate the last policy of RUN in the simulator: deterministic actions, all episodes stepping together.
+    """Evaluate the policy of RUN's last checkpoint in the simulator, with deterministic actions.
 
-    RUN is the directory of a run or a bundle made by `hcsac export`.
+    RUN is the directory of a run or a policy bundle made by `hcsac export`. Prints a table of undiscounted returns, one
+    line a task.
     """
     use_threads(threads)
     from hcsac.evaluation import returns_table
@@ -58,7 +66,7 @@ def evaluate(run: Path, episodes: int, seed: int, threads: int | None) -> None:
     policy = load_policy(run)
     click.echo(f"{run} after {policy.update} updates")
     returns = evaluate(run, episodes, seed)
-    click.echo(returns_table(returns, policy.tasks, policy.behaviour))
+    click.echo(returns_table(returns, policy.tasks, policy.dataset_returns))
 
 
 @click.command()
@@ -79,5 +87,5 @@ def report(run: Path, row: int | None) -> None:
         click.echo(experiments.flow_table(directory))
         if picture := experiments.draw_flow(directory):
             click.echo(f"\nwritten: {picture}")
-    for sentence in directory.damage():
+    for sentence in directory.corruption():
         click.echo(sentence)

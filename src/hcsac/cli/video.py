@@ -1,4 +1,4 @@
-"""The command that films a run: render."""
+"""`hcsac render`: write a video of a policy."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hcsac.cli.options import threads_option, use_threads
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--task", "tasks", multiple=True, help="Show this task only; give it again for more (default: all).")
+@click.option("--task", "tasks", multiple=True, help="Show this task; repeat the option for several (default: all).")
 @click.option("--output", type=click.Path(path_type=Path), help="The MP4 file (default: RUN/video.mp4).")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-@click.option("--seconds", default=10.0, show_default=True, help="How much of the episode (walker: 25 at most).")
-@click.option("--speed", default=1.0, show_default=True, help="1 is real time, 0.5 half as fast, 2 twice.")
-@click.option("--seed", type=int, help="Which replica acts (default: the first of the run).")
-@click.option("--episode", default=0, show_default=True, help="Which of the evaluation's initial states, from 0.")
-@click.option("--width", type=click.IntRange(1), help="Of each task's picture, in pixels (default: 480).")
-@click.option("--height", type=click.IntRange(1), help="The same (default: 360).")
+@click.option("--seconds", default=10.0, show_default=True, help="Length in simulated time (walker: 25 at most).")
+@click.option("--speed", default=1.0, show_default=True, help="1 is real time, 0.5 half of it, 2 twice.")
+@click.option("--seed", type=int, help="Seed of the replica that acts (default: the first of the run).")
+@click.option("--episode", default=0, show_default=True, help="Index of the evaluation's initial state, from 0.")
+@click.option("--width", type=click.IntRange(1), help="Width of each task's frame in pixels (default: 480).")
+@click.option("--height", type=click.IntRange(1), help="Height of each task's frame in pixels (default: 360).")
 @click.option("--camera", help="Name or number of a camera (default: the first; walker: side or back).")
 @threads_option
 def render(
@@ -37,7 +37,10 @@ def render(
     camera: str | None,
     threads: int | None,
 ) -> None:
-    """Make a video of RUN's last policy: deterministic actions, all tasks side by side, no screen needed."""
+    """Write an MP4 video of the policy of RUN's last checkpoint, with deterministic actions and all tasks side by side.
+
+    RUN is the directory of a run or a policy bundle made by `hcsac export`. No display is needed.
+    """
     use_threads(threads)
     from hcsac import policy
 

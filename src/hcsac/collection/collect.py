@@ -137,7 +137,7 @@ class _Collection:
             reached = float(np.mean([episode.episode_return for episode in self.buffer.episodes[-RECENT:]]))
             if reached < self.level:
                 size = self.buffer.size
-                shown.say(f"{self.task}: {size} steps reached {reached:.0f}, short of level {self.level:.0f}.")
+                shown.write_line(f"{self.task}: {size} steps reached {reached:.0f}, short of level {self.level:.0f}.")
         return reached
 
     def demonstrate(self, progress: bool) -> list[Episode]:

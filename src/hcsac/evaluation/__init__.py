@@ -1,4 +1,4 @@
-"""A policy and tasks in, returns out."""
+"""Evaluation of policies in simulators: returns, their statistics, and rendered episodes."""
 
 from hcsac.evaluation.aggregate import (
     Pairwise,

@@ -1,10 +1,10 @@
-"""Returns of a policy in the real simulator: all episodes of all tasks and replicas step together."""
+"""Returns of a policy in the simulator: all episodes of all tasks and replicas are stepped together."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hcsac.evaluation.vector_env import make_simulators
+from hcsac.evaluation.vector_env import make_envs
 
 # observation [R, n, S] float32, task [R, n] int64 -> action [R, n, A]
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -12,10 +12,10 @@ FIRST_SEED = 10_000  # of the first initial state of an evaluation; the others f
 
 
 class Evaluator:
-    """R x M x `episodes` environments, made once and reset for every evaluation, stepped by `workers` processes.
+    """R x M x `episodes` environments, created once, reset for every evaluation, and stepped by `workers` processes.
 
-    Episode e starts from the state of seed `seed + e` in every task, replica and evaluation, so that two policies,
-    or two moments of one, meet the same initial states.
+    Episode e starts from the initial state of seed `seed + e` in every task, replica and evaluation, so that policies
+    are compared on the same initial states.
     """
 
     def __init__(
@@ -25,29 +25,29 @@ class Evaluator:
         self.shape = (replicas, len(self.tasks), episodes)
         self.seeds = [seed + e for e in range(episodes)] * (replicas * len(self.tasks))
         names = [name for _ in range(replicas) for name in self.tasks for _ in range(episodes)]
-        self.simulators = make_simulators(names, workers)
+        self.envs = make_envs(names, workers)
 
     def __call__(self, act: Act) -> np.ndarray:
         """Undiscounted returns [R, M, episodes]; `act` is called once a vector step."""
         replicas, tasks, episodes = self.shape
         count = replicas * tasks * episodes
-        observation = self.simulators.reset(self.seeds)
+        observation = self.envs.reset(self.seeds)
         task = np.tile(np.repeat(np.arange(tasks), episodes), (replicas, 1))
         returns = np.zeros(count)
         running = np.ones(count, dtype=bool)
         while running.any():
             action = act(observation.reshape(replicas, tasks * episodes, -1), task).reshape(count, -1)
-            observation, reward, over = self.simulators.step(action, running)
+            observation, reward, done = self.envs.step(action, running)
             returns += reward
-            running &= ~over
+            running &= ~done
         return returns.reshape(self.shape)
 
     def close(self) -> None:
-        """Free the simulators."""
-        self.simulators.close()
+        """Close the environments and end their processes."""
+        self.envs.close()
 
 
 def random_policy(action_size: int, seed: int = 0) -> Act:
-    """Uniform actions in [-1, 1]: the policy that any learned one must beat."""
+    """Uniform actions in [-1, 1], a baseline."""
     generator = np.random.default_rng(seed)
     return lambda observation, _: generator.uniform(-1, 1, (*observation.shape[:2], action_size)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Pictures into a film: a caption, several beside each other, and an MP4 file."""
+"""Images into a video: captions, tiles and an MP4 file."""
 
 import math
 import os
@@ -13,11 +13,10 @@ from hcsac.errors import UserError
 
 
 class Video:
-    """An MP4 file that grows by one picture at a time: H.264, yuv420p, its index first, as browsers and phones want it.
+    """An MP4 file written frame by frame: H.264, yuv420p, index first, as browsers and phones need it.
 
-    To be used in a `with`. The file appears, whole, at the end; when the block is left by an exception, whatever was at
-    `path` stays as it was. All pictures have the size of the first; an odd width or height gains the row that H.264
-    needs.
+    Use it in a `with`. The file is at `path` after the block; if the block raises, `path` stays as it was. All images
+    have the size of the first; an odd width or height is padded by one, as H.264 requires.
 
     Raises:
         UserError: `path` does not end in .mp4, cannot be written, or exists and `overwrite` is not set.
@@ -45,7 +44,7 @@ class Video:
         return self
 
     def add(self, image: np.ndarray) -> None:
-        """One more picture, uint8 [H, W, 3]."""
+        """Add an image, uint8 [H, W, 3]."""
         import av
 
         height, width = image.shape[:2]
@@ -53,7 +52,7 @@ class Video:
             self._size = height, width
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
         if self._size != (height, width):
-            raise ValueError(f"a picture of {width}x{height} in a video of {self._size[1]}x{self._size[0]}")
+            raise ValueError(f"an image of {width}x{height} in a video of {self._size[1]}x{self._size[0]}")
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
@@ -72,9 +71,9 @@ class Video:
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Raises `UserError` unless a video may be written to `path`; see `Video`."""
+    """Raise `UserError` unless a video may be written to `path`; see `Video`."""
     if path.suffix.lower() != ".mp4":
-        raise UserError(f"{path} does not end in .mp4, and videos are MP4 files; give such a name.")
+        raise UserError(f"{path} does not end in .mp4, and videos are MP4 files; choose a name that does.")
     if path.is_dir():
         raise UserError(f"{path} is a directory; choose another file.")
     if path.exists() and not overwrite:
@@ -82,15 +81,15 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def captioned(image: np.ndarray, text: str) -> np.ndarray:
-    """The picture uint8 [H, W, 3] with a line of text on a darkened strip along its upper edge."""
+    """The image uint8 [H, W, 3] with a line of text on a darkened strip along its upper edge."""
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = image.shape[:2]
     size = max(height / 24, 10.0)
     font = ImageFont.load_default(size)
-    room, needed = width - size, font.getlength(text)
-    if needed > room:  # smaller letters rather than half a sentence
-        font = ImageFont.load_default(size * room / needed)
+    available, needed = width - size, font.getlength(text)
+    if needed > available:  # a smaller font, so that the text fits
+        font = ImageFont.load_default(size * available / needed)
     bar = min(round(1.5 * size), height)
     strip = Image.fromarray(image[:bar] // 3)
     ImageDraw.Draw(strip).text((size / 2, bar / 2), text, fill=(255, 255, 255), font=font, anchor="lm")
@@ -98,12 +97,12 @@ def captioned(image: np.ndarray, text: str) -> np.ndarray:
 
 
 def tiled(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures uint8 [H, W, 3] beside each other, up to three in a row, more in a square; gaps are black."""
+    """Images uint8 [H, W, 3] side by side, up to three in a row, more in a square; gaps are black."""
     columns = len(images) if len(images) <= 3 else math.ceil(math.sqrt(len(images)))
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
     rows = math.ceil(len(images) / columns)
-    whole = np.zeros((rows * height, columns * width, 3), np.uint8)
+    canvas = np.zeros((rows * height, columns * width, 3), np.uint8)
     for place, image in enumerate(images):
         top, left = place // columns * height, place % columns * width
-        whole[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return whole
+        canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return canvas

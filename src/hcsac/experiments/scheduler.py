@@ -116,13 +116,13 @@ class _Study:
         if end.error is None:
             self.done.add(cell.path)
             self.tell(cell, "finished", **node)
-            self.shown.say(f"finished {cell.label}")
+            self.shown.write_line(f"finished {cell.label}")
         elif end.lost and self.losses[cell.path] < LOSSES:
             self.losses[cell.path] += 1
             self.attempts[cell.path] -= 1
             self.waiting.appendleft(cell)
             self.tell(cell, "lost", error=end.error, **node)
-            self.shown.say(f"its node died, goes on elsewhere: {cell.label}")
+            self.shown.write_line(f"its node died, goes on elsewhere: {cell.label}")
         else:
             self.tell(cell, "failed", attempt=self.attempts[cell.path], error=end.error)
             again = self.attempts[cell.path] < ATTEMPTS and not end.hopeless
@@ -131,7 +131,7 @@ class _Study:
             else:
                 self.failed.append(end)
             said = "failed, is tried again" if again else "failed"
-            self.shown.say(f"{said}: {cell.label}: {end.error.strip().splitlines()[-1]}")
+            self.shown.write_line(f"{said}: {cell.label}: {end.error.strip().splitlines()[-1]}")
 
     def show(self) -> None:
         """How far all of it is."""

@@ -9,13 +9,14 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hcsac.errors import UserError, unknown
+from hcsac.training import Callback
 
 # An upload to these is whole or not there; elsewhere a file is uploaded under another name, then renamed.
 WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory"}
@@ -121,6 +122,21 @@ class Mirror:
         self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         self._fs.put_file(source, target + ".part")
         self._fs.mv(target + ".part", target)
+
+
+class MirrorRun(Callback):
+    """Stores the directory of a run at every checkpoint and at the end of its training."""
+
+    def __init__(self, mirror: Mirror):
+        self.mirror = mirror
+
+    def on_checkpoint(self, update: int) -> None:
+        """Store what is new."""
+        self.mirror.push_run()
+
+    def on_end(self, result: Mapping[str, Any]) -> None:
+        """Store the rest."""
+        self.mirror.push_run()
 
 
 @contextmanager

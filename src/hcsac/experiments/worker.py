@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
-from hcsac.experiments.storage import Mirror
+from hcsac.experiments.storage import Mirror, MirrorRun
 from hcsac.experiments.study_run import Cell
 from hcsac.training import train
 
@@ -23,7 +23,7 @@ def run_cell(cell: Cell, mirror: Mirror | None = None, trackers: Sequence[str] =
     dataset = load_dataset(list(cell.refs), alignment=cell.alignment)
     train(
         cell.agent, dataset, cell.path, cell.settings, cell.seeds, resume=True, progress=False, trackers=trackers,
-        on_checkpoint=None if mirror is None else lambda run: mirror.push_run(),
+        callbacks=[] if mirror is None else [MirrorRun(mirror)],
     )  # fmt: skip
 
 

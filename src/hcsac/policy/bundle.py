@@ -1,7 +1,7 @@
-"""A policy bundle: the directory that a policy leaves its run as, and how it is read.
+"""A policy bundle: the directory that an exported policy is stored in, and how it is read.
 
-`policy.json` says what the policy is and holds the digests of the other files: `policy.safetensors` (observation
-scaling and actor), `policy.onnx` (the same, of one seed, for other runtimes) and `README.md` (a card for people).
+`policy.json` describes the policy and contains the digests of the other files: `policy.safetensors` (observation
+scaling and actor), `policy.onnx` (the same, of one seed, for other runtimes) and `README.md` (a model card).
 """
 
 import hashlib
@@ -12,32 +12,34 @@ from typing import Any
 from safetensors.torch import load
 
 from hcsac.errors import UserError
-from hcsac.policy.state import PolicyState, damage_told
+from hcsac.files import METADATA, TENSORS
+from hcsac.policy.state import PolicyState, corrupt
 
 FORMAT = 1  # raised when a reader of the last format would misread a new one
-RECORD, TENSORS, ONNX, CARD = "policy.json", "policy.safetensors", "policy.onnx", "README.md"
-_MEND = "export the run again"
+_FIX = "export the run again"
 
 
 def is_bundle(path: Path) -> bool:
     """Whether `path` is, or was meant to be, a bundle."""
-    return (path / RECORD).is_file()
+    return (path / METADATA).is_file()
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """What the bundle's `policy.json` says.
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The content of the bundle's `policy.json`.
 
     Raises:
-        UserError: it is missing or damaged, or a later hcsac made it.
+        UserError: it is missing or corrupt, or of a newer hcsac.
     """
-    file = path / RECORD
-    with damage_told(file, _MEND):
+    file = path / METADATA
+    with corrupt(file, _FIX):
         try:
             content = json.loads(file.read_text())
         except OSError as error:
-            raise UserError(f"cannot read {file} ({error.strerror}); give a bundle made by `hcsac export`.") from error
+            raise UserError(
+                f"cannot read {file} ({error.strerror}); pass a bundle, as `hcsac export` writes it."
+            ) from error
         if not isinstance(content, dict) or not isinstance(content.get("format"), int):
-            raise ValueError("it does not say its format")
+            raise ValueError("it has no format")
     if content["format"] > FORMAT:
         raise UserError(
             f"{path} was made by a newer hcsac (bundle format {content['format']}, this one reads {FORMAT}); "
@@ -46,22 +48,22 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
-def state_of(path: Path) -> PolicyState:
-    """The policy in the bundle at `path`; UserError where it is damaged or a later hcsac made it."""
-    record = read_record(path)
+def read_state(path: Path) -> PolicyState:
+    """The policy in the bundle at `path`; UserError where it is corrupt or of a newer hcsac."""
+    metadata = read_metadata(path)
     file = path / TENSORS
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {file} ({error.strerror}); {_MEND}.") from error
-    with damage_told(path / RECORD, _MEND):
-        expected = record["files"][TENSORS]
-        tasks = [entry["name"] for entry in sorted(record["tasks"], key=lambda entry: entry["index"])]
-        update = int(record["update"])
-    with damage_told(file, _MEND):
+        raise UserError(f"cannot read {file} ({error.strerror}); {_FIX}.") from error
+    with corrupt(path / METADATA, _FIX):
+        expected = metadata["files"][TENSORS]
+        tasks = [entry["name"] for entry in sorted(metadata["tasks"], key=lambda entry: entry["index"])]
+        update = int(metadata["update"])
+    with corrupt(file, _FIX):
         if digest(content) != expected:
-            raise ValueError("it is not the file that was written")
-        return PolicyState.build(record, tasks, update, load(content))
+            raise ValueError("its digest is not the one in policy.json")
+        return PolicyState.build(metadata, tasks, update, load(content))
 
 
 def digest(content: bytes) -> str:

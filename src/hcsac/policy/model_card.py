@@ -1,4 +1,4 @@
-"""The card of a policy, `README.md` of its bundle: a Hugging Face model card, written from `policy.json` alone."""
+"""The model card of a policy, `README.md` of its bundle, in Hugging Face's form, written from `policy.json`."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,41 +7,41 @@ from typing import Any
 from hcsac.algorithms import ALGORITHMS, sentence, settings_of
 
 
-def card_text(record: dict[str, Any], difference: float | None) -> str:
-    """The whole card. `difference` is the largest one measured between ONNX and PyTorch; None where it was not."""
-    names = [task["name"] for task in record["tasks"]]
-    stage = "" if record["finished"] else " Its run was not finished then."
-    method = sentence(ALGORITHMS.get(record["agent"]))
+def model_card(metadata: dict[str, Any], difference: float | None) -> str:
+    """The text. `difference` is the largest |ONNX - PyTorch| of an action; None where they were not compared."""
+    names = [task["name"] for task in metadata["tasks"]]
+    unfinished = "" if metadata["finished"] else " Its training was not finished."
+    method = sentence(ALGORITHMS.get(metadata["agent"]))
     several = f"{len(names)} tasks" if len(names) > 1 else "one task"
     parts = [
-        _front_matter(record, names),
-        f"# {record['agent']} policy: {', '.join(names)}",
-        f"A deterministic policy for {several} of one robot, learned offline, from logged data alone, by "
-        f"`{record['agent']}`. {method} "
-        f"It has seen {record['update']:,} updates and was made with hcsac "
-        f"{record['hcsac']}.{stage}",
-        f"It maps an observation of {record['observation_size']} numbers and a task to an action of "
-        f"{record['action_size']} numbers in [-1, 1].",
-        "## Tasks", _tasks(record),
-        "## Data", _data(record),
-        "## Returns", _returns(record),
-        "## Settings", _settings(record),
-        "## Use", _use(record, names, difference),
-        "## Limits", _limits(record),
+        _front_matter(metadata, names),
+        f"# {metadata['agent']} policy: {', '.join(names)}",
+        f"A deterministic policy for {several} of one robot, trained offline, from logged data alone, by "
+        f"`{metadata['agent']}`. {method} "
+        f"It was trained for {metadata['update']:,} updates and exported with hcsac "
+        f"{metadata['hcsac']}.{unfinished}",
+        f"It maps an observation of {metadata['observation_size']} numbers and a task to an action of "
+        f"{metadata['action_size']} numbers in [-1, 1].",
+        "## Tasks", _tasks(metadata),
+        "## Data", _data(metadata),
+        "## Returns", _returns(metadata),
+        "## Settings", _settings(metadata),
+        "## Use", _use(metadata, names, difference),
+        "## Limits", _limits(metadata),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(record: dict[str, Any], names: list[str]) -> str:
-    """YAML, its strings in JSON's quotes, which YAML reads alike."""
-    tags = ["reinforcement-learning", "offline-reinforcement-learning", "robotics", "hcsac", record["agent"], "onnx"]
+def _front_matter(metadata: dict[str, Any], names: list[str]) -> str:
+    """YAML, with strings quoted as in JSON, which is valid YAML."""
+    tags = ["reinforcement-learning", "offline-reinforcement-learning", "robotics", "hcsac", metadata["agent"], "onnx"]
     lines = ["---", "library_name: hcsac", "pipeline_tag: reinforcement-learning", "tags:"]
     lines += [f"- {json.dumps(tag)}" for tag in dict.fromkeys(tags)]
-    if not record["evaluation"]["tasks"]:
+    if not metadata["evaluation"]["tasks"]:
         return "\n".join([*lines, "---"])
-    lines += ["model-index:", f"- name: {json.dumps('-'.join([record['agent'], *names]))}", "  results:"]
-    for task in record["tasks"]:
-        value = _reward(record, record["evaluation"]["tasks"][task["name"]])
+    lines += ["model-index:", f"- name: {json.dumps('-'.join([metadata['agent'], *names]))}", "  results:"]
+    for task in metadata["tasks"]:
+        value = _reward(metadata, metadata["evaluation"]["tasks"][task["name"]])
         lines += [
             "  - task:",
             "      type: reinforcement-learning",
@@ -58,14 +58,14 @@ def _front_matter(record: dict[str, Any], names: list[str]) -> str:
     return "\n".join([*lines, "---"])
 
 
-def _reward(record: dict[str, Any], found: dict[str, Any]) -> str:
-    """Mean return of what the bundle holds: all seeds of the run, or the one that was chosen."""
-    if found["std"] is None or len(record["seeds"]) == 1:
-        return f"{found['by_seed'][str(record['onnx_seed'])]:.2f}"
-    return f"{found['mean']:.2f} +/- {found['std']:.2f}"
+def _reward(metadata: dict[str, Any], results: dict[str, Any]) -> str:
+    """Mean return of the seeds in the bundle: all of the run, or the exported one."""
+    if results["std"] is None or len(metadata["seeds"]) == 1:
+        return f"{results['by_seed'][str(metadata['onnx_seed'])]:.2f}"
+    return f"{results['mean']:.2f} +/- {results['std']:.2f}"
 
 
-def _tasks(record: dict[str, Any]) -> str:
+def _tasks(metadata: dict[str, Any]) -> str:
     rows = [
         [
             task["index"],
@@ -74,7 +74,7 @@ def _tasks(record: dict[str, Any]) -> str:
             _number(task["random_return"]),
             _number(task["expert_return"]),
         ]
-        for task in record["tasks"]
+        for task in metadata["tasks"]
     ]
     return _table(["index", "task", "Gymnasium environment", "random return", "expert return"], rows)
 
@@ -85,58 +85,60 @@ def _environment(task: dict[str, Any]) -> str:
     return f"`{task['env_id']}`" + (f" `{json.dumps(task['kwargs'])}`" if task["kwargs"] else "")
 
 
-def _data(record: dict[str, Any]) -> str:
-    data = record["data"]
+def _data(metadata: dict[str, Any]) -> str:
+    data = metadata["data"]
     names = ", ".join(f"`{name}`" for name in data["names"]) or "a dataset made in Python, without a name"
     text = (
-        f"{data['rows']:,} transitions: {names}. Fingerprint `{data['fingerprint']}` (the beginning of the SHA-256 of "
-        "all that was learned from)."
+        f"{data['rows']:,} transitions: {names}. Fingerprint `{data['fingerprint']}` (first digits of the SHA-256 of "
+        "all data used for training)."
     )
-    if record["alignment"] != "correct":
-        text += f" **Their alignment is `{record['alignment']}`**, a known mistake, made to reproduce old numbers."
+    if metadata["alignment"] != "correct":
+        text += f" **Their alignment is `{metadata['alignment']}`**, a known mistake, to reproduce published numbers."
     return text
 
 
-def _returns(record: dict[str, Any]) -> str:
-    evaluation = record["evaluation"]
+def _returns(metadata: dict[str, Any]) -> str:
+    evaluation = metadata["evaluation"]
     if not evaluation["tasks"]:
         return "This policy has not been evaluated: not every task has a simulator."
-    seeds, chosen = evaluation["seeds"], str(record["onnx_seed"])
-    head = ["task", "behaviour", f"seed {chosen}", "mean", "std", "min", "max", "score", "best of run"]
+    seeds, chosen = evaluation["seeds"], str(metadata["onnx_seed"])
+    head = ["task", "dataset", f"seed {chosen}", "mean", "std", "min", "max", "score", "best of run"]
     rows = []
-    for name, found in evaluation["tasks"].items():
-        numbers = [record["behaviour"].get(name), found["by_seed"][chosen]]
-        numbers += [found[key] for key in ("mean", "std", "min", "max", "score", "best_of_run")]
+    for name, results in evaluation["tasks"].items():
+        numbers = [metadata["behaviour"].get(name), results["by_seed"][chosen]]
+        numbers += [results[key] for key in ("mean", "std", "min", "max", "score", "best_of_run")]
         rows.append([name, *map(_number, numbers)])
     count = f"{len(seeds)} seeds ({', '.join(map(str, seeds))})" if len(seeds) > 1 else f"one seed ({seeds[0]})"
     return (
         f"The evaluation of this policy, the run's last: {evaluation['episodes']} episodes a task and seed in the "
         f"simulator, {count}; undiscounted returns.\n\n{_table(head, rows)}\n\n"
-        f"*Behaviour* is the mean return of the logged episodes. *Seed {chosen}* is what `policy.onnx` holds. *Mean* "
+        f"*Dataset* is the mean return of the logged episodes, *seed {chosen}* that of `policy.onnx`. *Mean* "
         "and *std* (sample standard deviation) are over seeds, *min* and *max* over episodes. *Score* is 100 (return - "
         "random) / (expert - random). *Best of run* is the mean over seeds of each seed's best evaluation, chosen by "
-        "looking at the returns: it is not what is exported here."
+        "looking at the returns: it is not the exported policy."
     )
 
 
-def _settings(record: dict[str, Any]) -> str:
-    defaults = settings_of(record["agent"])().as_dict()
+def _settings(metadata: dict[str, Any]) -> str:
+    defaults = settings_of(metadata["agent"])().as_dict()
     rows = [
         [f"`{name}`", f"`{value}`", f"`{defaults.get(name)}`"]
-        for name, value in record["settings"].items()
+        for name, value in metadata["settings"].items()
         if value != defaults.get(name)
     ]
     if not rows:
-        return "All settings are the defaults."
-    return f"What differs from the defaults:\n\n{_table(['setting', 'here', 'default'], rows)}"
+        return "All settings have their default values."
+    return f"Settings that differ from the defaults:\n\n{_table(['setting', 'value', 'default'], rows)}"
 
 
-def _use(record: dict[str, Any], names: list[str], difference: float | None) -> str:
-    size, task = record["observation_size"], record["tasks"][0]
-    chosen = record["onnx_seed"]
-    others = f" Other seeds act with `seed=` ({', '.join(map(str, record['seeds']))})." * (len(record["seeds"]) > 1)
+def _use(metadata: dict[str, Any], names: list[str], difference: float | None) -> str:
+    size, task = metadata["observation_size"], metadata["tasks"][0]
+    chosen = metadata["onnx_seed"]
+    others = ""
+    if len(metadata["seeds"]) > 1:
+        others = f" `seed=` chooses another seed ({', '.join(map(str, metadata['seeds']))})."
     agreement = (
-        "The two were not compared, as onnxruntime was not installed"
+        "The two were not compared, because onnxruntime was not installed"
         if difference is None
         else f"Over 1,000 random inputs its actions differ from PyTorch's by at most {difference:.1e}"
     )
@@ -151,7 +153,7 @@ observation = np.zeros({size}, dtype=np.float32)  # your robot's
 action = policy.act(observation, {json.dumps(task["name"])})
 ```
 
-Tasks are called {", ".join(f"`{name}`" for name in names)}.{others}
+The tasks are {", ".join(f"`{name}`" for name in names)}.{others}
 
 With [ONNX Runtime](https://onnxruntime.ai) alone (seed {chosen}; task {task["index"]} is {task["name"]}):
 
@@ -160,20 +162,20 @@ import numpy as np
 import onnxruntime
 
 session = onnxruntime.InferenceSession("policy.onnx")
-observation = np.zeros((1, {size}), dtype=np.float32)  # [n, {size}], not scaled: that is inside
+observation = np.zeros((1, {size}), dtype=np.float32)  # [n, {size}], unscaled: the model scales them
 task = np.array([{task["index"]}], dtype=np.int64)  # [n]
 (action,) = session.run(["action"], {{"observation": observation, "task": task}})
 ```
 
-{agreement}. A task that is not in the table gives NaN."""
+{agreement}. A task index that is not in the table gives NaN."""
 
 
-def _limits(record: dict[str, Any]) -> str:
-    low = " (it was trained with hidden layers in bf16)" if record["settings"].get("precision") == "bf16" else ""
-    return f"""- It knows the observations, actions, dynamics and tasks of its data, and nothing beyond them.
-- Its returns were measured in a simulator. Nothing here says how it does on a machine; guard its actions there.
+def _limits(metadata: dict[str, Any]) -> str:
+    low = " (it was trained with hidden layers in bf16)" if metadata["settings"].get("precision") == "bf16" else ""
+    return f"""- It is valid for the observations, actions, dynamics and tasks of its data only.
+- Its returns were measured in a simulator. They do not predict its performance on a robot; limit its actions there.
 - It is deterministic (the mean of the policy after the tanh) and acts in float32{low}.
-- A mean hides falls: read *min*, too."""
+- A mean hides failed episodes: read *min*, too."""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -1,4 +1,4 @@
-"""The policy of one seed as an ONNX file, and the proof that it computes what PyTorch does."""
+"""The policy of one seed as an ONNX file, compared with PyTorch."""
 
 import json
 import logging
@@ -14,29 +14,29 @@ from hcsac.algorithms import SingleReplicaPolicy
 from hcsac.errors import UserError
 from hcsac.policy.state import PolicyState
 
-ROWS, TOLERANCE = 1000, 1e-5  # of the comparison; actions lie in [-1, 1]
+SAMPLES, TOLERANCE = 1000, 1e-5  # of the comparison; actions are in [-1, 1]
 
 
-def onnx_bytes(state: PolicyState, known: dict[str, str]) -> bytes:
-    """The policy of `state`, which holds one seed, as an ONNX model: the same bytes every time.
+def onnx_bytes(state: PolicyState, description: dict[str, str]) -> bytes:
+    """The policy of `state`, which has one seed, as an ONNX model: the same bytes every time.
 
-    observation [n, S] float32, task [n] int64 -> action [n, A] float32 in [-1, 1], NaN for a task that is none of the
-    M. `known` and the task names go into its metadata, so that the file alone says what it is.
+    observation [n, S] float32, task [n] int64 -> action [n, A] float32 in [-1, 1], NaN for a task index out of range.
+    `description` and the task names are stored in the metadata of the model.
     """
     import onnx
 
     single = SingleReplicaPolicy(state.network, len(state.tasks)).eval()
     example = (torch.zeros(2, state.observation_size), torch.zeros(2, dtype=torch.int64))
-    rows = torch.export.Dim("n")
+    n = torch.export.Dim("n")
     with _quiet():
         program = torch.onnx.export(
             single, example, input_names=["observation", "task"], output_names=["action"],
-            dynamic_shapes=({0: rows}, {0: rows}), dynamo=True, verbose=False,
+            dynamic_shapes=({0: n}, {0: n}), dynamo=True, verbose=False,
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    _forget_this_machine(model)
-    onnx.helper.set_model_props(model, {**known, "tasks": json.dumps(state.tasks)})
+    _remove_paths(model)
+    onnx.helper.set_model_props(model, {**description, "tasks": json.dumps(state.tasks)})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
@@ -44,7 +44,7 @@ def onnx_bytes(state: PolicyState, known: dict[str, str]) -> bytes:
 def largest_difference(content: bytes, state: PolicyState) -> float | None:
     """The largest |ONNX - PyTorch| of an action over random observations and tasks; None without onnxruntime.
 
-    Observations are drawn with twice the standard deviation that the policy scales by. 1 and 0 rows are tried, too.
+    Observations are drawn with twice the standard deviation of the observation scaling. Batches of 1 and 0, too.
 
     Raises:
         UserError: it is more than `TOLERANCE`.
@@ -57,29 +57,29 @@ def largest_difference(content: bytes, state: PolicyState) -> float | None:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     single = SingleReplicaPolicy(state.network, len(state.tasks))
-    draw = torch.Generator().manual_seed(0)
-    noise = torch.randn(ROWS, state.observation_size, generator=draw)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(SAMPLES, state.observation_size, generator=generator)
     observation = state.network.scaling.mean + 2 * state.network.scaling.std * noise
-    task = torch.randint(len(state.tasks), (ROWS,), generator=draw)
+    task = torch.randint(len(state.tasks), (SAMPLES,), generator=generator)
     largest = 0.0
-    for rows in (ROWS, 1, 0):
-        given = {"observation": observation[:rows].numpy(), "task": task[:rows].numpy()}
-        action = session.run(["action"], given)[0]
-        expected = single(observation[:rows], task[:rows]).numpy()
+    for size in (SAMPLES, 1, 0):
+        inputs = {"observation": observation[:size].numpy(), "task": task[:size].numpy()}
+        action = session.run(["action"], inputs)[0]
+        expected = single(observation[:size], task[:size]).numpy()
         if action.shape != expected.shape:
-            raise UserError(_refusal(f"gives actions of shape {action.shape}, not {expected.shape}"))
+            raise UserError(_failure(f"gives actions of shape {action.shape}, not {expected.shape}"))
         largest = float(np.maximum(largest, np.abs(action - expected).max(initial=0.0)))  # NaN stays NaN
     if not largest <= TOLERANCE:
-        raise UserError(_refusal(f"differs from PyTorch by {largest:.1e}, more than {TOLERANCE:g}"))
+        raise UserError(_failure(f"differs from PyTorch by {largest:.1e}, more than {TOLERANCE:g}"))
     return largest
 
 
-def _refusal(reason: str) -> str:
+def _failure(reason: str) -> str:
     return f"the ONNX file {reason}; nothing was written. Try other versions of torch, onnxscript or onnxruntime."
 
 
-def _forget_this_machine(model: Any) -> None:
-    """Drop the exporter's notes on every node: they hold paths of the machine that exported."""
+def _remove_paths(model: Any) -> None:
+    """Remove the exporter's notes on every node, which contain paths of this machine."""
     graph = model.graph
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
@@ -88,7 +88,7 @@ def _forget_this_machine(model: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's warnings, which concern its own insides; errors still come through."""
+    """Suppress the exporter's warnings about itself; errors are still raised."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

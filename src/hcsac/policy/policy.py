@@ -1,4 +1,4 @@
-"""A trained policy, taken from the directory of its run or from the bundle that was exported of it."""
+"""A trained policy, from the directory of its run or from an exported bundle."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hcsac import files
 from hcsac.errors import UserError, unknown
 from hcsac.evaluation import FIRST_SEED, Evaluator
 from hcsac.policy import bundle
@@ -14,20 +15,31 @@ from hcsac.training.run_directory import RunDirectory
 
 
 class Policy:
-    """A deterministic policy, for every task it was trained on. It acts in float32 on the CPU, however it was trained.
+    """A deterministic policy of several tasks. It acts in float32 on the CPU, however it was trained.
 
     Attributes:
+        algorithm: its name.
         tasks: the task names.
-        seeds: the replicas.
-        update: how many updates it has seen.
-        behaviour: the mean return of the logged episodes of each task.
+        seeds: the seeds of the replicas.
+        update: the number of updates it was trained for.
+        dataset_returns: mean return of the logged episodes of each task.
         observation_size, action_size: S and A.
     """
 
     def __init__(self, state: PolicyState):
-        self.tasks, self.seeds, self.update, self.behaviour = state.tasks, state.seeds, state.update, state.behaviour
+        self.algorithm, self.tasks, self.seeds, self.update = state.algorithm, state.tasks, state.seeds, state.update
+        self.dataset_returns, self._network = state.dataset_returns, state.network
         self.observation_size, self.action_size = state.observation_size, state.action_size
-        self._network = state.network
+
+    def __repr__(self) -> str:
+        returns = ", ".join(f"{task} {value:.1f}" for task, value in self.dataset_returns.items())
+        return (
+            f"Policy of {self.algorithm} after {self.update} updates\n"
+            f"  tasks {', '.join(self.tasks)}\n"
+            f"  seeds {', '.join(map(str, self.seeds))}\n"
+            f"  observation [{self.observation_size}] -> action [{self.action_size}]\n"
+            f"  dataset returns {returns}"
+        )
 
     def act(self, observation: Any, task: str, seed: int | None = None) -> np.ndarray:
         """The action [A] at observation [S], or actions [n, A] at observations [n, S], in [-1, 1].
@@ -43,16 +55,17 @@ class Policy:
             raise unknown("task", task, self.tasks)
         if seed is not None and seed not in self.seeds:
             raise unknown("seed", str(seed), map(str, self.seeds))
-        rows = np.asarray(observation, dtype=np.float32)
-        if rows.ndim not in (1, 2) or rows.shape[-1] != self.observation_size:
-            raise UserError(f"observation has shape {rows.shape}; this policy reads {self.observation_size} numbers.")
+        observations = np.asarray(observation, dtype=np.float32)
+        if observations.ndim not in (1, 2) or observations.shape[-1] != self.observation_size:
+            size = self.observation_size
+            raise UserError(f"observation has shape {observations.shape}; this policy takes [{size}] or [n, {size}].")
         batch = np.broadcast_to(
-            rows.reshape(-1, self.observation_size),
-            (len(self.seeds), rows.size // rows.shape[-1], self.observation_size),
+            observations.reshape(-1, self.observation_size),
+            (len(self.seeds), observations.size // observations.shape[-1], self.observation_size),
         )
         tasks = np.full(batch.shape[:2], self.tasks.index(task))
         action = self.act_all(batch, tasks)[0 if seed is None else self.seeds.index(seed)]
-        return action[0] if rows.ndim == 1 else action
+        return action[0] if observations.ndim == 1 else action
 
     def act_all(self, observation: np.ndarray, task: np.ndarray) -> np.ndarray:
         """Every replica at its own observations: [R, n, S], [R, n] -> [R, n, A]."""
@@ -60,24 +73,32 @@ class Policy:
 
 
 def load_policy(path: str | Path) -> Policy:
-    """The policy of the run, or in the bundle, at `path`; a bundle needs neither the data nor a simulator.
+    """The policy of the run or bundle at `path`; needs neither the data nor a simulator.
 
     Raises:
-        UserError: there is neither, the run has no checkpoint yet, files are damaged, or a later hcsac made them.
+        UserError: there is neither, the run has no checkpoint yet, or files are corrupt or of a newer hcsac.
     """
     path = Path(path)
     if bundle.is_bundle(path):
-        return Policy(bundle.state_of(path))
-    if not (path / "run.json").exists():
+        return Policy(bundle.read_state(path))
+    if not (path / files.RUN).exists():
         raise UserError(
-            f"{path} holds no run.json and no {bundle.RECORD}; give the directory of a run made by `hcsac train`, "
-            "or of a policy made by `hcsac export`."
+            f"no policy found at {path}: {files.what_is(path)}; pass the directory of a run, as `hcsac train` writes "
+            "it, or of a policy bundle, as `hcsac export` writes it."
         )
     return Policy(PolicyState.of_run(RunDirectory(path)))
 
 
 def evaluate(path: str | Path, episodes: int = 20, seed: int = FIRST_SEED) -> np.ndarray:
-    """Undiscounted returns [R, M, episodes], in the simulator, of the policy of the run or bundle at `path`."""
+    """Undiscounted returns [R, M, episodes], in the simulator, of the policy of the run or bundle at `path`.
+
+    Args:
+        episodes: for each seed and task.
+        seed: of the first episode's initial state; the next ones follow.
+
+    Raises:
+        UserError: as `load_policy`; or a task has no simulator.
+    """
     policy = load_policy(path)
     evaluator = Evaluator(policy.tasks, episodes, len(policy.seeds), seed, torch.get_num_threads())
     try:

@@ -1,4 +1,4 @@
-"""A video of a run's last policy."""
+"""A video of the policy of a run or bundle."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hcsac import files
 from hcsac.errors import UserError, unknown
 from hcsac.evaluation import FIRST_SEED
 from hcsac.evaluation.render import Frame, Rollout, View
@@ -15,7 +16,7 @@ from hcsac.evaluation.video import Video, captioned, check_output, tiled
 from hcsac.policy.policy import load_policy
 from hcsac.training.progress import Progress
 
-FASTEST = 60  # pictures a second that any screen shows
+MAX_FPS = 60  # of the video; displays show no more
 
 
 def render(
@@ -32,22 +33,23 @@ def render(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Write a video of the deterministic policy at the last checkpoint of the run in `directory`; its path.
+    """Write a video of the deterministic policy of the run or bundle in `directory`, and return its path.
 
     Args:
         output: the MP4 file; None for `video.mp4` in `directory`.
-        tasks: what it does, side by side; None for all tasks of the run.
-        seed: which replica; None for the first.
-        episode: which of the evaluation's initial states it begins in, from 0.
-        seconds: how much of the episode, in the time of the simulator; an episode that ends earlier stands still.
-        speed: 1 is real time, 0.5 half as fast.
-        width: of each task's picture, in pixels; None for 480, or what the environment draws.
-        height: the same; None for 360.
+        tasks: shown side by side; None for all tasks of the policy.
+        seed: of the replica that acts; None for the first.
+        episode: index of the evaluation's initial state, from 0.
+        seconds: length in simulated time; an episode that ends earlier shows its last frame.
+        speed: 1 is real time, 0.5 half of it.
+        width: of each task's frame in pixels; None for 480, or the environment's own.
+        height: of each task's frame in pixels; None for 360, or the environment's own.
         camera: number or name; None for the environment's own, which follows the walker.
-        overwrite: replace a file that is there.
+        overwrite: replace an existing file.
 
     Raises:
-        RenderUnavailable: nothing on this machine draws without a screen. A `UserError`, as for any other bad input.
+        RenderUnavailable: no rendering backend works on this machine; a `UserError`.
+        UserError: an unknown task or seed, a value out of bounds, or a file that exists.
     """
     policy = load_policy(directory)
     tasks = list(tasks or policy.tasks)
@@ -58,10 +60,10 @@ def render(
         raise unknown("seed", str(seed), map(str, policy.seeds))
     for name, value in (("seconds", seconds), ("speed", speed)):
         if not (math.isfinite(value) and value > 0):
-            raise UserError(f"{name} = {value} is out of bounds; give a number above 0.")
+            raise UserError(f"{name} = {value} is out of bounds; choose a number above 0.")
     if episode < 0:
-        raise UserError(f"episode = {episode} is out of bounds; give 0 or more.")
-    path = Path(output) if output else Path(directory) / "video.mp4"
+        raise UserError(f"episode = {episode} is out of bounds; choose 0 or more.")
+    path = Path(output) if output else Path(directory) / files.VIDEO
     check_output(path, overwrite)
 
     view, replica = View(width, height, camera), policy.seeds[0] if seed is None else seed
@@ -74,22 +76,22 @@ def render(
             for task in tasks
         ]
         fps = rollouts[0].fps * speed
-        every = math.ceil(fps / FASTEST)
+        every = math.ceil(fps / MAX_FPS)
         count = round(seconds * rollouts[0].fps / every) + 1  # the initial state, and one for each step
         video = stack.enter_context(Video(path, fps / every, title, overwrite))
-        shown = stack.enter_context(closing(Progress(count, label=str(path), unit="frames", enabled=progress)))
-        for image in _pictures(rollouts, count, every):
+        progress_bar = stack.enter_context(closing(Progress(count, label=str(path), unit="frames", enabled=progress)))
+        for image in _images(rollouts, count, every):
             video.add(image)
-            shown.advance(1)
+            progress_bar.advance(1)
     return path
 
 
-def _pictures(rollouts: Sequence[Rollout], count: int, every: int) -> Iterator[np.ndarray]:
-    """All rollouts side by side, until the last of them ends; one that ended before keeps its last picture."""
-    playing = [rollout.frames(count, every) for rollout in rollouts]
+def _images(rollouts: Sequence[Rollout], count: int, every: int) -> Iterator[np.ndarray]:
+    """All rollouts side by side, until the last of them ends; one that ended before shows its last frame."""
+    iterators = [rollout.frames(count, every) for rollout in rollouts]
     images: list[np.ndarray] = [np.empty(0)] * len(rollouts)
     while True:
-        frames: list[Frame | None] = [next(frames, None) for frames in playing]
+        frames: list[Frame | None] = [next(frames, None) for frames in iterators]
         if not any(frames):
             return
         for i, frame in enumerate(frames):

@@ -1,5 +1,6 @@
 """Training, and the records it leaves in a run directory."""
 
+from hcsac.training.callbacks import Callback
 from hcsac.training.loop import train
 from hcsac.training.progress import Progress
 from hcsac.training.results import last_returns, learning_curve, summary
@@ -9,6 +10,7 @@ from hcsac.training.trackers import require_trackers
 
 __all__ = [
     "Borrowing",
+    "Callback",
     "Progress",
     "RowHistory",
     "RunDirectory",

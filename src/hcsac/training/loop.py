@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hcsac import files
 from hcsac.algorithms import Algorithm, ObservationNormalizer, make_algorithm, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
@@ -24,14 +25,14 @@ from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer, borrowed
 from hcsac.tasks import box_size, get_task, has_simulator, make_env
 from hcsac.training import checkpoint
+from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
 from hcsac.training.cuda_graph import Updates, cuda_capture
-from hcsac.training.log import Log
+from hcsac.training.log import JSONLLog
 from hcsac.training.memory import keep_freed_memory
-from hcsac.training.progress import Progress
-from hcsac.training.results import learning_curve
+from hcsac.training.progress import ProgressBar
 from hcsac.training.run_directory import RunDirectory
 from hcsac.training.sharing_log import LedgerWriter
-from hcsac.training.trackers import open_trackers, require_trackers
+from hcsac.training.trackers import make_trackers, require_trackers
 from hcsac.types import Spec
 
 SCORING_ROWS = 8192  # rows scored at once: large enough for full matrix speed, small enough for any machine
@@ -46,7 +47,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     trackers: Sequence[str] = (),
-    on_checkpoint: Callable[[RunDirectory], None] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> RunDirectory:
     """Train `agent` on `data` and leave everything in `directory`.
 
@@ -56,15 +57,17 @@ def train(
         settings: complete settings; None for the `slides` preset of the agent.
         seeds: one replica each, trained at once.
         resume: continue from the last checkpoint; a finished run is returned as it is.
-        progress: tell on stderr how far it is: a bar in a terminal, else a plain line now and then.
+        progress: show progress on stderr: a bar in a terminal, else a plain line now and then.
         trackers: wandb, mlflow, trackio: where the numbers go besides TensorBoard.
-        on_checkpoint: called when a checkpoint, or in the end the result, and all before it are written.
+        callbacks: called in this order at the events of the training, after the run's own logs and trackers.
 
     Raises:
         UserError: bad names, settings or sizes, rewards that cannot be recomputed, a tracker without its library, or a
             directory that holds another run: nothing is written then. Or a tracker that cannot start.
+        Exception: whatever a callback raises; the run can then be resumed from its last checkpoint.
     """
     require_trackers(trackers)
+    require_callbacks(callbacks)
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
     settings = resolve(agent, preset("slides", agent) if settings is None else settings, dataset.task_names)
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
@@ -75,7 +78,8 @@ def train(
     training = None if run.finished else _Training(agent, dataset, settings, list(seeds), run)
     run.begin(_identity(agent, dataset, settings, seeds), resume)
     if training is not None:
-        training.loop(progress, trackers, on_checkpoint or (lambda run: None))
+        bar = [ProgressBar()] if progress else []
+        training.loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))
     return run
 
 
@@ -125,46 +129,45 @@ class _Training:
         captured = cuda_capture([*self.agent.random.generators, *minibatches]) if self.device.type == "cuda" else None
         self.steps = Updates(self.agent, self.active, settings.batch_size, captured)
 
-    def loop(self, progress: bool, trackers: Sequence[str], on_checkpoint: Callable[[RunDirectory], None]) -> None:
+    def loop(self, callbacks: Callbacks) -> None:
+        """Train from the last checkpoint, if there is one, to the last update."""
         settings = self.settings
         update = start = self._restore()
-        opened = open_trackers(trackers, self.run, start)
-        before = {task: learning_curve(self.run, task)[1].mean(1) for task in self.dataset.task_names}
-        best = {task: float(means.max()) for task, means in before.items() if len(means)}
-        shown = Progress(self.total, start, self.name, enabled=progress, best=best)
-        began = time.perf_counter()
-        with Log(self.run, self.seeds, list(self.dataset.task_names), opened, shown) as log:
+        with callbacks:
+            callbacks.on_start(self.run, start, self.total)
+            began, evaluating = time.perf_counter(), 0.0
             while update < self.total:
                 count = min(self.steps.span, self._next_event(update) - update)
                 info = self.steps.advance(count)
                 update += count
-                shown.advance(count)
+                callbacks.on_update(update)
                 if update % settings.log_interval == 0:
-                    log.metrics(update, info)
+                    callbacks.on_log(update, {name: np.array(value.tolist()) for name, value in info.items()})
                 if self.share_every is not None and update % self.share_every == 0:
-                    self._share(update, log)
+                    callbacks.on_share(update, self._share(update))
                 if update % (settings.evaluate_interval * self.epoch) == 0 or update == self.total:
-                    with shown.pause("evaluating"):
-                        episodes = settings.final_episodes if update == self.total else settings.evaluation_episodes
-                        if self.judged:
-                            log.returns(update, self._evaluator(episodes)(act_of(self.agent, self.device)))
-                        self._save(update)
-                        log.flush()
-                        on_checkpoint(self.run)
+                    paused = time.perf_counter()
+                    callbacks.on_evaluation_start(update)
+                    if self.judged:
+                        callbacks.on_evaluation(update, self._evaluate(update))
+                    self._save(update)
+                    callbacks.on_checkpoint(update)
+                    evaluating += time.perf_counter() - paused
+            callbacks.on_end(self._write_result(start, time.perf_counter() - began, evaluating))
+
+    def _write_result(self, start: int, seconds: float, evaluating: float) -> dict[str, Any]:
+        """Close the evaluator; write `result.json`, which says that the run is finished, and return it."""
         if self.evaluator is not None:
             self.evaluator.close()
-        seconds, spent = time.perf_counter() - began, shown.paused
-        self.run.write_json(
-            "result.json",
-            {
-                "updates": self.total,
-                "evaluated": self.judged,
-                "seconds": round(seconds, 1),
-                "seconds_evaluating": round(spent, 1),
-                "updates_per_second": round((self.total - start) / max(seconds - spent, 1e-9), 2),
-            },
-        )
-        on_checkpoint(self.run)
+        result = {
+            "updates": self.total,
+            "evaluated": self.judged,
+            "seconds": round(seconds, 1),
+            "seconds_evaluating": round(evaluating, 1),
+            "updates_per_second": round((self.total - start) / max(seconds - evaluating, 1e-9), 2),
+        }
+        self.run.write_json(files.RESULT, result)
+        return result
 
     def _next_event(self, update: int) -> int:
         """The first update after this one that something follows: a log line, a sharing, an evaluation or the end."""
@@ -172,20 +175,22 @@ class _Training:
         every = [settings.log_interval, settings.evaluate_interval * self.epoch, self.share_every or self.total]
         return min(self.total, *(update - update % interval + interval for interval in every))
 
-    def _evaluator(self, episodes: int) -> Evaluator:
-        """The evaluator of that many episodes, kept from one evaluation to the next."""
+    def _evaluate(self, update: int) -> np.ndarray:
+        """Returns [R, M, episodes] of the present policy; the evaluator is kept for the next time."""
+        settings = self.settings
+        episodes = settings.final_episodes if update == self.total else settings.evaluation_episodes
         if self.evaluator is None or self.evaluator.shape[-1] != episodes:
             if self.evaluator is not None:
                 self.evaluator.close()
             workers = torch.get_num_threads()
             self.evaluator = Evaluator(self.dataset.task_names, episodes, len(self.seeds), workers=workers)
-        return self.evaluator
+        return self.evaluator(act_of(self.agent, self.device))
 
-    def _share(self, update: int, log: Log) -> None:
+    def _share(self, update: int) -> list[dict[str, Any]]:
         """Replace D* by D and the rows that the sharing rule borrows under the present critics (Algorithm 1)."""
         loans = self.sharer(self._values if self.agent.has_values() else None)
         self.active.set_borrowed([borrowed(of_replica) for of_replica in loans])
-        log.sharing(self.ledger.write(update, loans, self.active.mean_reward))
+        return self.ledger.write(update, loans, self.active.mean_reward)
 
     def _values(self, task: int) -> np.ndarray:
         """Q_task of every row of D, [R, N], in pieces."""

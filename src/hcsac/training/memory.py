@@ -1,13 +1,13 @@
-"""Keep freed memory instead of handing it back to the kernel after every update."""
+"""Keep freed memory in the process, instead of returning it to the kernel after every update."""
 
 import ctypes
 import sys
 
 
 def keep_freed_memory() -> None:
-    """Ask glibc not to map and unmap the megabytes of activations anew in each update.
+    """Configure glibc not to map and unmap the memory of activations in each update; no effect elsewhere.
 
-    The page faults of fresh memory took up to half of an update on a 2-core virtual machine. No effect elsewhere.
+    The page faults of new memory took up to half of the time of an update on a 2-core virtual machine.
     """
     if not sys.platform.startswith("linux"):
         return

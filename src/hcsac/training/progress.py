@@ -1,30 +1,34 @@
-"""How far some work is, for the eyes: a bar in a terminal, a plain line now and then where there is none."""
+"""Progress of some work: a bar in a terminal, else a plain line from time to time."""
 
 import os
 import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+import numpy as np
 from tqdm import tqdm
 
-WINDOW = 30.0  # seconds over which speed is measured
+from hcsac.training.callbacks import Callback
+from hcsac.training.results import learning_curve
+from hcsac.training.run_directory import RunDirectory
+
+WINDOW = 30.0  # seconds over which speed is averaged
 
 
 class Progress:
-    """Tells of `total` units of work: how many are done, how fast, how long it still takes, and the last results.
+    """Shows of `total` units of work how many are done, speed, time left, and the last results.
 
     Args:
-        start: units that were done before, and cost nothing now.
-        unit: what one is called, in the plural.
-        enabled: False to say nothing.
-        stream: where to; None for stderr. A bar is drawn where it is a terminal.
-        every: seconds between plain lines, besides those of results, notes and the end.
-        best: the best results before, where there were any.
-        clock: seconds, ever growing.
+        start: units done before, which took no time now.
+        unit: its name, in the plural.
+        enabled: False to show nothing.
+        stream: to write to; None for stderr. A bar is drawn if it is a terminal.
+        every: seconds between plain lines, besides those for results, notes and the end.
+        best: the best earlier results by name, if there are any.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -42,14 +46,14 @@ class Progress:
         self.total, self.done, self.label, self.unit = total, start, label, unit
         self.enabled, self.every, self.clock = enabled, every, clock
         self.stream = sys.stderr if stream is None else stream
-        self.paused = 0.0  # seconds that were not the work itself
+        self.paused = 0.0  # seconds
         self.last: dict[str, float] = {}
         self.best = dict(best or {})
-        self.status = ""  # what else stands in the line
+        self.status = ""  # further text of the line
         self._pause: tuple[float, str] | None = None
         self._began = self._written = clock()
         self._marks = deque([(0.0, start)])  # working seconds, units done
-        self._told = -1  # units done when the last line was written
+        self._line_at = -1  # units done when the last line was written
         self.terminal = enabled and getattr(self.stream, "isatty", lambda: False)()
         self._bar = _Bar(self) if self.terminal else None
 
@@ -73,12 +77,12 @@ class Progress:
         self._event()
 
     def note(self, text: str) -> None:
-        """Something worth a plain line; a bar stays as it is."""
+        """A plain line with this text; a bar does not show it."""
         if self._bar is None:
             self._line(text)
 
-    def say(self, text: str) -> None:
-        """A line of its own; a bar goes on below it."""
+    def write_line(self, text: str) -> None:
+        """A line of its own; a bar continues below it."""
         if not self.enabled:
             return
         if self._bar is not None:
@@ -86,28 +90,28 @@ class Progress:
         else:
             print(text, file=self.stream, flush=True)
 
-    @contextmanager
-    def pause(self, doing: str) -> Iterator[None]:
-        """Time spent on something else: it does not slow the speed, but the time left allows for more of it."""
-        self._pause = (self.clock(), doing)
+    def pause(self, activity: str) -> None:
+        """Until `resume`, time is spent on something else: it does not lower the speed, but the time left grows."""
+        self._pause = (self.clock(), activity)
         if self._bar is not None:
             self._bar.refresh()
-        try:
-            yield
-        finally:
-            self.paused += self.clock() - self._pause[0]
-            self._pause = None
+
+    def resume(self) -> None:
+        """End a pause, if there is one."""
+        self.paused = self._paused()
+        self._pause = None
 
     def close(self) -> None:
-        """The end, reached or not: the last state stays on the screen."""
+        """The end, reached or not: the last state stays visible."""
+        self.resume()
         if self._bar is not None:
             self._bar.refresh()
             self._bar.close()
-        elif self._told != self.done:
+        elif self._line_at != self.done:
             self._line()
 
     def parts(self) -> list[str]:
-        """What is said, piece by piece, the most important first."""
+        """The parts of the line, the most important first."""
         unit = "" if self.terminal else f" {self.unit}"  # a bar has little room
         texts = [f"{self.done:,}/{self.total:,}{unit}"]
         seconds, units = (end - begin for begin, end in zip(self._marks[0], (self._working(), self.done), strict=True))
@@ -122,8 +126,8 @@ class Progress:
         if self.status:
             texts.append(self.status)
         for name, value in self.last.items():
-            beaten = self.best[name] > value
-            texts.append(f"{name} {value:.0f}" + (f" (best {self.best[name]:.0f})" if beaten else ""))
+            best = f" (best {self.best[name]:.0f})" if self.best[name] > value else ""
+            texts.append(f"{name} {value:.0f}{best}")
         if self.terminal and self._pause is not None:
             texts.append(self._pause[1])
         return texts
@@ -144,11 +148,50 @@ class Progress:
         if self.enabled:
             texts = [self.label, *self.parts(), note]
             print("  ".join(text for text in texts if text), file=self.stream, flush=True)
-        self._written, self._told = self.clock(), self.done
+        self._written, self._line_at = self.clock(), self.done
+
+
+class ProgressBar(Callback):
+    """Shows the progress of a training on stderr."""
+
+    def on_start(self, run: RunDirectory, start: int, total: int) -> None:
+        """Look up the best mean return so far of each task, and draw the bar."""
+        identity = run.identity()
+        self.seeds, self.tasks = identity["seeds"], identity["tasks"]
+        before = {task: learning_curve(run, task)[1].mean(1) for task in self.tasks}
+        best = {task: float(means.max()) for task, means in before.items() if len(means)}
+        self.progress = Progress(total, start, identity["agent"], best=best)
+
+    def on_update(self, update: int) -> None:
+        """Advance."""
+        self.progress.advance(update - self.progress.done)
+
+    def on_share(self, update: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """Note how many transitions are shared, as a mean over seeds."""
+        if records:
+            count = sum(record["borrowed"] for record in records) // len(self.seeds)
+            self.progress.note(f"{count:,} shared transitions")
+
+    def on_evaluation_start(self, update: int) -> None:
+        """Pause."""
+        self.progress.pause("evaluating")
+
+    def on_evaluation(self, update: int, returns: np.ndarray) -> None:
+        """Show the mean return of each task."""
+        means = returns.mean((0, 2))
+        self.progress.results({task: float(mean) for task, mean in zip(self.tasks, means, strict=True)})
+
+    def on_checkpoint(self, update: int) -> None:
+        """Resume."""
+        self.progress.resume()
+
+    def close(self, error: BaseException | None) -> None:
+        """Leave the last state visible."""
+        self.progress.close()
 
 
 class _Bar(tqdm):
-    """tqdm's bar and its care for terminals, with our words behind it."""
+    """tqdm's bar, with the parts of `Progress` behind it."""
 
     def __init__(self, progress: Progress):
         self.progress = progress
@@ -158,16 +201,16 @@ class _Bar(tqdm):
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """Our own words and, where they leave room, tqdm's bar."""
+        """The parts and, where there is room, tqdm's bar."""
         label = f"{self.progress.label} " if self.progress.label else ""
-        words, width = "  ".join(self.progress.parts()), _width(self.progress.stream) - 1
-        room = min(10, width - len(f"{label}100%|| {words}"))
-        form = "{label}{percentage:3.0f}%" + (f"|{{bar:{room}}}|" if room > 0 else "") + " {words}"
-        return super().format_dict | {"ncols": width, "bar_format": form, "label": label, "words": words}
+        text, width = "  ".join(self.progress.parts()), _width(self.progress.stream) - 1
+        room = min(10, width - len(f"{label}100%|| {text}"))
+        form = "{label}{percentage:3.0f}%" + (f"|{{bar:{room}}}|" if room > 0 else "") + " {text}"
+        return super().format_dict | {"ncols": width, "bar_format": form, "label": label, "text": text}
 
 
 def _width(stream: TextIO) -> int:
-    """Of a terminal, in columns. Those without a window say 0, where tqdm's own measure would draw nothing."""
+    """Columns of a terminal. Those without a window report 0, for which tqdm would draw nothing."""
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, AttributeError):
@@ -176,7 +219,7 @@ def _width(stream: TextIO) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 2 min 23 s, 3 h 05 min, 2 d 4 h."""
+    """Seconds as text: 45 s, 2 min 23 s, 3 h 05 min, 2 d 4 h."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -1,7 +1,8 @@
-"""What a run's own records say of its returns."""
+"""Returns of a run, from its evaluations."""
 
 import numpy as np
 
+from hcsac import files
 from hcsac.errors import UserError
 from hcsac.evaluation import returns_table
 from hcsac.training.run_directory import RunDirectory
@@ -10,7 +11,7 @@ from hcsac.training.run_directory import RunDirectory
 def learning_curve(run: RunDirectory, task: str) -> tuple[np.ndarray, np.ndarray]:
     """Updates [U] and mean returns over episodes [U, R] of every evaluation of the task, in order.
 
-    An evaluation that lacks a seed, cut off or damaged, is left out.
+    An evaluation without all seeds, cut off or corrupt, is skipped.
     """
     seeds, found = run.identity()["seeds"], _evaluations(run, [task])
     means = [[float(np.mean(found[update][seed, task])) for seed in seeds] for update in found]
@@ -21,33 +22,34 @@ def last_returns(run: RunDirectory, task: str, update: int | None = None) -> np.
     """Returns [R, episodes] of the task in the last evaluation, or in the one after `update` updates.
 
     Raises:
-        UserError: there is no such evaluation, or the last one of a finished run is damaged: an earlier one says less.
+        UserError: there is no such evaluation, or the last one of a finished run is corrupt (an earlier one does not
+            replace it).
     """
     return _last(run, [task], update)[1][:, 0]
 
 
 def summary(run: RunDirectory) -> str:
-    """The last evaluation as a table, the best one of the run beside it, named so, and what was damaged.
+    """The last evaluation as a table, the best one of the run below it, and which records are corrupt.
 
     Raises:
         UserError: as `last_returns`.
     """
     identity = run.identity()
-    if run.finished and not run.read_json("result.json").get("evaluated", True):
+    if run.finished and not run.read_json(files.RESULT).get("evaluated", True):
         return "trained, not evaluated: not every task has a simulator. `hcsac export` makes its policy portable."
     last, returns = _last(run, identity["tasks"])
     table = returns_table(returns, identity["tasks"], identity["behaviour"])
     best = {task: learning_curve(run, task)[1].max(0).mean() for task in identity["tasks"]}
-    beside = ", ".join(f"{task} {value:.1f}" for task, value in best.items())
-    text = f"last policy, after {last} updates\n{table}\nbest of run (chosen by looking at the returns): {beside}"
-    return "\n".join([text, *run.damage()])
+    best_of_run = ", ".join(f"{task} {value:.1f}" for task, value in best.items())
+    text = f"last policy, after {last} updates\n{table}\nbest of run (chosen by looking at the returns): {best_of_run}"
+    return "\n".join([text, *run.corruption()])
 
 
 def _evaluations(run: RunDirectory, tasks: list[str]) -> dict[int, dict[tuple[int, str], list[float]]]:
-    """(seed, task) -> returns of every evaluation that has all seeds of these tasks, by its update, in order."""
+    """update -> (seed, task) -> returns [episodes], of every evaluation with all seeds of these tasks, in order."""
     wanted = {(seed, task) for seed in run.identity()["seeds"] for task in tasks}
     found: dict[int, dict[tuple[int, str], list[float]]] = {}
-    for record in run.lines("evaluations.jsonl"):
+    for record in run.lines(files.EVALUATIONS):
         if (pair := (record["seed"], record["task"])) in wanted:
             found.setdefault(record["update"], {})[pair] = record["returns"]
     return {update: found[update] for update in sorted(found) if found[update].keys() == wanted}
@@ -59,10 +61,10 @@ def _last(run: RunDirectory, tasks: list[str], update: int | None = None) -> tup
     last = max(found, default=None) if update is None else update
     if last not in found:
         when = "" if last is None else f" after {last} updates"
-        raise UserError(f"{run.path} holds no evaluation of {', '.join(tasks)}{when}; train longer, to its next.")
-    if update is None and run.finished and last < run.read_json("result.json")["updates"]:
+        raise UserError(f"{run.path} has no evaluation of {', '.join(tasks)}{when}; train longer, to its next.")
+    if update is None and run.finished and last < run.read_json(files.RESULT)["updates"]:
         raise UserError(
-            f"{run.path / 'evaluations.jsonl'} is damaged where it tells of the last policy; "
-            "see `hcsac evaluate`, or train again in another directory."
+            f"{run.path / files.EVALUATIONS} is corrupt at the last evaluation; run `hcsac evaluate` on the policy, or "
+            "train again in another directory."
         )
     return last, np.array([[found[last][seed, task] for task in tasks] for seed in run.identity()["seeds"]])

@@ -1,49 +1,74 @@
-"""The directory of a run: what is in it, and that nothing else is ever written over."""
+"""The directory of a run: reading and writing its JSON and JSONL files, and never over anything else."""
+
+from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hcsac.errors import UserError
+from hcsac import files
+from hcsac.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import pyarrow
 
 FORMAT = 1  # of the directory; raised when a reader of the last format would misread a new one
 
-# What of run.json, beside the settings, makes a run that run.
-WHAT = ("agent", "seeds", "tasks", "alignment", "fingerprint")
+# Keys of run.json that, beside the settings, identify a run, and their names in messages.
+IDENTITY = {
+    "agent": "algorithm", "seeds": "seeds", "tasks": "tasks", "alignment": "alignment",
+    "fingerprint": "fingerprint of the data",
+}  # fmt: skip
 
 
 class RunDirectory:
-    """`run.json` (what is trained), `metrics.jsonl`, `evaluations.jsonl`, `sharing.jsonl` and `sharing/` (the ledger),
+    """A run on disk; `hcsac.train` returns one, and `RunDirectory(path)` opens one.
+
+    It contains `run.json` (what is trained), `metrics.jsonl`, `evaluations.jsonl`, `sharing.jsonl` and `sharing/`,
     `tensorboard/`, `trackers.json` where there are more trackers, `checkpoint.safetensors` and, once finished,
-    `result.json`."""
+    `result.json`.
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
+    def __repr__(self) -> str:
+        head = f"RunDirectory({str(self.path)!r})"
+        try:
+            identity = self.identity()
+            seeds = ", ".join(map(str, identity["seeds"]))
+            lines = [f"{identity['agent']} on {', '.join(identity['tasks'])}", f"seeds {seeds}, {self._progress()}"]
+            last = self._last_means()
+        except (UserError, KeyError, TypeError) as error:
+            return f"{head}: {error}"
+        if last:
+            means = ", ".join(f"{task} {mean:.1f}" for task, mean in last.items())
+            lines.append(f"mean returns of the last evaluation: {means}")
+        return "\n  ".join([head, *lines])
+
     @property
     def checkpoint(self) -> Path:
-        """The state at the last evaluation."""
-        return self.path / "checkpoint.safetensors"
+        """The file of the state at the last evaluation."""
+        return self.path / files.CHECKPOINT
 
     @property
     def finished(self) -> bool:
         """Whether training reached its last update."""
-        return (self.path / "result.json").exists()
+        return (self.path / files.RESULT).exists()
 
     def begin(self, identity: dict[str, Any], resume: bool) -> None:
-        """Claim the directory for the run that `identity` describes.
+        """Create the directory for the run that `identity` describes, or check that it contains this run.
 
         Raises:
-            UserError: it holds another run, or the same one and `resume` is not set, or files that are not ours.
+            UserError: it contains another run, or this one and `resume` is not set, or other files.
         """
-        if (self.path / "run.json").exists():
+        if (self.path / files.RUN).exists():
             if not resume:
                 raise UserError(
-                    f"{self.path} already holds a run; choose another directory, or --resume to continue it."
+                    f"{self.path} already contains a run; choose another directory, or --resume to continue it."
                 )
             self._require_same(identity)
             return
@@ -51,70 +76,110 @@ class RunDirectory:
             raise UserError(f"{self.path} exists and is not a run; choose another directory.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write_json("run.json", {"format": FORMAT, **identity})
+            self.write_json(files.RUN, {"format": FORMAT, **identity})
         except OSError as error:
             raise UserError(f"cannot write to {self.path} ({error.strerror}); choose another directory.") from error
 
     def identity(self) -> dict[str, Any]:
-        """What `run.json` says.
+        """The content of `run.json`.
 
         Raises:
-            UserError: this is not the directory of a run, or a later hcsac made it.
+            UserError: this is not the directory of a run, or one of a newer hcsac.
         """
-        content = self.read_json("run.json")
-        made = content.get("format", 1)  # the first runs did not say it
-        if not isinstance(made, int) or made > FORMAT:
+        content = self.read_json(files.RUN)
+        version = content.get("format", 1)  # the first runs have none
+        if not isinstance(version, int) or version > FORMAT:
             raise UserError(
-                f"{self.path} was made by a newer hcsac (run format {made}, this one reads {FORMAT}); upgrade hcsac."
+                f"{self.path} was made by a newer hcsac (run format {version}, this one reads {FORMAT}); upgrade hcsac."
             )
         return content
 
     def digest(self) -> str:
-        """Hexadecimal digest of what makes this run this run: data, agent, seeds and settings."""
-        held = self.identity()
-        content = {key: held.get(key) for key in (*WHAT, "settings")}
+        """Hexadecimal digest of what identifies the run: data, algorithm, seeds and settings."""
+        identity = self.identity()
+        content = {key: identity.get(key) for key in (*IDENTITY, "settings")}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
+    def metrics(self) -> pyarrow.Table:
+        """The metrics of training as a table: `update`, `seed`, and a column for each metric, null where not logged.
+
+        Raises:
+            UserError: this is not the directory of a run.
+        """
+        import pyarrow
+
+        self.identity()
+        records = list(self.lines(files.METRICS))
+        names = dict.fromkeys(["update", "seed"]) | dict.fromkeys(name for record in records for name in record)
+        types = {"update": pyarrow.int64(), "seed": pyarrow.int64()}
+        schema = pyarrow.schema([(name, types.get(name, pyarrow.float64())) for name in names])
+        return pyarrow.Table.from_pylist(records, schema)
+
+    def evaluations(self) -> pyarrow.Table:
+        """The returns of all evaluations as a table: `update`, `seed`, `task`, `episode` (from 0), `return`.
+
+        Raises:
+            UserError: this is not the directory of a run.
+        """
+        import pyarrow
+
+        self.identity()
+        rows = [
+            {**{key: record[key] for key in ("update", "seed", "task")}, "episode": episode, "return": value}
+            for record in self.lines(files.EVALUATIONS)
+            for episode, value in enumerate(record["returns"])
+        ]
+        integer = pyarrow.int64()
+        columns = {"update": integer, "seed": integer, "task": pyarrow.string(), "episode": integer}
+        return pyarrow.Table.from_pylist(rows, pyarrow.schema([*columns.items(), ("return", pyarrow.float64())]))
+
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of the run; UserError where it is missing or damaged."""
+        """The content of `run.json`, `result.json` or `trackers.json`.
+
+        Raises:
+            UserError: another name, or the file is missing or corrupt.
+        """
+        path = self.path / _known(name, files.JSON_FILES)
         try:
-            content = json.loads((self.path / name).read_text())
+            content = json.loads(path.read_text())
         except OSError as error:
-            raise UserError(
-                f"{self.path} holds no {name}; give the directory of a run made by `hcsac train`."
-            ) from error
+            raise self._missing(name, error) from error
         except ValueError as error:
-            raise UserError(f"{self.path / name} is damaged ({error}); restore it or train again elsewhere.") from error
+            raise UserError(f"{path} is corrupt ({error}); restore it, or train again in another directory.") from error
         if not isinstance(content, dict):
-            raise UserError(f"{self.path / name} is damaged (no JSON object); restore it or train again elsewhere.")
+            raise UserError(f"{path} is corrupt (no JSON object); restore it, or train again in another directory.")
         return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON file atomically."""
-        temporary = self.path / f".{name}.tmp"
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(temporary, self.path / name)
+        """Write one of these files atomically."""
+        with files.write_atomically(self.path / _known(name, files.JSON_FILES)) as path:
+            path.write_text(json.dumps(content, indent=2) + "\n")
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The records of a JSONL file of the run, oldest first; none where it does not exist.
+        """The records of `metrics.jsonl`, `evaluations.jsonl` or `sharing.jsonl`, oldest first; none if there is none.
 
-        Damaged lines are left out (`damage` counts them), and so is a last line that is still being written, or was
+        Corrupt lines are skipped (`corruption` counts them), and so is a last line that is still being written, or was
         when the run was killed.
-        """
-        yield from (record for line in self._whole_lines(name) if (record := _record(line)) is not None)
 
-    def damage(self) -> list[str]:
-        """A sentence for every JSONL file of the run of which readers leave out damaged lines."""
+        Raises:
+            UserError: another name.
+        """
+        path = self.path / _known(name, files.JSONL_FILES)
+        return (record for line in _whole_lines(path) if (record := _record(line)) is not None)
+
+    def corruption(self) -> list[str]:
+        """A sentence for every JSONL file of the run of which readers skip corrupt lines."""
         sentences = []
         for path in sorted(self.path.glob("*.jsonl")):
-            count = sum(_record(line) is None for line in self._whole_lines(path.name))
+            count = sum(_record(line) is None for line in _whole_lines(path))
             if count:
-                sentences.append(f"{path.name}: {count} damaged line{'s' * (count != 1)} left out")
+                lines = "line" if count == 1 else "lines"
+                sentences.append(f"{path.name}: {count} corrupt {lines} skipped")
         return sentences
 
     def tail(self, name: str) -> Iterator[dict[str, Any]]:
-        """The last whole record of a JSONL file of the run, if there is one; reads no more than its end."""
-        path = self.path / name
+        """The last whole record of a JSONL file of the run, if there is one; reads only the end of the file."""
+        path = self.path / _known(name, files.JSONL_FILES)
         if path.exists():
             with open(path, "rb") as file:
                 file.seek(max(0, path.stat().st_size - 65_536))
@@ -122,50 +187,81 @@ class RunDirectory:
             records = (record for line in reversed(lines) if (record := _record(line)) is not None)
             yield from islice(records, 1)
 
-    def append(self, name: str, records: list[dict[str, Any]]) -> None:
+    def append(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Add records to a JSONL file of the run."""
-        with open(self.path / name, "a") as file:
+        with open(self.path / _known(name, files.JSONL_FILES), "a") as file:
             file.writelines(json.dumps(record) + "\n" for record in records)
 
     def forget_after(self, update: int) -> None:
-        """Drop the records later than the checkpoint from which a run continues, and what is damaged among them."""
+        """Delete the records later than the checkpoint from which a run continues, and corrupt lines among them."""
         for path in self.path.glob("*.jsonl"):
             lines = path.read_bytes().splitlines(keepends=True)
             updates = [None if record is None else record["update"] for record in map(_record, lines)]
-            held = [n for n, at in enumerate(updates) if at is not None and at <= update]
-            before = zip(lines[: held[-1] + 1], updates, strict=False) if held else ()
-            temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(b"".join(line for line, at in before if at is None or at <= update))
-            os.replace(temporary, path)
-        for path in (self.path / "sharing").glob("*.safetensors"):
+            kept = [n for n, at in enumerate(updates) if at is not None and at <= update]
+            before = zip(lines[: kept[-1] + 1], updates, strict=False) if kept else ()
+            with files.write_atomically(path) as temporary:
+                temporary.write_bytes(b"".join(line for line, at in before if at is None or at <= update))
+        for path in (self.path / files.SHARED).glob("*.safetensors"):
             if path.stem.isdigit() and int(path.stem) > update:
                 path.unlink()
 
-    def _whole_lines(self, name: str) -> Iterator[bytes]:
+    def _missing(self, name: str, error: OSError) -> UserError:
+        """The error for a JSON file that cannot be read."""
         path = self.path / name
         if path.exists():
-            with open(path, "rb") as file:
-                yield from (line for line in file if line.endswith(b"\n"))
+            return UserError(f"cannot read {path} ({error.strerror}); check its permissions.")
+        if name != files.RUN and (self.path / files.RUN).exists():
+            return UserError(f"{self.path} has no {name} yet; train it to its end.")
+        return UserError(
+            f"no run found at {self.path}: {files.what_is(self.path)}; pass the directory of a run, as `hcsac train` "
+            "writes it."
+        )
 
     def _require_same(self, identity: dict[str, Any]) -> None:
-        held = self.identity()
-        for key in WHAT:
-            if held.get(key) != identity[key]:
+        stored = self.identity()
+        for key, name in IDENTITY.items():
+            if stored.get(key) != identity[key]:
                 raise UserError(
-                    f"{self.path} holds another run: its {key} is {held.get(key)!r}, not {identity[key]!r}; "
+                    f"{self.path} contains another run ({name}: {stored.get(key)!r}, not {identity[key]!r}); "
                     "choose another directory."
                 )
         for key, value in identity["settings"].items():
-            if held["settings"].get(key) != value:
-                other = held["settings"].get(key)
+            other = stored["settings"].get(key)
+            if other != value:
                 raise UserError(
-                    f"{self.path} holds another run: its setting {key} is {other!r}, not {value!r}; "
+                    f"{self.path} contains another run (setting {key}: {other!r}, not {value!r}); "
                     "choose another directory, or give the same settings."
                 )
 
+    def _progress(self) -> str:
+        if self.finished:
+            return f"finished after {self.read_json(files.RESULT)['updates']} updates"
+        updates = [record["update"] for name in (files.METRICS, files.EVALUATIONS) for record in self.tail(name)]
+        return f"not finished, {max(updates, default=0)} updates logged"
+
+    def _last_means(self) -> dict[str, float]:
+        """Mean return of each task over the seeds and episodes of the last evaluation."""
+        returns: dict[tuple[int, str], list[float]] = {}
+        for record in self.lines(files.EVALUATIONS):
+            returns.setdefault((record["update"], record["task"]), []).extend(record["returns"])
+        last = max((update for update, _ in returns), default=None)
+        return {task: sum(values) / len(values) for (update, task), values in returns.items() if update == last}
+
+
+def _known(name: str, names: Sequence[str]) -> str:
+    if name not in names:
+        raise unknown("file of a run", name, names)
+    return name
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    if path.exists():
+        with open(path, "rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
+
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """What a line of a JSONL file says; None where it is damaged, or cut off."""
+    """The record in a line of a JSONL file; None where it is corrupt, or cut off."""
     try:
         record = json.loads(line)
     except ValueError:  # no JSON, or bytes that are no text

@@ -6,7 +6,6 @@ says once what a row is, so that the ledger is read without the data.
 """
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from hcsac import files
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.sharing.rules import cds_weight
@@ -75,10 +75,10 @@ class LedgerWriter:
 
     def write(self, update: int, loans: Sequence[Sequence[Loan]], claimed: MeanReward) -> list[dict[str, Any]]:
         """Store the pairs of this sharing and give its records, one per replica and direction."""
-        folder = self.run.path / "sharing"
+        folder = self.run.path / files.SHARED
         folder.mkdir(exist_ok=True)
-        if not (folder / "rows.safetensors").exists():
-            _save(self._rows(), folder / "rows.safetensors")
+        if not (folder / files.TRANSITIONS).exists():
+            _save(self._rows(), folder / files.TRANSITIONS)
         pairs: dict[str, np.ndarray] = {}
         records = []
         for seed, of_replica in zip(self.seeds, loans, strict=True):
@@ -129,17 +129,17 @@ def borrowers(run: RunDirectory, row: int) -> RowHistory:
     Raises:
         UserError: the run has shared nothing, has no such row, or its ledger is damaged.
     """
-    folder, identity = run.path / "sharing", run.identity()
-    if not (folder / "rows.safetensors").exists():
+    folder, identity = run.path / files.SHARED, run.identity()
+    if not (folder / files.TRANSITIONS).exists():
         rule = identity["settings"].get("sharing", "none")
         raise UserError(f"{run.path} holds no ledger of rows: with sharing = {rule!r} it has shared none so far.")
-    start, task_of, reward = _rows_of(folder / "rows.safetensors")
+    start, task_of, reward = _rows_of(folder / files.TRANSITIONS)
     if not 0 <= row < len(reward):
         raise UserError(f"row {row} is not in the data of {run.path}; its rows are 0 to {len(reward) - 1}.")
     episode = int(np.searchsorted(start, row, side="right")) - 1
     source = int(task_of[episode])
     first = int(np.searchsorted(task_of, source))  # episode of its task
-    records = [record for record in run.lines("sharing.jsonl") if record["from"] == identity["tasks"][source]]
+    records = [record for record in run.lines(files.SHARING) if record["from"] == identity["tasks"][source]]
     place, found = row - int(start[first]), []
     for record in records:
         pair = (source, identity["tasks"].index(record["to"]))
@@ -169,7 +169,7 @@ def _borrowing(
             nth = int(bits[:-1].sum())
             value = float(file.get_slice(values)[nth : nth + 1][0]) if values in file.keys() else None  # noqa: SIM118
     except (OSError, SafetensorError, IndexError) as error:
-        raise UserError(f"{path} is damaged ({error}); train again in another directory.") from error
+        raise UserError(f"{path} is corrupt ({error}); train again in another directory.") from error
     threshold, temperature = record["threshold"], record["temperature"]
     weighted = temperature is not None and value is not None
     return Borrowing(
@@ -190,9 +190,8 @@ def _number(value: float | None) -> float | None:
 
 
 def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, temporary)
-    os.replace(temporary, path)
+    with files.write_atomically(path) as temporary:
+        save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, temporary)
 
 
 def _rows_of(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -200,4 +199,4 @@ def _rows_of(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         held = load_file(path)
         return held["episode_start"], held["episode_task"], held["reward"]
     except (OSError, SafetensorError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}); train again in another directory.") from error
+        raise UserError(f"{path} is corrupt ({error}); train again in another directory.") from error

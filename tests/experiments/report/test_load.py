@@ -32,7 +32,7 @@ def test_damaged_lines_are_left_out_and_counted(study):
     path.write_bytes("".join(lines).encode() + b"\xff\xfe\n" + b'{"still being wr')
     gathered = read(study)
     assert gathered.damage == [
-        "medium plain hcsac slide-left+slide-right seed 0, evaluations.jsonl: 3 damaged lines left out"
+        "medium plain hcsac slide-left+slide-right seed 0, evaluations.jsonl: 3 corrupt lines skipped"
     ]
     assert len(gathered.table) == 264 - 2 * 4
     (held,) = (one for one in gathered.summary.tasks if one[:2] == ("medium", "plain") and one.task == "slide-left")
@@ -41,8 +41,8 @@ def test_damaged_lines_are_left_out_and_counted(study):
 
 @pytest.mark.parametrize(
     ("file", "says"),
-    [("run.json", "run.json is damaged"), ("result.json", "result.json is damaged"),
-     ("evaluations.jsonl", "holds no evaluation")],
+    [("run.json", "run.json is corrupt"), ("result.json", "result.json is corrupt"),
+     ("evaluations.jsonl", "has no evaluation")],
 )  # fmt: skip
 def test_a_run_that_cannot_be_read_is_left_out(study, file, says):
     (study.cells[0].path / file).write_text("{")
@@ -57,7 +57,7 @@ def test_an_earlier_evaluation_is_not_taken_for_a_damaged_last_one(study):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]) + "{\n")
     gathered = read(study)
     assert gathered.counts["damaged"] == 1
-    assert "is damaged where it tells of the last policy" in gathered.states[0][2]
+    assert "is corrupt at the last evaluation" in gathered.states[0][2]
 
 
 def test_a_run_without_a_simulator_is_named_apart(study):

@@ -45,7 +45,7 @@ class Gathered(NamedTuple):
     @property
     def damage(self) -> list[str]:
         """A sentence for every record of which damaged lines were left out."""
-        return [f"{one.cell.label}, {text}" for one in self.finished for text in one.run.damage()]
+        return [f"{one.cell.label}, {text}" for one in self.finished for text in one.run.corruption()]
 
 
 def gather(record: Record, log: Path, tell: Callable[[str], None]) -> Gathered:

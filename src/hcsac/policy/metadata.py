@@ -1,4 +1,4 @@
-"""What a bundle says of its policy: the content of `policy.json`, from which the card is written, too."""
+"""The metadata of a policy bundle: the content of `policy.json`, from which the model card is written."""
 
 from importlib.metadata import version
 from typing import Any
@@ -11,19 +11,19 @@ from hcsac.tasks import get_task, has_simulator
 from hcsac.training import RunDirectory, last_returns, learning_curve
 
 
-def make_record(run: RunDirectory, state: PolicyState, onnx_seed: int) -> dict[str, Any]:
-    """All but the digests of the other files. `state` is what the bundle holds of the run.
+def make_metadata(run: RunDirectory, state: PolicyState, onnx_seed: int) -> dict[str, Any]:
+    """All but the digests of the other files. `state` is the part of the run that is exported.
 
     Raises:
-        UserError: a task of the run is not registered here.
+        UserError: a task of the run is not registered.
     """
-    held = run.identity()
+    identity = run.identity()
     return {
         "format": FORMAT,
         "hcsac": version("hcsac"),
-        "trained_with": {"hcsac": held.get("hcsac"), "torch": held.get("torch")},
+        "trained_with": {"hcsac": identity.get("hcsac"), "torch": identity.get("torch")},
         "run": run.digest(),
-        "agent": state.agent,
+        "agent": state.algorithm,
         "update": state.update,
         "finished": run.finished,
         "seeds": state.seeds,
@@ -31,11 +31,11 @@ def make_record(run: RunDirectory, state: PolicyState, onnx_seed: int) -> dict[s
         "observation_size": state.observation_size,
         "action_size": state.action_size,
         "tasks": [_task(name, index) for index, name in enumerate(state.tasks)],
-        "data": {"names": held["data"], "rows": held["rows"], "fingerprint": held["fingerprint"]},
-        "alignment": held["alignment"],
-        "behaviour": state.behaviour,
+        "data": {"names": identity["data"], "rows": identity["rows"], "fingerprint": identity["fingerprint"]},
+        "alignment": identity["alignment"],
+        "behaviour": state.dataset_returns,
         "evaluation": _evaluation(run, state),
-        "settings": held["settings"],
+        "settings": identity["settings"],
     }
 
 
@@ -44,7 +44,7 @@ def _task(name: str, index: int) -> dict[str, Any]:
         task = get_task(name)
     except UserError as error:
         raise UserError(
-            f"task {name!r} of this run is not registered here; name the module that registers it in HCSAC_TASKS."
+            f"task {name!r} of this run is not registered; name the module that registers it in HCSAC_TASKS."
         ) from error
     return {
         "name": name,
@@ -57,9 +57,9 @@ def _task(name: str, index: int) -> dict[str, Any]:
 
 
 def _evaluation(run: RunDirectory, state: PolicyState) -> dict[str, Any]:
-    """The evaluation of exactly this policy, over all seeds of its run, and the best of the run beside it.
+    """The evaluation of exactly this policy, over all seeds of its run, and the best evaluation of the run.
 
-    There is none, and it says of no task, where a task has no simulator.
+    `tasks` is empty where a task has no simulator.
     """
     seeds = run.identity()["seeds"]
     tasks, episodes = {}, 0

@@ -1,0 +1,61 @@
+"""Every file of a run, a policy bundle and a study by its name, and how files are written and cached."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# The directory of a run.
+RUN = "run.json"  # what is trained: algorithm, data, settings, seeds
+METRICS, EVALUATIONS, SHARING = "metrics.jsonl", "evaluations.jsonl", "sharing.jsonl"  # one record a line
+SHARED = "sharing"  # a folder: which transitions were shared, one file for each update at which they were
+TRANSITIONS = "rows.safetensors"  # in it: episode, task and reward of every transition
+CHECKPOINT = "checkpoint.safetensors"
+RESULT = "result.json"  # exists once training is finished
+TRACKERS = "trackers.json"  # id or name of the run in each tracker
+TENSORBOARD = "tensorboard"
+POLICY = "policy"  # where `hcsac export` writes the bundle by default
+VIDEO = "video.mp4"  # where `hcsac render` writes by default
+JSON_FILES = (RUN, RESULT, TRACKERS)
+JSONL_FILES = (METRICS, EVALUATIONS, SHARING)
+
+# A policy bundle.
+METADATA, TENSORS, ONNX, MODEL_CARD = "policy.json", "policy.safetensors", "policy.onnx", "README.md"
+
+# The output directory of a study.
+STUDY = "grid.json"  # its configurations and settings
+EVENTS = "events.jsonl"  # what happened to its runs
+RETURNS = "returns.parquet"
+TABLE = "table.csv"
+REPORT = "report.html"
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to: it replaces `path` at the end of the block, or is deleted if that fails.
+
+    A reader finds the old file or the new one, whole.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cache_folder(name: str) -> Path:
+    """$XDG_CACHE_HOME/hcsac/NAME, or ~/.cache/hcsac/NAME; not created."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hcsac" / name
+
+
+def what_is(path: Path) -> str:
+    """What a path that is no run, bundle or study as expected is instead, for an error message."""
+    if not path.exists():
+        return "it does not exist"
+    if not path.is_dir():
+        return "it is a file"
+    for name, kind in ((RUN, "a run"), (METADATA, "a policy bundle"), (STUDY, "a study of several runs")):
+        if (path / name).exists():
+            return f"it is {kind}"
+    return "it contains neither a run nor a policy nor a study"
