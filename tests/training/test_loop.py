@@ -12,7 +12,7 @@ from hcsac.data import load, store
 from hcsac.errors import UserError
 from hcsac.policy import evaluate, load_policy
 from hcsac.tasks import Task, register_task, registry
-from hcsac.training import Callback, RunDirectory, checkpoint, loop, summary, train
+from hcsac.training import Callback, RunDirectory, checkpoint, loop, setup, summary, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import agent_of, lines, off_by_one, settings, tree
 
@@ -75,18 +75,18 @@ def test_schedule_is_counted_in_epochs_of_the_rows_of_d(slides, tmp_path):
 
 def test_settings_reach_what_they_set(slides, tmp_path):
     given = settings(discount=0.5, reward_rule="zero", standardise_observations=True)
-    training = loop._Training("hcsac", slides, resolve("hcsac", given, TASKS), [0, 1], RunDirectory(tmp_path))
+    training = setup.set_up("hcsac", slides, resolve("hcsac", given, TASKS), [0, 1], RunDirectory(tmp_path))
     assert training.active.discount == 0.5
     foreign = training.active.reward[torch.arange(96), 1 - training.active.task]
     assert (foreign == 0).all()
-    torch.testing.assert_close(training.agent.scaling.std, torch.tensor(slides.observation.std(0)))
-    noise, batches = training.agent.random.generators, training.active.generators
+    torch.testing.assert_close(training.algorithm.scaling.std, torch.tensor(slides.observation.std(0)))
+    noise, batches = training.algorithm.random.generators, training.active.generators
     assert len({g.initial_seed() for g in [*noise, *batches]}) == 4
 
 
 def test_recomputed_rewards_reach_the_sampler(slides, tmp_path, priced):
     priced(lambda state, action: 100 + state[:, 0])
-    training = loop._Training("hcsac", slides, settings(reward_rule="recompute"), [0], RunDirectory(tmp_path))
+    training = setup.set_up("hcsac", slides, settings(reward_rule="recompute"), [0], RunDirectory(tmp_path))
     own = training.active.reward[torch.arange(96), training.active.task]
     foreign = training.active.reward[torch.arange(96), 1 - training.active.task]
     np.testing.assert_array_equal(own, slides.reward)
@@ -119,7 +119,7 @@ def test_who_borrows_nothing_needs_no_rewards(slides, tmp_path):
 
 def test_settings_of_sharing_reach_what_they_set(slides, tmp_path):
     given = resolve("hcsac", settings(own_fraction=0.25, sharing="cds", cds_soft=True), TASKS)
-    training = loop._Training("hcsac", slides, given, [0], RunDirectory(tmp_path))
+    training = setup.set_up("hcsac", slides, given, [0], RunDirectory(tmp_path))
     assert (training.active.own_fraction, training.active.weighted) == (0.25, True)
     assert (training.sharer.rule.name, training.sharer.updates) == ("cds", 6)
     assert (training.sharer.settings.cds_quantile, training.sharer.settings.cds_decay) == (0.9, 0.995)
@@ -128,12 +128,12 @@ def test_settings_of_sharing_reach_what_they_set(slides, tmp_path):
 def test_a_constant_column_is_not_blown_up(slides):
     flat = slides.observations.copy()
     flat[:, 1] = 7.0
-    mean, std = loop._statistics(replace(slides, observations=flat), True)
+    mean, std = setup._statistics(replace(slides, observations=flat), True)
     assert (mean[1], std[1]) == (7.0, 1.0)
 
 
 def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Training, "loop", lambda *_: None)
+    monkeypatch.setattr(loop.Loop, "__call__", lambda *_: None)
     run = train("hcsac", slides, tmp_path / "run", progress=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     resolved = {"device": device, "reward_rule": "keep", "target_pessimism": "min"}

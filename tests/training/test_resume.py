@@ -2,7 +2,7 @@
 
 import pytest
 
-from hcsac.training import RunDirectory, checkpoint, loop, train
+from hcsac.training import RunDirectory, checkpoint, loop, setup, train
 from tests.training.conftest import lines, settings
 
 
@@ -23,14 +23,14 @@ def stop_at(call, count):
 
 
 def in_update(patch, count):
-    make = loop.make_algorithm
+    make = setup.make_algorithm
 
     def fragile(*arguments, **named):
         agent = make(*arguments, **named)
         agent.advance = stop_at(agent.advance, count)
         return agent
 
-    patch.setattr(loop, "make_algorithm", fragile)
+    patch.setattr(setup, "make_algorithm", fragile)
 
 
 def before_result(patch, _):
@@ -51,7 +51,7 @@ PLACES = {  # updates are logged every 2nd, shared and evaluated every 6th
     "after an evaluation is logged": lambda patch: patch.setattr(checkpoint, "save", stop_at(checkpoint.save, 2)),
     "while sharing": lambda patch: patch.setattr(loop.Sharer, "__call__", stop_at(loop.Sharer.__call__, 2)),
     "between ledger and records": lambda patch: patch.setattr(
-        loop.JSONLLog, "on_share", stop_at(loop.JSONLLog.on_share, 2)
+        setup.JSONLLog, "on_share", stop_at(setup.JSONLLog.on_share, 2)
     ),
     "in the last evaluation": lambda patch: patch.setattr(
         loop.Evaluator, "__call__", stop_at(loop.Evaluator.__call__, 3)

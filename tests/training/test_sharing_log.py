@@ -9,7 +9,7 @@ import torch
 from hcsac.errors import UserError
 from hcsac.sharing.selection import LEVELS, Loan
 from hcsac.training import RunDirectory, borrowers, checkpoint, train
-from hcsac.training.sharing_log import LedgerWriter
+from hcsac.training.sharing_log import SharingLogWriter
 from tests.training.conftest import agent_of, lines, settings, tree
 
 
@@ -25,7 +25,7 @@ def write(tmp_path, data, loans, updates=(6,), reward=None, sharing="quantile", 
     identity = {"tasks": list(data.task_names), "settings": {"sharing": sharing}}
     run.begin(identity, resume=False)
     table = torch.tensor(data.reward)[:, None].expand(-1, 2) if reward is None else torch.tensor(reward)
-    writer = LedgerWriter(run, data, [3, 8], table, **{"valued": True} | named)
+    writer = SharingLogWriter(run, data, [3, 8], table, **{"valued": True} | named)
     for update in updates:
         run.append(
             "sharing.jsonl", writer.write(update, loans, lambda rows, task: table[rows, task].double().mean().item())
@@ -72,7 +72,7 @@ def test_every_row_is_read_back_with_its_borrowers(valued, slides, tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.begin({"tasks": list(slides.task_names), "settings": {"sharing": "quantile"}}, resume=False)
     reward = torch.rand(96, 2)  # as a reward rule that pays every task its own
-    writer = LedgerWriter(run, slides, [3, 8], reward, valued)
+    writer = SharingLogWriter(run, slides, [3, 8], reward, valued)
     for update, of_update in given.items():
         run.append("sharing.jsonl", writer.write(update, of_update, lambda rows, task: 0.0))
     for row in range(96):

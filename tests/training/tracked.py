@@ -7,7 +7,7 @@ reach nothing but this machine.
 import sys
 
 from hcsac.data.dataset import Dataset
-from hcsac.training import loop, train
+from hcsac.training import setup, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import settings
 from tests.training.test_resume import Stop, stop_at
@@ -27,14 +27,14 @@ def stay_home(event, arguments):
 if __name__ == "__main__":
     sys.addaudithook(stay_home)
     if len(sys.argv) > 2:
-        make = loop.make_algorithm
+        make = setup.make_algorithm
 
         def fragile(*arguments, **named):
             agent = make(*arguments, **named)
             agent.advance = stop_at(agent.advance, int(sys.argv[2]))
             return agent
 
-        loop.make_algorithm = fragile
+        setup.make_algorithm = fragile
     data = Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
     given = {"seeds": (0, 5), "resume": True, "progress": False, "trackers": ("wandb", "mlflow", "trackio")}
     try:

@@ -51,7 +51,7 @@ class RowHistory(NamedTuple):
     borrowings: list[Borrowing]
 
 
-class LedgerWriter:
+class SharingLogWriter:
     """Writes down the sharings of a run.
 
     Args:

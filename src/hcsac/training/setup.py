@@ -1,0 +1,197 @@
+"""`train`: names and settings checked, the parts of a training put together, its record written, the loop run."""
+
+import math
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hcsac.algorithms import ALGORITHMS, ObservationNormalizer, make_algorithm, preset, resolve
+from hcsac.algorithms.algorithm import generators
+from hcsac.algorithms.compiled import wants_compile
+from hcsac.data.dataset import Dataset
+from hcsac.data.store import load as load_dataset
+from hcsac.errors import UserError
+from hcsac.registry import SHARING_RULES
+from hcsac.settings import RewardRule, Settings, Sharing
+from hcsac.sharing.active import ActiveDataset
+from hcsac.sharing.reward_table import reward_table
+from hcsac.sharing.rules import SharingRule, rule_of
+from hcsac.sharing.selection import Sharer
+from hcsac.tasks import box_size, get_task, has_simulator, make_env
+from hcsac.tasks.registry import TASKS
+from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
+from hcsac.training.cuda_graph import Updates, cuda_capture
+from hcsac.training.log import JSONLLog
+from hcsac.training.loop import SCORING_ROWS, Loop, Schedule
+from hcsac.training.memory import keep_freed_memory
+from hcsac.training.progress import ProgressBar
+from hcsac.training.run_directory import RunDirectory
+from hcsac.training.sharing_log import SharingLogWriter
+from hcsac.training.trackers import make_trackers, require_trackers
+
+
+def train(
+    algorithm: str,
+    data: Dataset | Sequence[str],
+    directory: str | Path,
+    settings: Settings | None = None,
+    seeds: Sequence[int] = (0,),
+    resume: bool = False,
+    progress: bool = True,
+    trackers: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
+) -> RunDirectory:
+    """Train an algorithm on `data` and leave everything in `directory`.
+
+    Args:
+        algorithm: bc, csac, mtcsac, hcsac, td3_bc or what a plug-in has registered.
+        data: a Dataset, or names of datasets to load; `hcsac.load` is where another alignment is chosen.
+        settings: complete settings, as `hcsac.preset` gives them; None for the `slides` preset of the algorithm.
+        seeds: one replica each, trained at once.
+        resume: continue from the last checkpoint; a finished run is returned as it is.
+        progress: show progress on stderr: a bar in a terminal, else a plain line now and then.
+        trackers: wandb, mlflow, trackio: where the numbers go besides TensorBoard.
+        callbacks: called in this order at the events of the training, after the run's own logs and trackers.
+
+    Raises:
+        UserError: bad names, settings or sizes, rewards that cannot be recomputed, a tracker without its library, or a
+            directory that holds another run: nothing is written then. Or a tracker that cannot start.
+        Exception: whatever a callback raises; the run can then be resumed from its last checkpoint.
+    """
+    require_trackers(trackers)
+    require_callbacks(callbacks)
+    dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
+    given = preset("slides", algorithm) if settings is None else settings
+    resolved = resolve(algorithm, given, dataset.task_names)
+    if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
+    _require_sizes_of_tasks(dataset)
+    run = RunDirectory(directory)
+    # Put together before the directory is created: what cannot be trained leaves nothing behind.
+    loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
+    run.begin(_identity(algorithm, dataset, given, resolved, seeds), resume)
+    if loop is not None:
+        bar = [ProgressBar()] if progress else []
+        loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))
+    return run
+
+
+def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int], run: RunDirectory) -> Loop:
+    """The parts of a training, from resolved settings; nothing is written.
+
+    Raises:
+        UserError: rewards that the reward rule needs cannot be recomputed, or no compiler for `compile = on`.
+    """
+    keep_freed_memory()
+    device = torch.device(settings.device)
+    sharing = settings if isinstance(settings, Sharing) else Sharing()
+    rule = rule_of(sharing)
+    schedule = _schedule(settings, sharing if rule is not None else None, len(dataset))
+    normalizer = ObservationNormalizer(*_statistics(dataset, settings.standardise_observations))
+    algorithm = make_algorithm(name, dataset.spec, settings, seeds, normalizer, wants_compile(settings, schedule.total))
+    minibatches = generators(seeds, 2, device)
+    # Where nothing is shared, no other task's reward is looked up.
+    reward_rule: RewardRule = "keep" if rule is None else sharing.reward_rule or "keep"
+    weighted = rule is not None and rule.weighted(sharing)
+    active = ActiveDataset(
+        dataset, algorithm.discount, reward_rule, minibatches, device, sharing.own_fraction, weighted
+    )  # fmt: skip
+    sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), schedule.share or 0)
+    own_reward = active.reward.cpu().numpy() if reward_rule == "recompute" else _target_task_reward(dataset, rule)
+    by_value = rule is not None and rule.needs_values
+    sharing_log = SharingLogWriter(run, dataset, seeds, active.reward, by_value, own_reward)
+    drawn_from = [*algorithm.random.generators, *minibatches]
+    updates = Updates(
+        algorithm, active, settings.batch_size, cuda_capture(drawn_from) if device.type == "cuda" else None
+    )
+    evaluated = all(map(has_simulator, dataset.task_names))
+    return Loop(run, algorithm, active, updates, sharer, sharing_log, schedule, dataset.task_names, evaluated)
+
+
+def _schedule(settings: Settings, sharing: Sharing | None, transitions: int) -> Schedule:
+    """Intervals that settings give in epochs, in updates."""
+    epoch = math.ceil(transitions / settings.batch_size)
+    return Schedule(
+        total=settings.updates or settings.epochs * epoch,
+        log=settings.log_interval,
+        share=None if sharing is None else sharing.share_interval * epoch,
+        evaluate=settings.evaluate_interval * epoch,
+        episodes=settings.evaluation_episodes,
+        final_episodes=settings.final_episodes,
+    )
+
+
+def _require_sizes_of_tasks(dataset: Dataset) -> None:
+    """A policy of these data must fit the simulator that evaluates it; found out now, not at the first evaluation."""
+    for task in filter(has_simulator, dataset.task_names):
+        env = make_env(task)
+        spaces = {"observation": env.observation_space, "action": env.action_space}
+        env.close()
+        for kind, size in (("observation", dataset.observation_size), ("action", dataset.action_size)):
+            wanted = box_size(spaces[kind], f"task {task!r}: the {kind} space")
+            if size != wanted:
+                raise UserError(
+                    f"{kind} size is {size} in the data, but {wanted} in task {task!r}; give the data their own task."
+                )
+
+
+def _target_task_reward(dataset: Dataset, rule: SharingRule | None) -> np.ndarray | None:
+    """The reward of every transition in every task, [N, M], where formulas give it: what assigned rewards should be."""
+    if rule is None or any(get_task(name).reward is None for name in dataset.task_names):
+        return None
+    return reward_table(dataset, "recompute")
+
+
+def _statistics(dataset: Dataset, standardise: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and std [S] that observations are normalised by."""
+    size = dataset.observation_size
+    if not standardise:
+        return torch.zeros(size), torch.ones(size)
+    chunks = [dataset.start_index[first : first + SCORING_ROWS] for first in range(0, len(dataset), SCORING_ROWS)]
+    sums = [dataset.observations[start].sum(0, dtype=np.float64) for start in chunks]
+    mean = np.sum(sums, axis=0) / len(dataset)
+    squares = [np.square(dataset.observations[start] - mean).sum(0) for start in chunks]
+    std = np.sqrt(np.sum(squares, axis=0) / len(dataset))
+    # A constant column carries nothing: leave its scale alone rather than blow it up.
+    std = np.where(std < 1e-6, 1.0, std)
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+
+
+def _identity(
+    algorithm: str, dataset: Dataset, given: Settings, resolved: Settings, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """What `run.json` records: what is trained on what, with settings as they were given and as they were resolved."""
+    identity = {
+        "hcsac": version("hcsac"),
+        "torch": torch.__version__,
+        "agent": algorithm,
+        "plugins": _plugins(algorithm, dataset, resolved),
+        "seeds": list(seeds),
+        "tasks": list(dataset.task_names),
+        "data": list(dataset.refs),
+        "alignment": dataset.alignment,
+        "fingerprint": dataset.fingerprint(),
+        "rows": len(dataset),
+        "observation_size": dataset.observation_size,
+        "action_size": dataset.action_size,
+        "behaviour": dataset.mean_returns,
+        "settings": resolved.as_dict(),
+        "given": given.as_dict(),
+    }
+    if dataset.alignment == "correct":  # otherwise rewards are not what the episodes earned
+        logged = dataset.episode_returns.items()
+        identity["behaviour_returns"] = {task: [round(x, 4) for x in returns.tolist()] for task, returns in logged}
+    return identity
+
+
+def _plugins(algorithm: str, dataset: Dataset, settings: Settings) -> list[str]:
+    """The plug-in modules without which the run cannot be trained or its policy loaded."""
+    rule = rule_of(settings)
+    found = [ALGORITHMS.plugin(algorithm), *map(TASKS.plugin, dataset.task_names), *dataset.plugins]
+    if rule is not None:
+        found.append(SHARING_RULES.plugin(rule.name))
+    return sorted({module for module in found if module is not None})
