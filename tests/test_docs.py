@@ -40,7 +40,7 @@ SHOWN = ("text", "csv", "console", "diff", "sh")  # blocks that are read, or of 
 RUN = (
     "tutorials/own-robot.md",
     "index.md",
-    *(f"how-to/{page}.md" for page in ("callbacks", "grids", "add-a-task", "read-a-format", "resume")),
+    *(f"how-to/{page}.md" for page in ("callbacks", "studies", "add-a-task", "read-a-format", "resume")),
 )
 BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "--random-steps": "5000"}
 
@@ -62,8 +62,8 @@ def scratch(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", RUN)
 def test_every_block_of_the_page_runs(page, scratch, monkeypatch, capfd):
-    """In the order they stand in; budgets of training and evaluation are cut, and cells of grids are not started."""
-    monkeypatch.setattr(experiments, "run_cells", lambda cells, *_, **__: [])
+    """In the order they stand in; budgets of training and evaluation are cut, and runs of studies are not started."""
+    monkeypatch.setattr(experiments, "run_all", lambda runs, *_, **__: [])
     names: dict[str, object] = {"__name__": "page"}
     ran = 0
     for language, title, text in BLOCK.findall((DOCS / page).read_text()):
