@@ -109,7 +109,8 @@ def reproduce(
     click.echo(f"\n{experiments.plural(len(seeds), 'seed')}, alignment {alignment}\n\n{written.tables}\n")
     if written.note:
         click.echo(written.note)
-    click.echo(f"written: {written.page}, {written.markdown}, {output / 'table.csv'}, {written.returns}")
+    files = [written.page, written.markdown, output / "table.csv", written.returns, written.metrics]
+    click.echo(f"written: {', '.join(map(str, files))}")
 
 
 def _main_settings(settings: Any) -> str:

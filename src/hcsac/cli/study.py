@@ -18,7 +18,7 @@ study_argument = click.argument("study")
 
 @click.group(cls=Commands)
 def study() -> None:
-    """Run a study from a file, show its state, write its report.
+    """Run a study from a file, show its state, print its tables, write its report.
 
     A study is a TOML file of configurations: dataset groups, algorithms, seeds and settings that vary
     (experiments/*.toml are the published ones). Each combination is a run with a directory of its own below runs/NAME.
@@ -132,8 +132,11 @@ def study_report(study: str, output: Path | None, videos: bool) -> None:
 
     It shows returns beside those of the dataset and published ones, of the last policy and the best of the run,
     interquartile means with intervals, performance profiles, learning curves, shared transitions, every seed, run
-    times, settings that differ, and videos. The tables are also written to a Markdown copy beside it, every return to
-    returns.parquet. Reports of unfinished studies cover the finished runs. An earlier report is replaced.
+    times, settings that differ, and videos. Reports of unfinished studies cover the finished runs. An earlier report is
+    replaced.
+
+    Beside it are written a Markdown copy of the tables, returns.parquet with every return, and metrics.parquet with
+    every metric of every seed.
     """
     from hcsac import experiments
 
@@ -144,7 +147,25 @@ def study_report(study: str, output: Path | None, videos: bool) -> None:
     if written.note:
         click.echo(written.note)
     size = written.page.stat().st_size / 1e6
-    click.echo(f"written: {written.page} ({size:.1f} MB), {written.markdown}, {written.returns}")
+    click.echo(f"written: {written.page} ({size:.1f} MB), {written.markdown}, {written.returns}, {written.metrics}")
+
+
+@study.command("table")
+@study_argument
+@click.option("--csv", type=click.Path(path_type=Path), help="Also write the numbers to this CSV file.")
+def study_table(study: str, csv: Path | None) -> None:
+    """Print the tables of returns and metrics of STUDY.
+
+    STUDY is its TOML file or its output, a directory or a URL.
+    """
+    from hcsac import experiments
+
+    record = _record(study)
+    summary, text = experiments.summary_tables(record, record.output / LOG)
+    click.echo(text)
+    if csv is not None:
+        experiments.write_csv(summary, csv)
+        click.echo(f"\nwritten: {csv}")
 
 
 def _record(study: str) -> StudyRecord:

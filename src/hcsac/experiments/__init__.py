@@ -1,9 +1,10 @@
 """Studies: which runs they consist of, where these are executed, and the tables, charts and report made from them."""
 
 from hcsac.experiments.local import LocalLauncher
+from hcsac.experiments.metrics import METRICS, metric
 from hcsac.experiments.ray_cluster import RayLauncher, gpus_for
 from hcsac.experiments.record import StudyRecord, read_record, start_study
-from hcsac.experiments.report import write_report
+from hcsac.experiments.report import summary_tables, write_report
 from hcsac.experiments.returns import collect_returns, dataset_returns, read_returns, write_returns
 from hcsac.experiments.scheduler import Launcher, RunResult, require_all, run_all
 from hcsac.experiments.sharing_gain import (
@@ -20,10 +21,11 @@ from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
 from hcsac.experiments.study import Study, read_study, slides_study
 from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.summary import Summary, summarise
-from hcsac.experiments.table import write_csv
+from hcsac.experiments.table import read_metrics, write_csv, write_metrics
 from hcsac.experiments.words import plural
 
 __all__ = [
+    "METRICS",
     "Launcher",
     "LocalLauncher",
     "Mirror",
@@ -43,8 +45,10 @@ __all__ = [
     "gpus_for",
     "is_url",
     "local_copy",
+    "metric",
     "opened",
     "plural",
+    "read_metrics",
     "read_record",
     "read_returns",
     "read_study",
@@ -57,8 +61,10 @@ __all__ = [
     "start_study",
     "status_table",
     "summarise",
+    "summary_tables",
     "transition_history",
     "write_csv",
+    "write_metrics",
     "write_report",
     "write_returns",
 ]

@@ -1,6 +1,7 @@
 """Statistics of a table of returns: per task, over the tasks, and of the algorithms against each other."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -14,12 +15,13 @@ from hcsac.evaluation import (
     improvements,
     iqm,
     mean_std,
-    normalise,
     pairwise_improvement,
     performance_profile,
     verdict,
 )
+from hcsac.experiments.metrics import METRICS
 from hcsac.experiments.returns import dataset_returns
+from hcsac.tasks import Task, get_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,6 +58,7 @@ class TaskSummary(NamedTuple):
     dataset_return: float  # mean return of the logged episodes
     improvement: Estimate  # last policy minus dataset return
     verdict: str  # `beats its data`, `matches`, `below`, `unknown`
+    metrics: dict[str, np.ndarray]  # every registered metric of the last policy, [R] in the order of `seeds`
 
     @property
     def key(self) -> tuple[str, str]:
@@ -113,19 +116,18 @@ class _Group(NamedTuple):
     returns: np.ndarray  # [R, episodes] of the last evaluation
     best: np.ndarray  # [R]
     dataset_return: float
-    random: float
-    expert: float
+    has_score: bool
+    metrics: dict[str, np.ndarray]  # name -> [R] of the last evaluation
 
     @property
     def scores(self) -> np.ndarray:
         """[R] of the last evaluation; NaN where the task has none."""
-        return normalise(self.last, self.random, self.expert)
+        return self.metrics["score"]
 
     @property
     def last(self) -> np.ndarray:
         """Mean returns [R] of the last evaluation; all are NaN if one is, so that a diverged run is not left out."""
-        means = self.returns.mean(1)
-        return np.full_like(means, np.nan) if np.isnan(means).any() else means
+        return self.metrics["mean_return"]
 
 
 _Groups = dict[tuple[str, ...], _Group]  # (dataset, variant, algorithm, task) -> its runs
@@ -179,8 +181,8 @@ def _summarise_tasks(groups: _Groups, table: "pa.Table", draws: int, seed: int) 
                 episodes=group.returns.shape[1],
                 mean=mean,
                 std=std,
-                min=float(group.returns.min()),
-                max=float(group.returns.max()),
+                min=float(group.metrics["worst_episode"].min()),
+                max=float(group.metrics["best_episode"].max()),
                 best_mean=best_mean,
                 best_std=best_std,
                 gap=best_mean - mean,
@@ -189,6 +191,7 @@ def _summarise_tasks(groups: _Groups, table: "pa.Table", draws: int, seed: int) 
                 dataset_return=float(np.mean(references[key])),
                 improvement=improved[key],
                 verdict=verdict(improved[key]),
+                metrics=group.metrics,
             )
         )
     return summaries
@@ -203,7 +206,7 @@ def _summarise_algorithms(groups: _Groups, draws: int, seed: int) -> list[Algori
     summaries = []
     for (dataset, variant, algorithm), keys in _by(groups, lambda key: key[:3]).items():
         own = [groups[key] for key in keys]
-        has_score = [not np.isnan(group.random + group.expert) for group in own]
+        has_score = [group.has_score for group in own]
         seeds, returns = _matrix(own, [group.last for group in own])
         points = _matrix(own, [group.scores for group in own])[1][:, has_score]
         if np.isnan(points).all(0).any():  # a task on which a run diverged
@@ -263,17 +266,27 @@ def _grouped(table: "pa.Table") -> _Groups:
         own = sorted(rows, key=lambda row: row["seed"])
         _require_consistent(own, " ".join(filter(None, key)))
         episodes = min(len(row["return_list"]) for row in own)
-        dataset_return, random, expert = (_or_nan(own[0][name]) for name in _REFERENCES)
+        task = _task(key[3], own[0]["random_return"], own[0]["expert_return"])
+        returns = np.array([row["return_list"][:episodes] for row in own])
         groups[key] = _Group(
             seeds=tuple(row["seed"] for row in own),
             updates=tuple(sorted({row["update"] for row in own})),
-            returns=np.array([row["return_list"][:episodes] for row in own]),
+            returns=returns,
             best=np.array([best_of[tuple(row[name] for name in _SEED)] for row in own], float),
-            dataset_return=dataset_return,
-            random=random,
-            expert=expert,
+            dataset_return=_or_nan(own[0]["behaviour"]),
+            has_score=task.random_return is not None and task.expert_return is not None,
+            metrics={name: one(returns, task) for name, one in METRICS.items()},
         )
     return groups
+
+
+def _task(name: str, random_return: float | None, expert_return: float | None) -> Task:
+    """The task with the reference returns of the table; a bare one where it is not registered here."""
+    try:
+        task = get_task(name)
+    except UserError:
+        task = Task(name)
+    return replace(task, random_return=random_return, expert_return=expert_return)
 
 
 def _require_consistent(rows: list[dict[str, Any]], label: str) -> None:
@@ -322,6 +335,8 @@ def _or_nan(value: float | None) -> float:
 def _plain(value: Any) -> Any:
     if hasattr(value, "_asdict"):
         return {name: _plain(field) for name, field in value._asdict().items()}
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, list | tuple):

@@ -1,12 +1,19 @@
-"""The table of the last policies as CSV."""
+"""The table of the last policies as CSV, and the metrics of every seed as Parquet, for other programs."""
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.experiments.summary import Summary
+from hcsac.evaluation import mean_std
+from hcsac.experiments.files import replacing
+from hcsac.experiments.metrics import BUILT_IN, METRICS, extra_metrics
+from hcsac.experiments.summary import Summary, TaskSummary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Column -> field of `TaskSummary`. The names of the columns are those of earlier releases.
 _COLUMNS = {
@@ -17,25 +24,83 @@ _COLUMNS = {
     "best_of_run_std": "best_std",
     "score": "score",
 }
+_IDENTITY = ("dataset", "variant", "task", "agent")
 
 
 def write_csv(summary: Summary, path: Path) -> None:
     """One row per dataset, variant, task and algorithm; unknown numbers are empty.
 
+    Metrics of plug-ins are further columns: NAME_mean and NAME_std over the seeds.
+
     Raises:
         UserError: the file cannot be written.
     """
+    extra = list(extra_metrics())
+    heads = [f"{name}_{number}" for name in extra for number in ("mean", "std")]
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*_IDENTITY, "seeds", *_COLUMNS, "verdict", *heads])
+        for row in summary.tasks:
+            numbers = [getattr(row, field) for field in _COLUMNS.values()]
+            metrics = [number for name in extra for number in mean_std(row.metrics[name])]
+            texts = [*map(_text, numbers), row.verdict, *map(_text, metrics)]
+            writer.writerow([*_identity(row), len(row.seeds), *texts])
+
+
+def write_metrics(summary: Summary, path: Path) -> Path:
+    """Write every metric of every seed as Parquet and return the path; a file of that name is replaced as a whole.
+
+    Columns: `dataset`, `variant`, `task`, `agent` (the algorithm), `seed` int64, and a float64 column for each metric,
+    null where unknown.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = METRICS.names()
+    rows = [
+        dict(zip(_IDENTITY, _identity(row), strict=True))
+        | {"seed": seed}
+        | {name: _or_none(row.metrics[name][r]) for name in names}
+        for row in summary.tasks
+        for r, seed in enumerate(row.seeds)
+    ]
+    schema = [*((name, pa.string()) for name in _IDENTITY), ("seed", pa.int64()), *((n, pa.float64()) for n in names)]
+    with replacing(path) as temporary:
+        parquet.write_table(pa.Table.from_pylist(rows, schema=pa.schema(schema)), temporary, compression="zstd")
+    return path
+
+
+def read_metrics(path: str | Path) -> "pa.Table":
+    """The table that `write_metrics` wrote.
+
+    Raises:
+        UserError: there is no such file, or it is another one.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist; give the metrics.parquet of a study's report.")
     try:
-        with open(path, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["dataset", "variant", "task", "agent", "seeds", *_COLUMNS, "verdict"])
-            for row in summary.tasks:
-                numbers = [_text(getattr(row, field)) for field in _COLUMNS.values()]
-                identity = [row.dataset, row.variant, row.task, row.algorithm, len(row.seeds)]
-                writer.writerow([*identity, *numbers, row.verdict])
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); choose another --output.") from error
+        table = parquet.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is damaged or no Parquet file ({error}); write the report again.") from error
+    for name in (*_IDENTITY, "seed", *BUILT_IN):
+        if name not in table.column_names:
+            raise UserError(f"{path} is no table of metrics: it has no column {name}; write the report again.")
+    return table
+
+
+def _identity(row: TaskSummary) -> tuple[str, ...]:
+    return row.dataset, row.variant, row.task, row.algorithm
 
 
 def _text(number: float) -> str:
     return "" if np.isnan(number) else f"{number:.4f}"
+
+
+def _or_none(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)

@@ -48,6 +48,7 @@ def test_what_is_written(study, written):
     assert written.note == "Videos were left out."
     assert {path.name for path in study.output.iterdir()} == {
         "medium", "replay", "study.json", "events.jsonl", "report.html", "report.md", "returns.parquet",
+        "metrics.parquet",
     }  # fmt: skip
 
 
@@ -82,9 +83,13 @@ def test_nothing_else_is_overwritten(study, tmp_path):
     (tmp_path / "returns.parquet").write_text("mine")
     with pytest.raises(UserError, match=r"returns.parquet exists and is not an earlier report's"):
         write_report(study, tmp_path / "b.html")
+    (tmp_path / "returns.parquet").unlink()
+    (tmp_path / "metrics.parquet").write_text("mine")
+    with pytest.raises(UserError, match=r"metrics.parquet exists and is not an earlier report's"):
+        write_report(study, tmp_path / "b.html")
     with pytest.raises(UserError, match=r"report.pdf does not end in .html"):
         write_report(study, tmp_path / "report.pdf")
-    assert {path.name for path in tmp_path.iterdir()} == {"mine.html", "a.md", "returns.parquet", "study", "minari"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.html", "a.md", "metrics.parquet", "study", "minari"}
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
 
 
@@ -100,7 +105,9 @@ def test_the_command_line(study, tmp_path, capsys, monkeypatch):
     assert run("study", "report", study.output, "--no-videos", "--output", output) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[:3] == ["reading 11 of 12 runs", "statistics of 264 returns", "writing"]
-    assert re.fullmatch(rf"written: {output} \(\d\.\d MB\), .*page\.md, .*returns\.parquet", out[-1])
+    assert re.fullmatch(
+        rf"written: {output} \(\d\.\d MB\), .*page\.md, .*returns\.parquet, .*metrics\.parquet", out[-1]
+    )
     assert run("study", "report", tmp_path) == 2
     assert "no study found in" in capsys.readouterr().err
     for one in study.runs[:-1]:
@@ -118,7 +125,12 @@ def test_a_study_at_a_url_is_reported_here(study, tmp_path, capsys, monkeypatch)
     before = {path.name for path in study.output.iterdir()}
     assert run("study", "report", study.output.as_uri() + "/") == 0
     assert "Videos were left out." in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "here").iterdir()} == {"study.html", "study.md", "returns.parquet"}
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {
+        "study.html",
+        "study.md",
+        "returns.parquet",
+        "metrics.parquet",
+    }
     assert {path.name for path in study.output.iterdir()} == before
 
 

@@ -15,8 +15,9 @@ from hcsac.experiments.report.text import table_text
 from hcsac.experiments.report.videos import render_clips
 from hcsac.experiments.returns import read_returns, write_returns
 from hcsac.experiments.summary import Summary
+from hcsac.experiments.table import read_metrics, write_metrics
 
-RETURNS = "returns.parquet"
+RETURNS, METRICS = "returns.parquet", "metrics.parquet"
 GENERATOR = "hcsac study report"
 GENERATORS = (GENERATOR, "hcsac grid report")  # that earlier reports carry; the second one is that of hcsac 0.1
 _NO_VIDEOS = "Videos were left out."
@@ -28,6 +29,7 @@ class Written(NamedTuple):
     page: Path  # HTML
     markdown: Path
     returns: Path  # Parquet
+    metrics: Path  # Parquet
     summary: Summary
     tables: str  # of the returns, as plain text
     note: str  # on the videos
@@ -40,11 +42,12 @@ def write_report(
     videos: bool = True,
     log: Callable[[str], None] = lambda text: None,
 ) -> Written:
-    """Write the report of a study: one HTML file that works offline, a Markdown copy of its tables, and the returns.
+    """Write the report of a study: one HTML file that works offline, its tables as Markdown, returns and metrics.
 
     Args:
         output: the HTML file (default: `report.html` in the directory of the study). The Markdown copy has the same
-            name with the suffix `.md`; the returns are `returns.parquet` beside it. Earlier reports are replaced.
+            name with the suffix `.md`; `returns.parquet` beside it has every return, `metrics.parquet` every
+            metric of every seed. Earlier reports are replaced.
         events_log: the events of the study (default: `events.jsonl` in its directory).
         log: called with a line per step of the work.
 
@@ -54,19 +57,37 @@ def write_report(
     page = output or record.output / "report.html"
     if page.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{page} does not end in .html; the report is an HTML file.")
-    copy, returns = page.with_suffix(".md"), page.with_name(RETURNS)
+    copy, returns, metrics = page.with_suffix(".md"), page.with_name(RETURNS), page.with_name(METRICS)
     _require_replaceable(page, 'content="{}')
     _require_replaceable(copy, "<!-- {} -->\n")
-    _require_replaceable_returns(returns)
+    _require_replaceable_table(returns, read_returns)
+    _require_replaceable_table(metrics, read_metrics)
     loaded = load_study(record, events_log or record.output / "events.jsonl", log)
     clips, note = render_clips(loaded.finished, log) if videos else ([], _NO_VIDEOS)
     report = build_report(loaded, clips, note, returns.name, copy.name)
     log("writing")
     write_returns(loaded.table, returns)
+    write_metrics(loaded.summary, metrics)
     write_text(copy, f"<!-- {GENERATOR} -->\n" + markdown(report, page.name))
     write_text(page, page_of(report))
-    tables = [table_text(table) for part in report.sections[0].parts for table in part.tables]
-    return Written(page, copy, returns, loaded.summary, "\n\n".join(tables), note)
+    return Written(page, copy, returns, metrics, loaded.summary, _tables_text(report), note)
+
+
+def summary_tables(
+    record: StudyRecord, events_log: Path, log: Callable[[str], None] = lambda text: None
+) -> tuple[Summary, str]:
+    """The statistics of a study, and its tables of returns and metrics as plain text.
+
+    Raises:
+        UserError: no run is finished yet.
+    """
+    loaded = load_study(record, events_log, log)
+    return loaded.summary, _tables_text(build_report(loaded, [], "", "", ""))
+
+
+def _tables_text(report: Report) -> str:
+    """The tables of the first section, that of returns, as plain text."""
+    return "\n\n".join(table_text(table) for part in report.sections[0].parts for table in part.tables)
 
 
 def page_of(report: Report) -> str:
@@ -99,9 +120,9 @@ def _require_replaceable(path: Path, mark: str) -> None:
         raise UserError(f"{path} exists and is not an earlier report; choose another --output.")
 
 
-def _require_replaceable_returns(path: Path) -> None:
+def _require_replaceable_table(path: Path, read: Callable[[Path], object]) -> None:
     if path.exists():
         try:
-            read_returns(path)
+            read(path)
         except UserError as error:
             raise UserError(f"{path} exists and is not an earlier report's; choose another --output.") from error

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hcsac.experiments.metrics import extra_metrics
 from hcsac.experiments.report import charts, tables
 from hcsac.experiments.report.charts import Chart
 from hcsac.experiments.report.load import LoadedStudy
@@ -114,6 +115,7 @@ def _returns_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
         tables.last_table(summary, series, loaded.record.published),
         tables.best_table(summary, series),
         tables.verdict_table(summary, series),
+        *(tables.metric_table(metric, summary, series) for metric in extra_metrics().values()),
     ]
     return Section("returns", "Returns", [Part(table.title, tables=[table]) for table in shown])
 

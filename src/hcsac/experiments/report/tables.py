@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hcsac.evaluation import Estimate
+from hcsac.evaluation import Estimate, mean_std
+from hcsac.experiments.metrics import Metric
 from hcsac.experiments.report.load import Finished, LoadedStudy
 from hcsac.experiments.report.settings_diff import SettingsDiff
 from hcsac.experiments.report.styles import Key, Series
@@ -150,6 +151,23 @@ def worst_table(summary: Summary, series: dict[Key, Series]) -> Table:
         return TableCell(f"{one.min:.1f}", (f"best {one.max:.1f}",))
 
     return _by_task("Worst episode of the last policy", summary, series, cell, "Over all seeds and episodes.")
+
+
+def metric_table(metric: Metric, summary: Summary, series: dict[Key, Series]) -> Table:
+    """Mean ± sample standard deviation over seeds of a metric of a plug-in."""
+    means = {(one.dataset, one.task, one.key): mean_std(one.metrics[metric.name]) for one in summary.tasks}
+    choose = max if metric.better == "higher" else min
+
+    def cell(one: TaskSummary) -> TableCell:
+        mean, std = means[one.dataset, one.task, one.key]
+        row = [means[one.dataset, one.task, key][0] for key in series if (one.dataset, one.task, key) in means]
+        best = choose((value for value in row if not np.isnan(value)), default=np.nan)
+        return TableCell(_mean_std(mean, std), (), "best" if mean == best else "")
+
+    note = (
+        f"{metric.caption} Mean ± sample standard deviation over seeds, of the last policy; {metric.better} is better."
+    )
+    return _by_task(f"Metric {metric.name}", summary, series, cell, note)
 
 
 def aggregate_table(summary: Summary, series: dict[Key, Series]) -> Table:
