@@ -80,6 +80,13 @@ def test_a_failed_run_is_tried_once_more_then_reported(runs, tmp_path):
     require_all([])
 
 
+def test_events_of_an_earlier_release_are_read(tmp_path):
+    log = tmp_path / "events.jsonl"
+    old = [{"cell": "a", "event": "failed", "error": "x"}, {"run": "b", "event": "failed", "error": "y"}]
+    log.write_text("".join(json.dumps(event) + "\n" for event in old) + '["no event"]\n{"cell"')
+    assert last_errors(log) == {str(tmp_path / "a"): "x", str(tmp_path / "b"): "y"}
+
+
 def test_a_lost_node_does_not_count_as_a_failed_attempt(runs, tmp_path):
     lost = ("node b died", False, "lost")
     launcher = Scripted({"0": [lost, lost, ("disk", False), lost, (None, False)], "1": [lost] * (LOSSES + 2)})

@@ -26,7 +26,7 @@ class Metric:
     """
 
     def __init__(self, name: str, function: MetricFunction, better: str):
-        functools.update_wrapper(self, function)  # also its module, by which the registry knows the plug-in
+        functools.update_wrapper(self, function)
         self.name, self.function, self.better = name, function, better
 
     @property
@@ -93,7 +93,7 @@ def metric(name: str, better: Literal["higher", "lower"] = "higher") -> Callable
     def register(function: MetricFunction) -> MetricFunction:
         if not (function.__doc__ or "").strip():
             raise UserError(f"metric {name!r} has no docstring; its first line is the caption of the table.")
-        METRICS.add(name, Metric(name, function, better))
+        METRICS.add(name, Metric(name, function, better), module=function.__module__)
         return function
 
     return register

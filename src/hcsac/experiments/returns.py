@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.experiments.files import replacing
+from hcsac.experiments.parquet import read_table, write_table
 from hcsac.tasks import get_task
 from hcsac.training import RunDirectory
 
@@ -71,17 +71,12 @@ def dataset_returns(table: "pa.Table") -> dict[tuple[str, str, str], np.ndarray]
 
 
 def write_returns(table: "pa.Table", path: str | Path) -> Path:
-    """Write the table as Parquet (zstd) and return the path; a file of that name is replaced as a whole.
+    """Write the table as Parquet and return the path; a file of that name is replaced as a whole.
 
     Raises:
         UserError: the file cannot be written.
     """
-    from pyarrow import parquet
-
-    path = Path(path)
-    with replacing(path) as temporary:
-        parquet.write_table(table, temporary, compression="zstd")
-    return path
+    return write_table(table, path)
 
 
 def read_returns(path: str | Path) -> "pa.Table":
@@ -90,19 +85,7 @@ def read_returns(path: str | Path) -> "pa.Table":
     Raises:
         UserError: there is no such file, or it is another one.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    if not Path(path).is_file():
-        raise UserError(f"{path} does not exist; give the returns.parquet of a study's report.")
-    try:
-        table = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is damaged or no Parquet file ({error}); write the report again.") from error
-    for name, kind in _COLUMNS.items():
-        if name not in table.column_names or str(table.schema.field(name).type) != kind:
-            raise UserError(f"{path} is no table of returns: it has no column {name} ({kind}); write the report again.")
-    return table
+    return read_table(path, "returns", _COLUMNS)
 
 
 def _evaluations(run: RunDirectory, identity: dict[str, Any]) -> dict[str, Any]:

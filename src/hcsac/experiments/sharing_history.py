@@ -50,8 +50,9 @@ def sharing_history_table(run: RunDirectory) -> str:
 
 def _why_not(identity: dict[str, Any]) -> str:
     settings = identity["settings"]
-    rule = f"sharing = {settings['sharing']!r}"
-    if settings["sharing"] == "none":
+    sharing = settings.get("sharing", "none")  # algorithms that share nothing lack the setting
+    rule = f"sharing = {sharing!r}"
+    if sharing == "none":
         return rule
     if len(identity["tasks"]) == 1:
         return f"{rule}; its data are of one task"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hcsac.errors import UserError
 from hcsac.evaluation import mean_std
 from hcsac.experiments.files import replacing
 from hcsac.experiments.metrics import BUILT_IN, METRICS, extra_metrics
+from hcsac.experiments.parquet import read_table, write_table
 from hcsac.experiments.summary import Summary, TaskSummary
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _COLUMNS = {
     "score": "score",
 }
 _IDENTITY = ("dataset", "variant", "task", "agent")
+_METRIC_COLUMNS = dict.fromkeys(_IDENTITY, "string") | {"seed": "int64"} | dict.fromkeys(BUILT_IN, "double")
 
 
 def write_csv(summary: Summary, path: Path) -> None:
@@ -57,20 +58,16 @@ def write_metrics(summary: Summary, path: Path) -> Path:
         UserError: the file cannot be written.
     """
     import pyarrow as pa
-    from pyarrow import parquet
 
-    names = METRICS.names()
+    columns = _METRIC_COLUMNS | dict.fromkeys(METRICS.names(), "double")
     rows = [
         dict(zip(_IDENTITY, _identity(row), strict=True))
         | {"seed": seed}
-        | {name: _or_none(row.metrics[name][r]) for name in names}
+        | {name: _or_none(row.metrics[name][r]) for name in METRICS.names()}
         for row in summary.tasks
         for r, seed in enumerate(row.seeds)
     ]
-    schema = [*((name, pa.string()) for name in _IDENTITY), ("seed", pa.int64()), *((n, pa.float64()) for n in names)]
-    with replacing(path) as temporary:
-        parquet.write_table(pa.Table.from_pylist(rows, schema=pa.schema(schema)), temporary, compression="zstd")
-    return path
+    return write_table(pa.Table.from_pylist(rows, schema=pa.schema(list(columns.items()))), path)
 
 
 def read_metrics(path: str | Path) -> "pa.Table":
@@ -79,19 +76,7 @@ def read_metrics(path: str | Path) -> "pa.Table":
     Raises:
         UserError: there is no such file, or it is another one.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    if not Path(path).is_file():
-        raise UserError(f"{path} does not exist; give the metrics.parquet of a study's report.")
-    try:
-        table = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is damaged or no Parquet file ({error}); write the report again.") from error
-    for name in (*_IDENTITY, "seed", *BUILT_IN):
-        if name not in table.column_names:
-            raise UserError(f"{path} is no table of metrics: it has no column {name}; write the report again.")
-    return table
+    return read_table(path, "metrics", _METRIC_COLUMNS)
 
 
 def _identity(row: TaskSummary) -> tuple[str, ...]:

@@ -93,6 +93,15 @@ def test_nothing_else_is_overwritten(study, tmp_path):
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
 
 
+def test_a_report_of_an_earlier_release_is_replaced(study, written):
+    for path in (written.page, written.markdown):
+        path.write_text(path.read_text().replace("hcsac study report", "hcsac grid report"))
+    written.metrics.unlink()
+    again = write_report(study, videos=False)
+    assert again.markdown.read_text().startswith("<!-- hcsac study report -->")
+    assert again.metrics.exists()
+
+
 def test_a_place_that_cannot_be_written(study, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file"):
