@@ -71,6 +71,7 @@ def cluster(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in here.items():
             patch.setenv(name, value)
+        patch.syspath_prepend(str(modules))  # the driver imports them, too
         pytest.importorskip("ray", reason="needs Ray: pip install 'hcsac[ray]'")
         from ray.cluster_utils import Cluster
 
