@@ -55,7 +55,7 @@ def test_rates_of_the_reward_table():
 
 
 def test_a_synthetic_study_is_reported_as_a_real_one(tmp_path):
-    record = studies.made_up(tmp_path / "study", runs=7, checkpoints=3, episodes=2)
+    record = studies.made_up(tmp_path / "study", count=7, checkpoints=3, episodes=2)
     written = write_report(record, videos=False)
     assert len(written.summary.tasks) == 2 * 2  # 5 seeds of the first variant, 2 of the second, 2 tasks
     assert written.page.stat().st_size > 4_000_000

@@ -159,43 +159,43 @@ def test_train_evaluate_resume(stored, tmp_path, capsys):
     assert "setting discount" in refuse(capsys, tmp_path, *arguments, "--resume", "--discount", "0.5")
 
 
-def test_report(stored, tmp_path, capsys):
+def test_sharing_history(stored, tmp_path, capsys):
     out = tmp_path / "run"
     arguments = ["train", "hcsac", "--data", stored[0], "--data", stored[1], "--output", out, *TINY, "--seeds", "0,1"]
     arguments += ["--share-interval", "1", "--share-quantile", "0", "--updates", "12"]
     assert run(*arguments, "--share", "slide-left:slide-right", "--share", "slide-right:slide-left") == 0
     capsys.readouterr()
-    assert run("report", out) == 0
-    head, *flows, _, written = capsys.readouterr().out.splitlines()
-    assert head.split()[:6] == ["update", "from", "to", "offered", "borrowed", "share"]
-    assert [line.split()[:4] for line in flows] == [
+    assert run("sharing-history", out) == 0
+    head, *steps, _, written = capsys.readouterr().out.splitlines()
+    assert head.split()[:6] == ["update", "from", "to", "candidates", "shared", "fraction"]
+    assert [line.split()[:4] for line in steps] == [
         [update, f"slide-{a}", f"slide-{b}", "48"]
         for update in ("6", "12")
         for a, b in (("right", "left"), ("left", "right"))
     ]
     assert str(out / "sharing.png") in written
     assert (out / "sharing.png").read_bytes().startswith(b"\x89PNG")
-    assert run("report", out, "--row", "50") == 0
-    first, *borrowings = capsys.readouterr().out.splitlines()
-    assert first.startswith("row 50: slide-right, episode 0, step 2, reward ")
-    assert all("borrowed by slide-left, claiming" in line and ">= threshold" in line for line in borrowings)
+    assert run("sharing-history", out, "--transition", "50") == 0
+    first, *shared = capsys.readouterr().out.splitlines()
+    assert first.startswith("transition 50: slide-right, episode 0, step 2, reward ")
+    assert all("shared with slide-left, assigned reward" in line and ">= threshold" in line for line in shared)
     with open(out / "sharing.jsonl", "a") as file:
         file.write("gone\n")
-    for row in ([], ["--row", "50"]):
-        assert run("report", out, *row) == 0
+    for options in ([], ["--transition", "50"]):
+        assert run("sharing-history", out, *options) == 0
         assert capsys.readouterr().out.endswith("\nsharing.jsonl: 1 corrupt line skipped\n")
-    assert "its rows are 0 to 95" in refuse(capsys, tmp_path, "report", out, "--row", "96")
-    assert "no-such-run" in refuse(capsys, tmp_path, "report", "no-such-run")
+    assert "its rows are 0 to 95" in refuse(capsys, tmp_path, "sharing-history", out, "--transition", "96")
+    assert "no-such-run" in refuse(capsys, tmp_path, "sharing-history", "no-such-run")
 
 
-def test_report_of_a_run_that_shares_nothing(stored, tmp_path, capsys):
+def test_sharing_history_of_a_run_that_shares_nothing(stored, tmp_path, capsys):
     out = tmp_path / "run"
     assert run("train", "mtcsac", "--data", stored[0], "--data", stored[1], "--output", out, *TINY) == 0
     capsys.readouterr()
-    assert run("report", out) == 0
-    assert "has shared no rows (sharing = 'none')." in capsys.readouterr().out
+    assert run("sharing-history", out) == 0
+    assert "has shared no transitions (sharing = 'none')." in capsys.readouterr().out
     assert not (out / "sharing.png").exists()
-    assert "has shared none" in refuse(capsys, tmp_path, "report", out, "--row", "0")
+    assert "has shared none" in refuse(capsys, tmp_path, "sharing-history", out, "--transition", "0")
 
 
 SHARE = ["train", "hcsac", "--data", "lab/slide-left-medium-v0", "--data", "lab/slide-right-medium-v0"]
@@ -261,7 +261,7 @@ def test_toml_wins_over_the_preset_and_options_over_toml(stored, tmp_path):
         (["train", "bc", "--data", "lab/slide-left-medium-v0", "--config", "no.toml"], "no.toml"),
         (["train", "csac", "--data", "lab/slide-left-medium-v0", "--data", "lab/slide-right-medium-v0"], "one task"),
         (["evaluate", "no-such-run"], "no-such-run"),
-        (["reproduce", "--agents", "bc,csaz"], "did you mean 'csac'?"),
+        (["reproduce", "--algorithms", "bc,csaz"], "did you mean 'csac'?"),
         (["reproduce", "--tasks", "slide-left,slide-rite"], "did you mean 'slide-right'?"),
         (["reproduce", "--data", "lub", "--tasks", "slide-left"], "did you mean 'lab/slide-left-medium-v0'?"),
         (["collect", "walker-speed:quick"], "is no speed"),
@@ -305,11 +305,32 @@ def test_a_directory_of_somebody_else(stored, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", [[], ["data"], ["data", "import"], ["data", "check"], ["train"], ["evaluate"],
-                                     ["collect"], ["reproduce"], ["report"], ["export"], ["render"], ["grid"],
-                                     ["grid", "run"], ["grid", "status"]])  # fmt: skip
+                                     ["collect"], ["reproduce"], ["sharing-history"],
+                                     ["sharing-gain"], ["export"], ["render"], ["study"],
+                                     ["study", "run"], ["study", "status"]])  # fmt: skip
 def test_help_teaches(command, capsys):
     assert run(*command, "--help") == 0
     assert "Usage: hcsac" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["grid", "status"], ["study", "status"]),
+        (["report"], ["sharing-history"]),
+        (["sharing"], ["sharing-gain"]),
+        (["reproduce", "--agents", "bcc"], ["reproduce", "--algorithms", "bcc"]),
+    ],
+)
+def test_names_of_earlier_releases_work_but_are_not_listed(old, new, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    nothing = [] if "reproduce" in old else ["nothing"]
+    assert refuse(capsys, tmp_path, *old, *nothing) == refuse(capsys, tmp_path, *new, *nothing)
+    assert run("--help") == 0
+    commands = [line.split()[0] for line in capsys.readouterr().out.split("Commands:")[1].splitlines() if line]
+    assert new[0] in commands
+    assert not {"grid", "report", "sharing"} & set(commands)
+    assert "did you mean 'sharing-gain'?" in refuse(capsys, tmp_path, "sharin-gain")
 
 
 def test_help_names_every_setting(capsys):

@@ -40,7 +40,10 @@ SHOWN = ("text", "csv", "console", "diff", "sh")  # blocks that are read, or of 
 RUN = (
     "tutorials/own-robot.md",
     "index.md",
-    *(f"how-to/{page}.md" for page in ("callbacks", "grids", "add-a-task", "read-a-format", "resume")),
+    *(
+        f"how-to/{page}.md"
+        for page in ("callbacks", "studies", "add-a-metric", "add-a-task", "read-a-format", "resume")
+    ),
 )
 BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "--random-steps": "5000"}
 
@@ -48,7 +51,8 @@ BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
     """An empty folder to run in; tasks, formats, environments and modules that a page makes are forgotten after it."""
-    held = [(table, dict(table)) for table in (registry.TASKS._items, FORMATS._items, gymnasium.registry)]
+    tables = (registry.TASKS._items, FORMATS._items, gymnasium.registry, experiments.METRICS._items)
+    held = [(table, dict(table)) for table in tables]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
@@ -62,8 +66,8 @@ def scratch(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", RUN)
 def test_every_block_of_the_page_runs(page, scratch, monkeypatch, capfd):
-    """In the order they stand in; budgets of training and evaluation are cut, and cells of grids are not started."""
-    monkeypatch.setattr(experiments, "run_cells", lambda cells, *_, **__: [])
+    """In the order they stand in; budgets of training and evaluation are cut, and runs of studies are not started."""
+    monkeypatch.setattr(experiments, "run_all", lambda runs, *_, **__: [])
     names: dict[str, object] = {"__name__": "page"}
     ran = 0
     for language, title, text in BLOCK.findall((DOCS / page).read_text()):

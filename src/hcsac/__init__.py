@@ -3,6 +3,7 @@
 from hcsac.algorithms import preset
 from hcsac.data import Dataset, Episode, dataset_format, load
 from hcsac.errors import UserError
+from hcsac.experiments.metrics import metric
 from hcsac.policy import Policy, evaluate, export_policy, load_policy
 from hcsac.settings import Settings
 from hcsac.tasks import Task, make_env, register_task, walker_speed
@@ -10,5 +11,6 @@ from hcsac.training import Callback, RunDirectory, train
 
 __all__ = [
     "Callback", "Dataset", "Episode", "Policy", "RunDirectory", "Settings", "Task", "UserError", "dataset_format",
-    "evaluate", "export_policy", "load", "load_policy", "make_env", "preset", "register_task", "train", "walker_speed",
+    "evaluate", "export_policy", "load", "load_policy", "make_env", "metric", "preset", "register_task", "train",
+    "walker_speed",
 ]  # fmt: skip

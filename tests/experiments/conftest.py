@@ -8,7 +8,7 @@ from hcsac.training import RunDirectory
 
 BEHAVIOUR = {"slide-left": 5.0, "slide-right": 3.0}
 
-# A study of one cell on a light task, for the command line.
+# A study of one run on a light task, for the command line.
 STUDY = """
 preset = "quick"
 agents = ["bc"]

@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster of three nodes on this machine: one is killed, its cell goes on elsewhere, ends the same."""
+"""Runs on a Ray cluster of three nodes on this machine: one is killed, its run resumes elsewhere and ends the same."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 from hcsac.data import store
 from hcsac.errors import UserError
-from hcsac.experiments import Cell, RayLauncher, begin, gpus_for, opened, read_grid, run_cells
+from hcsac.experiments import RayLauncher, StudyRun, gpus_for, opened, read_study, run_all, start_study
 from hcsac.experiments.status import events
 from hcsac.training import RunDirectory, train
 from hcsac.training.checkpoint import load
@@ -71,6 +71,7 @@ def cluster(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in here.items():
             patch.setenv(name, value)
+        patch.syspath_prepend(str(modules))  # the driver imports them, too
         pytest.importorskip("ray", reason="needs Ray: pip install 'hcsac[ray]'")
         from ray.cluster_utils import Cluster
 
@@ -95,17 +96,17 @@ def study(tmp_path, monkeypatch):
 
 
 class Killing(RayLauncher):
-    """Kills the node of a cell as soon as a checkpoint of the cell is stored."""
+    """Kills the node of a run as soon as a checkpoint of the run is stored."""
 
     killed, at = "", 0
 
-    def ended(self, seconds):
-        ends = super().ended(0.2)
-        running = {self._key(cell): cell for cell in self._running.values()}
+    def results(self, seconds):
+        ends = super().results(0.2)
+        running = {self._key(study_run): study_run for study_run in self._running.values()}
         stored = [path for path in self.store.rglob("checkpoint.safetensors") if not self.killed]
         for path in stored:
             key = path.parent.relative_to(self.store).as_posix()
-            node = self._said.get(key, (0, ""))[1]
+            node = self._progress.get(key, (0, ""))[1]
             at = load(path)[1]
             if key in running and node and at < 0.8 * UPDATES:
                 self.killed, self.at, self.path = node, at, path.parent
@@ -126,15 +127,15 @@ def first_steps(run):
     ]
 
 
-def test_a_cell_that_kills_its_process_fails_after_two_attempts(cluster, study, tmp_path, monkeypatch):
+def test_a_run_that_kills_its_process_fails_after_two_attempts(cluster, study, tmp_path, monkeypatch):
     monkeypatch.setenv("HCSAC_TASKS", "deadly")
-    grid = read_grid(study)
+    study = read_study(study)
     with opened((tmp_path / "store").as_uri()) as (folder, mirror):
-        cell = begin(grid, folder, mirror=mirror).cells[0]
+        study_run = start_study(study, folder, mirror=mirror).runs[0]
         launcher = RayLauncher(cluster.address, folder, mirror, jobs=1)
-        (end,) = run_cells([cell], launcher, folder / "events.jsonl", progress=False, mirror=mirror)
-    assert (end.cell, end.lost) == (cell, False)
-    assert "its process on node" in end.error
+        (end,) = run_all([study_run], launcher, folder / "events.jsonl", progress=False, mirror=mirror)
+    assert (end.run, end.lost) == (study_run, False)
+    assert "worker process on node" in end.error
     told = events(tmp_path / "store" / "events.jsonl")
     assert [(one["event"], one["attempt"]) for one in told] == [
         ("started", 1), ("failed", 1), ("started", 2), ("failed", 2),
@@ -142,93 +143,93 @@ def test_a_cell_that_kills_its_process_fails_after_two_attempts(cluster, study, 
 
 
 def test_what_cannot_run_is_a_sentence(cluster, study, tmp_path, capsys):
-    command = ["grid", "run", study, "--launcher", "ray", "--output", tmp_path / "out"]
+    command = ["study", "run", study, "--launcher", "ray", "--output", tmp_path / "out"]
     for more, says in [
-        ([], "give --address auto on one of its machines, or --address HOST:PORT of its head"),
-        (["--address", "local"], "runs on a cluster that is there already"),
+        ([], "give --address auto on one of its nodes, or --address HOST:PORT of its head node"),
+        (["--address", "local"], "needs a running cluster"),
         (["--address", "ray://there:10001"], "is not auto or HOST:PORT"),
         (["--address", "127.0.0.1:1"], "nothing answers at 127.0.0.1:1"),
-        (["--address", cluster.address, "--gpus-per-cell", "2"], "no node of the Ray cluster"),
-        (["--address", cluster.address, "--gpus-per-cell", "1.5"], "give a whole number"),
-        (["--address", cluster.address, "--cpus-per-cell", "64"], "has 64 CPUs and 0 GPUs for a cell"),
+        (["--address", cluster.address, "--gpus-per-run", "2"], "no node of the Ray cluster"),
+        (["--address", cluster.address, "--gpus-per-run", "1.5"], "give a whole number"),
+        (["--address", cluster.address, "--cpus-per-run", "64"], "has 64 CPUs and 0 GPUs for a run"),
     ]:
         assert run(*command, *more) == 2
         assert says in capsys.readouterr().err
 
 
-def test_a_node_that_dies_costs_no_cell(cluster, study, tmp_path):
+def test_the_run_of_a_lost_node_is_not_lost(cluster, study, tmp_path):
     store = tmp_path / "store"
-    grid = read_grid(study)
+    study = read_study(study)
     with opened(store.as_uri()) as (folder, mirror):
-        cells = begin(grid, folder, mirror=mirror).cells
+        runs = start_study(study, folder, mirror=mirror).runs
         launcher = Killing(cluster.address, folder, mirror)
         launcher.store, launcher.cluster = store, cluster
         assert launcher.slots == 2
-        assert run_cells(cells, launcher, folder / "events.jsonl", progress=False, mirror=mirror) == []
+        assert run_all(runs, launcher, folder / "events.jsonl", progress=False, mirror=mirror) == []
     assert launcher.killed
     assert launcher.at > 0
     told = events(store / "events.jsonl")
     assert sorted(one["event"] for one in told) == ["finished"] * 2 + ["lost"] + ["started"] * 3
     (lost,) = (one for one in told if one["event"] == "lost")
-    assert store / lost["cell"] == launcher.path
+    assert store / lost["run"] == launcher.path
     assert lost["node"] == launcher.killed
-    finished = {one["cell"]: one["node"] for one in told if one["event"] == "finished"}
+    finished = {one["run"]: one["node"] for one in told if one["event"] == "finished"}
     assert launcher.killed not in finished.values()  # with "lost": both nodes worked
     assert all(finished.values())
-    # The cell went on from a checkpoint that its first node had stored.
+    # The run went on from a checkpoint that its first node had stored.
     first, second = first_steps(launcher.path)
     assert first == 1
     assert second >= launcher.at + 1
     # And ended as it would have without all this.
-    cell = next(cell for cell in cells if cell.path.relative_to(folder).as_posix() == lost["cell"])
-    alone = train("bc", [REF], tmp_path / "alone", cell.settings, seeds=cell.seeds, progress=False).path
+    study_run = next(study_run for study_run in runs if study_run.path.relative_to(folder).as_posix() == lost["run"])
+    alone = train("bc", [REF], tmp_path / "alone", study_run.settings, seeds=study_run.seeds, progress=False).path
     for name in ("metrics.jsonl", "evaluations.jsonl", "checkpoint.safetensors"):
         assert (launcher.path / name).read_bytes() == (alone / name).read_bytes()
 
 
 class Interrupted(RayLauncher):
-    """Is interrupted as soon as a cell has written a checkpoint."""
+    """Is interrupted as soon as a run has written a checkpoint."""
 
-    def ended(self, seconds):
-        super().ended(0.1)
+    def results(self, seconds):
+        super().results(0.1)
         if any(self.output.rglob("checkpoint.safetensors")):
             raise KeyboardInterrupt
         return []
 
 
-def test_an_interrupted_driver_ends_its_tasks_and_goes_on_afterwards(cluster, study, tmp_path):
+def test_an_interrupted_driver_ends_its_tasks_and_can_resume(cluster, study, tmp_path):
     study.write_text(STUDY.replace("[0, 1]", "[0]"))
     out = tmp_path / "out"
-    (cell,) = begin(read_grid(study), out).cells
+    (study_run,) = start_study(read_study(study), out).runs
     with pytest.raises(KeyboardInterrupt):
-        run_cells([cell], Interrupted(cluster.address, out), out / "events.jsonl", progress=False)
-    written = (cell.path / "metrics.jsonl").read_bytes()
+        run_all([study_run], Interrupted(cluster.address, out), out / "events.jsonl", progress=False)
+    written = (study_run.path / "metrics.jsonl").read_bytes()
     assert written
     time.sleep(1)
-    assert (cell.path / "metrics.jsonl").read_bytes() == written
-    assert not RunDirectory(cell.path).finished
-    at = load(RunDirectory(cell.path).checkpoint)[1]
-    assert run_cells([cell], RayLauncher(cluster.address, out), out / "events.jsonl", progress=False) == []
-    assert first_steps(cell.path) == [1, at + 1]
-    assert RunDirectory(cell.path).read_json("result.json")["updates"] == UPDATES
+    assert (study_run.path / "metrics.jsonl").read_bytes() == written
+    assert not RunDirectory(study_run.path).finished
+    at = load(RunDirectory(study_run.path).checkpoint)[1]
+    assert run_all([study_run], RayLauncher(cluster.address, out), out / "events.jsonl", progress=False) == []
+    assert first_steps(study_run.path) == [1, at + 1]
+    assert RunDirectory(study_run.path).read_json("result.json")["updates"] == UPDATES
 
 
 def test_the_command_line_on_a_shared_folder(cluster, study, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HCSAC_TASKS", "spy")
     study.write_text(STUDY.replace(f"updates = {UPDATES}", "updates = 6"))
-    assert run("grid", "run", study, "--launcher", "ray", "--address", cluster.address) == 0
-    assert "2 of 2 cells are finished." in capsys.readouterr().out
-    # The environment that the driver hands on is there before a cell looks for its data and tasks.
+    assert run("study", "run", study, "--launcher", "ray", "--address", cluster.address) == 0
+    assert "2 of 2 runs finished." in capsys.readouterr().out
+    # The environment that the driver hands on is there before a run looks for its data and tasks.
     assert (tmp_path / "minari" / "seen").read_text() == "''"
-    assert run("grid", "status", study) == 0
+    assert run("study", "status", study) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "2 finished"
 
 
-def test_one_gpu_for_cells_on_cuda(study, tmp_path):
-    cells = read_grid(study).cells(tmp_path)
-    assert gpus_for(cells) == 0
-    assert gpus_for([Cell(**{**cells[0].__dict__, "settings": cells[0].settings.replace({"device": "cuda"})})]) == 1
+def test_one_gpu_for_runs_on_cuda(study, tmp_path):
+    runs = read_study(study).runs(tmp_path)
+    assert gpus_for(runs) == 0
+    assert gpus_for([StudyRun(**{**runs[0].__dict__, "settings": runs[0].settings.replace({"device": "cuda"})})]) == 1
 
 
 def test_without_ray_the_sentence_says_how_to_install_it(tmp_path, monkeypatch):

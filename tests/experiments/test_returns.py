@@ -6,7 +6,7 @@ import pytest
 from pyarrow import parquet
 
 from hcsac.errors import UserError
-from hcsac.experiments import behaviour_returns, collect_returns, read_returns, write_returns
+from hcsac.experiments import collect_returns, dataset_returns, read_returns, write_returns
 from hcsac.training import last_returns, learning_curve, train
 from tests.conftest import TASKS
 from tests.training.conftest import settings
@@ -20,11 +20,11 @@ LABELS = {"dataset": "medium", "variant": "none"}
 
 @pytest.fixture
 def run(make_run):
-    return make_run("grid/medium/hcsac", "hcsac", RETURNS)
+    return make_run("study/medium/hcsac", "hcsac", RETURNS)
 
 
 def test_one_row_an_episode(run, tmp_path):
-    table = collect_returns([(run, LABELS)], tmp_path / "grid")
+    table = collect_returns([(run, LABELS)], tmp_path / "study")
     assert table.num_rows == 4 * 2 + 4 * 3
     assert table.slice(2, 1).to_pylist() == [
         {
@@ -57,14 +57,14 @@ def test_a_trained_run_is_in_it_whole(slides, tmp_path):
         updates, curve = learning_curve(run, task)
         means = own.group_by(["update", "seed"], use_threads=False).aggregate([("return", "mean")])
         np.testing.assert_allclose(means["return_mean"].to_numpy().reshape(len(updates), 2), curve)
-        logged = behaviour_returns(table)["", "", task]
+        logged = dataset_returns(table)["", "", task]
         np.testing.assert_allclose(logged, slides.episode_returns[task], atol=5e-5)
         assert own["behaviour"][0].as_py() == slides.mean_returns[task]
 
 
 def test_runs_bring_labels_of_their_own(make_run, run, tmp_path):
     other = make_run("elsewhere", "bc", {5: {"slide-left": {0: [1.0]}}})
-    table = collect_returns([(run, {**LABELS, "preset": "slides"}), (other, {"agent": "bc-big"})], tmp_path / "grid")
+    table = collect_returns([(run, {**LABELS, "preset": "slides"}), (other, {"agent": "bc-big"})], tmp_path / "study")
     rows = table.to_pylist()
     assert (rows[0]["preset"], rows[-1]["preset"]) == ("slides", None)
     assert (rows[-1]["agent"], rows[-1]["dataset"], rows[-1]["variant"]) == ("bc-big", "", "")
@@ -118,7 +118,7 @@ def test_parquet_gives_it_back(make_run, tmp_path):
     path = write_returns(table, tmp_path / "new folder" / "returns.parquet")
     back = read_returns(path)
     assert back.equals(table, check_metadata=True)
-    found = behaviour_returns(back)
+    found = dataset_returns(back)
     assert {key: values.tolist() for key, values in found.items()} == {
         ("medium", "none", task): values for task, values in logged.items()
     }
@@ -141,7 +141,7 @@ def test_a_failed_write_leaves_the_old_table(run, tmp_path, monkeypatch):
     assert read_returns(path).equals(table)
     assert [p.name for p in path.parent.iterdir()] == ["returns.parquet"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="name a place that can be written"):
+    with pytest.raises(UserError, match="choose another --output that can be written"):
         write_returns(table, tmp_path / "file" / "returns.parquet")
 
 

@@ -1,4 +1,4 @@
-"""Bringing cells to their end: finished skipped, failed retried, dead processes noticed, none left behind."""
+"""Running a study to completion: finished runs skipped, failed ones retried, killed processes noticed."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ import pytest
 
 from hcsac.data import store
 from hcsac.errors import UserError
-from hcsac.experiments import Cell, LocalLauncher, require_all, run_cells
-from hcsac.experiments.scheduler import LOSSES, Ended, updates_done
+from hcsac.experiments import LocalLauncher, StudyRun, require_all, run_all
+from hcsac.experiments.scheduler import LOSSES, RunResult, updates_done
 from hcsac.experiments.status import events, last_errors
 from hcsac.training import RunDirectory, train
 from tests.conftest import run, slide_episodes
@@ -23,120 +23,127 @@ REF = "lab/slide-left-medium-v0"
 
 
 @pytest.fixture
-def cells(tmp_path, monkeypatch):
+def runs(tmp_path, monkeypatch):
     monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
     store.write(REF, "slide-left", slide_episodes("slide-left"))
     made = settings("bc", evaluation_episodes=1, final_episodes=1, evaluate_interval=2)
     return [
-        Cell("medium", "", "bc", ("slide-left",), (REF,), made, (seed,), "correct", tmp_path / "out" / f"{seed}")
+        StudyRun("medium", "", "bc", ("slide-left",), (REF,), made, (seed,), "correct", tmp_path / "out" / f"{seed}")
         for seed in range(3)
     ]
 
 
 class Scripted:
-    """A launcher whose cells end as told: cell -> the error of each attempt, None for the end of training."""
+    """A launcher with scripted results: run -> the error of each attempt, None for a finished training."""
 
     def __init__(self, script, slots=2):
         self.script, self.slots, self.running, self.started, self.closed = script, slots, [], [], False
 
-    def start(self, cell):
-        self.running.append(cell)
-        self.started.append(cell)
+    def start(self, study_run):
+        self.running.append(study_run)
+        self.started.append(study_run)
         assert len(self.running) <= self.slots
 
-    def ended(self, seconds):
-        cell = self.running.pop(0)
-        error, hopeless, *lost = self.script[cell.path.name].pop(0)
+    def results(self, seconds):
+        study_run = self.running.pop(0)
+        error, permanent, *lost = self.script[study_run.path.name].pop(0)
         if error is None:
-            cell.path.mkdir(parents=True, exist_ok=True)
-            (cell.path / "result.json").write_text(json.dumps({"updates": 24, "seconds": 1.0}))
-        return [Ended(cell, error, hopeless, lost=bool(lost), node="b" if lost else "")]
+            study_run.path.mkdir(parents=True, exist_ok=True)
+            (study_run.path / "result.json").write_text(json.dumps({"updates": 24, "seconds": 1.0}))
+        return [RunResult(study_run, error, permanent, lost=bool(lost), node="b" if lost else "")]
 
-    def updates_of(self, cell):
+    def updates_of(self, study_run):
         return 0
 
     def close(self):
         self.closed = True
 
 
-def test_a_failed_cell_is_tried_once_more_then_reported(cells, tmp_path):
+def test_a_failed_run_is_tried_once_more_then_reported(runs, tmp_path):
     launcher = Scripted({
         "0": [("Traceback\nOSError: disk", False), (None, False)],
         "1": [("RuntimeError: a", False), ("RuntimeError: b", False)],
         "2": [("bad data", True)],
     })  # fmt: skip
-    failed = run_cells(cells, launcher, tmp_path / "events.jsonl", progress=False)
-    assert [(end.cell.path.name, end.error) for end in failed] == [("2", "bad data"), ("1", "RuntimeError: b")]
-    assert [cell.path.name for cell in launcher.started] == ["0", "1", "2", "0", "1"]
+    failed = run_all(runs, launcher, tmp_path / "events.jsonl", progress=False)
+    assert [(end.run.path.name, end.error) for end in failed] == [("2", "bad data"), ("1", "RuntimeError: b")]
+    assert [study_run.path.name for study_run in launcher.started] == ["0", "1", "2", "0", "1"]
     assert launcher.closed
     assert last_errors(tmp_path / "events.jsonl") == {
-        str(cells[1].path): "RuntimeError: b", str(cells[2].path): "bad data",
+        str(runs[1].path): "RuntimeError: b", str(runs[2].path): "bad data",
     }  # fmt: skip
     with pytest.raises(UserError, match="2 runs failed, the first of them medium bc slide-left seed 2: bad data"):
         require_all(failed)
     again = Scripted({"1": [(None, False)], "2": [(None, False)]})
-    assert run_cells(cells, again, progress=False) == []  # the finished one is not run again
-    assert [cell.path.name for cell in again.started] == ["1", "2"]
+    assert run_all(runs, again, progress=False) == []  # the finished one is not run again
+    assert [study_run.path.name for study_run in again.started] == ["1", "2"]
     require_all([])
 
 
-def test_a_lost_machine_is_no_fault_of_its_cell(cells, tmp_path):
+def test_events_of_an_earlier_release_are_read(tmp_path):
+    log = tmp_path / "events.jsonl"
+    old = [{"cell": "a", "event": "failed", "error": "x"}, {"run": "b", "event": "failed", "error": "y"}]
+    log.write_text("".join(json.dumps(event) + "\n" for event in old) + '["no event"]\n{"cell"')
+    assert last_errors(log) == {str(tmp_path / "a"): "x", str(tmp_path / "b"): "y"}
+
+
+def test_a_lost_node_does_not_count_as_a_failed_attempt(runs, tmp_path):
     lost = ("node b died", False, "lost")
     launcher = Scripted({"0": [lost, lost, ("disk", False), lost, (None, False)], "1": [lost] * (LOSSES + 2)})
-    (end,) = run_cells(cells[:2], launcher, tmp_path / "events.jsonl", progress=False)
-    assert (end.cell, end.error) == (cells[1], "node b died")  # in the end it may be the cell that kills machines
-    told = [one for one in events(tmp_path / "events.jsonl") if one["cell"] == "out/0"]
+    (end,) = run_all(runs[:2], launcher, tmp_path / "events.jsonl", progress=False)
+    assert (end.run, end.error) == (runs[1], "node b died")  # in the end it may be the run that kills machines
+    told = [one for one in events(tmp_path / "events.jsonl") if one["run"] == "out/0"]
     assert [(one["event"], one.get("attempt")) for one in told] == [
         ("started", 1), ("lost", None), ("started", 1), ("lost", None), ("started", 1), ("failed", 1),
         ("started", 2), ("lost", None), ("started", 2), ("finished", None),
     ]  # fmt: skip
     assert {one["node"] for one in told if one["event"] == "lost"} == {"b"}
-    assert [cell.path.name for cell in launcher.started].count("1") == LOSSES + 2
+    assert [study_run.path.name for study_run in launcher.started].count("1") == LOSSES + 2
 
 
-def test_settings_that_exclude_each_other_are_refused_before_the_first_cell_starts(cells):
-    wrong = replace(cells[2], agent="hcsac", settings=cells[2].settings.replace({"sharing": "utds"}))
+def test_settings_that_exclude_each_other_are_refused_before_the_first_run_starts(runs):
+    wrong = replace(runs[2], algorithm="hcsac", settings=runs[2].settings.replace({"sharing": "utds"}))
     launcher = Scripted({})
     with pytest.raises(UserError, match=r"medium hcsac slide-left seed 2: .*at least 5 critics, not 2"):
-        run_cells([*cells[:2], wrong], launcher, progress=False)
+        run_all([*runs[:2], wrong], launcher, progress=False)
     assert launcher.started == []
 
 
-def test_cells_in_processes(cells, tmp_path):
+def test_runs_in_processes(runs, tmp_path):
     """One is finished, one is interrupted, one cannot begin."""
-    train("bc", [REF], cells[0].path, cells[0].settings, seeds=(0,), progress=False)
-    before = (cells[0].path / "evaluations.jsonl").read_bytes()
-    cells[2].path.mkdir()
-    (cells[2].path / "notes.txt").write_text("mine")
-    failed = run_cells(cells, LocalLauncher(jobs=2), tmp_path / "events.jsonl", progress=False)
-    assert [end.cell for end in failed] == [cells[2]]
+    train("bc", [REF], runs[0].path, runs[0].settings, seeds=(0,), progress=False)
+    before = (runs[0].path / "evaluations.jsonl").read_bytes()
+    runs[2].path.mkdir()
+    (runs[2].path / "notes.txt").write_text("mine")
+    failed = run_all(runs, LocalLauncher(jobs=2), tmp_path / "events.jsonl", progress=False)
+    assert [end.run for end in failed] == [runs[2]]
     assert "exists and is not a run" in str(failed[0].error)
-    assert (cells[0].path / "evaluations.jsonl").read_bytes() == before
-    assert RunDirectory(cells[1].path).finished
-    assert updates_done(RunDirectory(cells[1].path)) == 24
+    assert (runs[0].path / "evaluations.jsonl").read_bytes() == before
+    assert RunDirectory(runs[1].path).finished
+    assert updates_done(RunDirectory(runs[1].path)) == 24
     events = [json.loads(line)["event"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert sorted(events) == ["failed", "finished", "started", "started"]  # a sentence is not tried again
 
 
-def test_trackers_reach_the_cells(cells):
-    (end,) = run_cells(cells[:1], LocalLauncher(jobs=1, trackers=["trakio"]), progress=False)
+def test_trackers_reach_the_runs(runs):
+    (end,) = run_all(runs[:1], LocalLauncher(jobs=1, trackers=["trakio"]), progress=False)
     assert end.error == "unknown tracker 'trakio'; did you mean 'trackio'?"
-    assert not cells[0].path.exists()
+    assert not runs[0].path.exists()
 
 
-def test_a_process_that_dies_without_a_word_has_failed(cells):
-    endless = [Cell(**{**cells[0].__dict__, "settings": cells[0].settings.replace({"updates": 10**8})})]
+def test_a_process_that_is_killed_has_failed(runs):
+    endless = [StudyRun(**{**runs[0].__dict__, "settings": runs[0].settings.replace({"updates": 10**8})})]
     launcher = LocalLauncher(jobs=1)
     launcher.start(endless[0])
     try:
         wait_for(lambda: (endless[0].path / "metrics.jsonl").exists())
-        assert launcher.ended(seconds=0) == []
+        assert launcher.results(seconds=0) == []
         assert launcher.updates_of(endless[0]) > 0
         ((_, process),) = launcher._running.values()
         process.kill()
-        (end,) = launcher.ended(seconds=60)
-        assert (end.cell, end.hopeless) == (endless[0], False)
-        assert "exit status -9" in str(end.error)
+        (end,) = launcher.results(seconds=60)
+        assert (end.run, end.permanent) == (endless[0], False)
+        assert "was killed (exit status -9)" in str(end.error)
     finally:
         launcher.close()
 
@@ -163,7 +170,7 @@ def wait_for(condition, seconds=60):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_workers_end_with_a_parent_that_is_killed(tmp_path, cells):
+def test_workers_end_with_a_parent_that_is_killed(tmp_path, runs):
     command = [sys.executable, "-m", "hcsac.cli", "reproduce", "--data", "lab", "--tasks", "slide-left"]
     command += ["--levels", "medium", "--agents", "bc", "--updates", "100000000", "--output", str(tmp_path / "out")]
     parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -178,26 +185,26 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, cells):
     wait_for(lambda: not any(alive(pid) for pid in children))
 
 
-def test_the_command_line(cells, tmp_path, capsys, monkeypatch):
+def test_the_command_line(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = STUDY.replace('["bc"]', '["bc", "mtcsac"]')
     Path("study.toml").write_text(study)
-    assert run("grid", "status", "study.toml") == 2
-    assert "holds no grid" in capsys.readouterr().err
-    assert run("grid", "run", "study.toml", "--jobs", "2") == 0
-    assert "2 of 2 cells are finished." in capsys.readouterr().out
+    assert run("study", "status", "study.toml") == 2
+    assert "no study found in" in capsys.readouterr().err
+    assert run("study", "run", "study.toml", "--jobs", "2") == 0
+    assert "2 of 2 runs finished." in capsys.readouterr().out
     assert RunDirectory("runs/study/medium/mtcsac/slide-left/seed-0").finished
     for named in ("study.toml", "runs/study"):
-        assert run("grid", "status", named) == 0
+        assert run("study", "status", named) == 0
         first, _, _, counts = capsys.readouterr().out.splitlines()
         assert first.split()[:5] == ["finished", "6/6", "medium", "bc", "slide-left"]
         assert counts == "2 finished"
     Path("study.toml").write_text(study.replace("updates = 6", "updates = 7"))
-    assert run("grid", "run", "study.toml") == 2
+    assert run("study", "run", "study.toml") == 2
     assert "updates 6 became 7" in capsys.readouterr().err
-    assert run("grid", "run", "study.toml", "--changed", "--jobs", "2") == 0
+    assert run("study", "run", "study.toml", "--changed", "--jobs", "2") == 0
     assert RunDirectory("runs/study/medium/bc/slide-left/seed-0.before-1").read_json("result.json")["updates"] == 6
-    assert run("grid", "run", "study.toml", "--track", "trakio") == 2
+    assert run("study", "run", "study.toml", "--track", "trakio") == 2
     assert "did you mean 'trackio'?" in capsys.readouterr().err
-    assert run("grid", "run", "nowhere.toml") == 2
+    assert run("study", "run", "nowhere.toml") == 2
     assert "nowhere.toml" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What sharing was worth: the twins, the differences and their intervals."""
+"""The sharing gain: the runs to compare, the differences and their intervals."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from hcsac.cli import main
 from hcsac.data import store
 from hcsac.errors import UserError
 from hcsac.evaluation import paired_interval
-from hcsac.experiments import find_runs, gains, gains_table, sharing_output, twin_cells
+from hcsac.experiments import find_runs, gain_runs, gain_table, sharing_gains, sharing_output
 from hcsac.experiments.sharing_gain import variant_name
 from hcsac.training import train
 from tests.conftest import TASKS, slide_episodes
@@ -42,38 +42,38 @@ def test_interval_knows_of_seeds_and_of_episodes():
     assert paired_interval(np.full((1, 4), 2.5)) == (2.5, 2.5, 2.5)
 
 
-def test_twins_differ_in_sharing_alone(base, tmp_path):
-    cells = twin_cells(base, ["quantile:zero", "uds"], True, tmp_path / "out", {"updates": 3})
-    names = [str(cell.path.relative_to(tmp_path / "out")) for cell in cells]
+def test_the_baseline_differs_in_sharing_alone(base, tmp_path):
+    runs = gain_runs(base, ["quantile:zero", "uds"], True, tmp_path / "out", {"updates": 3})
+    names = [str(run.path.relative_to(tmp_path / "out")) for run in runs]
     one, two = "slide-left-slide-right", "slide-right-slide-left"
     assert names == ["none", "quantile-zero", f"quantile-zero/{one}", f"quantile-zero/{two}", "uds", f"uds/{one}",
                      f"uds/{two}"]  # fmt: skip
-    assert [cell.settings.sharing for cell in cells] == ["none", *["quantile"] * 3, *["uds"] * 3]
-    assert cells[2].settings.share == "slide-left:slide-right"
+    assert [run.settings.sharing for run in runs] == ["none", *["quantile"] * 3, *["uds"] * 3]
+    assert runs[2].settings.share == "slide-left:slide-right"
     trained = settings()
-    for cell in cells:
-        assert cell.settings.updates == 3
-        assert (cell.seeds, cell.agent, cell.refs) == ((0, 1), "hcsac", tuple(base.identity()["data"]))
-        assert (cell.settings.hidden_size, cell.settings.share_quantile) == (trained.hidden_size, 0.5)
+    for run in runs:
+        assert run.settings.updates == 3
+        assert (run.seeds, run.algorithm, run.refs) == ((0, 1), "hcsac", tuple(base.identity()["data"]))
+        assert (run.settings.hidden_size, run.settings.share_quantile) == (trained.hidden_size, 0.5)
     with pytest.raises(UserError, match="did you mean 'quantile'"):
-        twin_cells(base, ["quantil"], False, tmp_path / "out")
+        gain_runs(base, ["quantil"], False, tmp_path / "out")
 
 
-def settings_of(cells):
-    return [(c.settings.sharing, c.settings.reward_rule, c.settings.target_pessimism, c.settings.share) for c in cells]
+def settings_of(runs):
+    return [(c.settings.sharing, c.settings.reward_rule, c.settings.target_pessimism, c.settings.share) for c in runs]
 
 
-def test_what_the_run_says_of_rewards_and_directions_holds_for_every_rule(base, tmp_path):
+def test_reward_rule_and_directions_of_the_run_apply_to_every_rule(base, tmp_path):
     way = "slide-left:slide-right"
     rules = ["all", "quantile:keep", "all", "uds"]
-    cells = twin_cells(base, rules, True, tmp_path, {"share": way, "reward_rule": "zero"})
-    assert settings_of(cells) == [
+    runs = gain_runs(base, rules, True, tmp_path, {"share": way, "reward_rule": "zero"})
+    assert settings_of(runs) == [
         ("none", None, None, None), ("all", "zero", None, way), ("quantile", "keep", None, way),
         ("uds", None, None, way),
     ]  # fmt: skip
-    assert [variant_name(cell.settings) for cell in cells[:2]] == ["none", f"all:zero {way}"]
-    assert cells[1].path == tmp_path / "all-zero" / "slide-left-slide-right"
-    assert f"all:zero {way}" in cells[1].label
+    assert [variant_name(run.settings) for run in runs[:2]] == ["none", f"all:zero {way}"]
+    assert runs[1].path == tmp_path / "all-zero" / "slide-left-slide-right"
+    assert f"all:zero {way}" in runs[1].label
     trained = base.identity()
     for changes, expected in (
         ({"reward_rule": "zero", "share": way}, ("all", "zero", None, way)),
@@ -82,46 +82,46 @@ def test_what_the_run_says_of_rewards_and_directions_holds_for_every_rule(base, 
         ({"sharing": "all", "target_pessimism": "lcb"}, ("all", None, "lcb", None)),
     ):
         base.write_json("run.json", trained | {"settings": trained["settings"] | changes})
-        twin, cell = twin_cells(base, ["all"], False, tmp_path)
-        assert settings_of([cell]) == [expected]
-        assert twin.settings == cell.settings.replace({"sharing": "none", "reward_rule": None, "share": None})
+        baseline, run = gain_runs(base, ["all"], False, tmp_path)
+        assert settings_of([run]) == [expected]
+        assert baseline.settings == run.settings.replace({"sharing": "none", "reward_rule": None, "share": None})
 
 
 @pytest.mark.parametrize(
     ("rules", "given", "says"),
     [
-        (["none"], {}, "'none' is the twin"),
-        (["none:keep"], {}, "'none' is the twin"),
+        (["none"], {}, "'none' is the baseline"),
+        (["none:keep"], {}, "'none' is the baseline"),
         (["all"], {"sharing": "cds"}, "named by --rules; leave --sharing out"),
         (["all"], {"share": "slide-left:slide-rite"}, "did you mean 'slide-right'"),
     ],
 )
 def test_what_cannot_be_measured(rules, given, says, base, tmp_path):
     with pytest.raises(UserError, match=says):
-        twin_cells(base, rules, True, tmp_path / "out", given)
+        gain_runs(base, rules, True, tmp_path / "out", given)
 
 
 def test_gains_are_paired_by_seed_and_episode(base, tmp_path):
-    cells = twin_cells(base, ["all"], False, tmp_path / "out")
+    runs = gain_runs(base, ["all"], False, tmp_path / "out")
     returns = {"none": [[1.0, 2.0], [3.0, 4.0]], "all": [[3.0, 4.0], [5.0, 6.0]]}
-    for cell, name in zip(cells, returns, strict=True):
-        cell.path.mkdir(parents=True)
-        (cell.path / "run.json").write_text(json.dumps({"seeds": [0, 1], "agent": "hcsac"}))
-        with open(cell.path / "evaluations.jsonl", "w") as file:
+    for run, name in zip(runs, returns, strict=True):
+        run.path.mkdir(parents=True)
+        (run.path / "run.json").write_text(json.dumps({"seeds": [0, 1], "agent": "hcsac"}))
+        with open(run.path / "evaluations.jsonl", "w") as file:
             for update, rows in ((5, [[9.0, 9.0], [9.0, 9.0]]), (10, returns[name])):
                 for seed, row in enumerate(rows):
                     for task in TASKS:
                         file.write(json.dumps({"update": update, "seed": seed, "task": task, "returns": row}) + "\n")
-    found = gains(cells)
-    assert [(g.variant, g.task, g.twin, g.difference, g.low, g.high) for g in found] == [
+    found = sharing_gains(runs)
+    assert [(g.variant, g.task, g.baseline, g.difference, g.low, g.high) for g in found] == [
         ("all", task, 2.5, 2.0, 2.0, 2.0) for task in TASKS
     ]
-    assert "| all | slide-left | 2.5 | **+2.0** | +2.0 .. +2.0 |" in gains_table(found, 2)
-    assert "One seed" in gains_table(found, 1)
+    assert "| all | slide-left | 2.5 | **+2.0** | +2.0 .. +2.0 |" in gain_table(found, 2)
+    assert "One seed" in gain_table(found, 1)
 
 
 def test_only_runs_that_can_be_repeated(tmp_path, slides):
-    with pytest.raises(UserError, match="holds no run of hcsac"):
+    with pytest.raises(UserError, match="no run of hcsac"):
         find_runs(tmp_path)
     train("hcsac", slides.select(["slide-left"]), tmp_path / "one", settings(updates=2), progress=False)
     with pytest.raises(UserError, match="on two tasks or more"):
@@ -131,12 +131,12 @@ def test_only_runs_that_can_be_repeated(tmp_path, slides):
     shutil.copytree(run.path, sharing_output(run.path) / "all")  # measured before: no run to measure
     assert [found.path for found in find_runs(tmp_path)] == [run.path]
     with pytest.raises(UserError, match="without a name"):
-        twin_cells(run, ["all"], False, tmp_path / "out")
+        gain_runs(run, ["all"], False, tmp_path / "out")
 
 
 def test_the_command(base, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
-    command = ["sharing", str(base.path), "--rules", "all,uds", "--updates", "4", "--jobs", "1"]
+    command = ["sharing-gain", str(base.path), "--rules", "all,uds", "--updates", "4", "--jobs", "1"]
     with pytest.raises(SystemExit) as exit_:
         main(command)
     assert exit_.value.code == 0

@@ -1,4 +1,4 @@
-"""A mirrored run survives a stop at any moment: what is pulled then goes on to the end of an unbroken run."""
+"""A mirrored run survives a stop at any moment: resumed from what is stored, it ends as an unbroken run."""
 
 import os
 import sys
@@ -64,7 +64,7 @@ def listening(mirror):
 
 
 def test_there_and_back(url, folder, tmp_path):
-    fill(folder, grid_json="g", cell__run_json="r", cell__sharing__6="s", cell__tensorboard__events="t")
+    fill(folder, study_json="g", cell__run_json="r", cell__sharing__6="s", cell__tensorboard__events="t")
     mirror = Mirror(url, folder)
     mirror.push_run()
     (tmp_path / "there" / "old").mkdir(parents=True)
@@ -72,10 +72,10 @@ def test_there_and_back(url, folder, tmp_path):
     there = Mirror(url, tmp_path / "there")
     there.pull()
     assert tree(tmp_path / "there") == tree(folder)
-    there.below(tmp_path / "there" / "cell").pull()
+    there.below(tmp_path / "there" / "run").pull()
     assert tree(tmp_path / "there") == tree(folder)
-    Mirror(url + "/cell", tmp_path / "cell").pull()
-    assert tree(tmp_path / "cell") == tree(folder / "cell")
+    Mirror(url + "/run", tmp_path / "run").pull()
+    assert tree(tmp_path / "run") == tree(folder / "run")
 
 
 def test_only_what_changed_travels(url, folder, tmp_path):
@@ -232,16 +232,16 @@ def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch
     file, folder = tmp_path / "study.toml", tmp_path / "store"
     url = folder.as_uri()
     file.write_text(STUDY)
-    assert run("grid", "status", url) == 2
-    assert f"{url} holds no grid" in capsys.readouterr().err
-    assert run("grid", "run", file, "--output", url, "--jobs", "2") == 0
+    assert run("study", "status", url) == 2
+    assert f"no study found in {url!r}" in capsys.readouterr().err
+    assert run("study", "run", file, "--output", url, "--jobs", "2") == 0
     said = capsys.readouterr().out
-    assert f"1 cells in {url}" in said
-    assert "1 of 1 cells are finished." in said
-    cell = folder / "medium" / "bc" / "slide-left" / "seed-0"
-    assert RunDirectory(cell).finished
-    assert checkpoint.load(cell / "checkpoint.safetensors")[1] == 6
-    assert run("grid", "status", url) == 0
+    assert f"1 run in {url}" in said
+    assert "1 of 1 run finished." in said
+    directory = folder / "medium" / "bc" / "slide-left" / "seed-0"
+    assert RunDirectory(directory).finished
+    assert checkpoint.load(directory / "checkpoint.safetensors")[1] == 6
+    assert run("study", "status", url) == 0
     first, *_, counts = capsys.readouterr().out.splitlines()
     assert first.split()[:5] == ["finished", "6/6", "medium", "bc", "slide-left"]
     assert counts == "1 finished"
@@ -252,14 +252,14 @@ def test_a_study_on_this_machine_kept_in_a_storage(tmp_path, capsys, monkeypatch
     # A changed study says what it is held to, and moves nothing but what was accepted.
     before = tree(folder)
     file.write_text(STUDY.replace("updates = 6", "updates = 7"))
-    assert run("grid", "run", file, "--output", url) == 2
-    assert f"{url} began as another grid" in capsys.readouterr().err
+    assert run("study", "run", file, "--output", url) == 2
+    assert f"{url} was started as another study" in capsys.readouterr().err
     assert tree(folder) == before
-    assert run("grid", "run", file, "--output", url, "--changed", "--jobs", "2") == 0
-    assert checkpoint.load(cell / "checkpoint.safetensors")[1] == 7
-    assert checkpoint.load(cell.with_name("seed-0.before-1") / "checkpoint.safetensors")[1] == 6
+    assert run("study", "run", file, "--output", url, "--changed", "--jobs", "2") == 0
+    assert checkpoint.load(directory / "checkpoint.safetensors")[1] == 7
+    assert checkpoint.load(directory.with_name("seed-0.before-1") / "checkpoint.safetensors")[1] == 6
     capsys.readouterr()
-    assert run("grid", "status", url) == 0
+    assert run("study", "status", url) == 0
     assert capsys.readouterr().out.split()[1] == "7/7"
 
 

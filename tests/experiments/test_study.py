@@ -1,4 +1,4 @@
-"""Grids as files: what they spell out, and that every slip in one is a sentence that names the mend."""
+"""Studies as files: the runs they consist of, and that every mistake in one is a sentence that says how to fix it."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,13 @@ import pytest
 
 from hcsac.data import store
 from hcsac.errors import UserError
-from hcsac.experiments import begin, read_grid, read_record, slides_grid
+from hcsac.experiments import read_record, read_study, slides_study, start_study
 from tests.conftest import TASKS, slide_episodes
 
 ROOT = Path(__file__).parents[2]
-GRID = """
+STUDY_FILE = """
 preset = "slides"
-agents = ["bc", "hcsac"]
+algorithms = ["bc", "hcsac"]
 seeds = [0, 1]
 
 [datasets]
@@ -27,8 +27,8 @@ cql_weight = [1.0, 5.0]
 
 [variants]
 base = {}
-concat = { embedding = "concat", agents = ["hcsac"] }
-shifted = { alignment = "off_by_one", agents = ["hcsac"] }
+concat = { embedding = "concat", algorithms = ["hcsac"] }
+shifted = { alignment = "off_by_one", algorithms = ["hcsac"] }
 
 [published.medium.slide-left]
 bc = [5.5, 0.5]
@@ -46,38 +46,38 @@ def stored():
 def read(tmp_path):
     def write(text):
         (tmp_path / "study.toml").write_text(text)
-        return read_grid(tmp_path / "study.toml")
+        return read_study(tmp_path / "study.toml")
 
     return write
 
 
-def test_every_combination_is_a_cell(read, tmp_path):
-    grid = read(GRID)
-    cells = grid.cells(tmp_path / "out")
+def test_every_combination_is_a_run(read, tmp_path):
+    study = read(STUDY_FILE)
+    runs = study.runs(tmp_path / "out")
     # base: (bc on 2 tasks + hcsac) x 2 weights; concat and shifted: hcsac x 2 weights; each 2 seeds apart
-    assert len(cells) == (3 * 2 + 2 + 2) * 2
-    assert len({cell.path for cell in cells}) == len(cells)
-    first, last = cells[0], cells[-1]
-    assert (first.dataset, first.variant, first.agent, first.tasks, first.seeds) == (
+    assert len(runs) == (3 * 2 + 2 + 2) * 2
+    assert len({one.path for one in runs}) == len(runs)
+    first, last = runs[0], runs[-1]
+    assert (first.dataset, first.variant, first.algorithm, first.tasks, first.seeds) == (
         "medium", "base,cql_weight=1.0", "bc", ("slide-left",), (0,),
     )  # fmt: skip
     assert first.refs == ("lab/slide-left-medium-v0",)
     assert first.path == tmp_path / "out/medium/base-cql_weight=1.0/bc/slide-left/seed-0"
     assert last.tasks == ("slide-left", "slide-right")
     assert (last.alignment, last.settings.cql_weight, last.settings.updates) == ("off_by_one", 5.0, 6)
-    assert {cell.settings.embedding for cell in cells if cell.variant.startswith("concat")} == {"concat"}
-    assert grid.published["medium"]["slide-left"] == {"bc": (5.5, 0.5), "hcsac": (7.0, None)}
+    assert {one.settings.embedding for one in runs if one.variant.startswith("concat")} == {"concat"}
+    assert study.published["medium"]["slide-left"] == {"bc": (5.5, 0.5), "hcsac": (7.0, None)}
 
 
 def test_seeds_together_are_replicas(read, tmp_path):
-    cells = read('replicas = "together"\n' + GRID).cells(tmp_path)
-    assert {cell.seeds for cell in cells} == {(0, 1)}
-    assert len(cells) == 10
+    runs = read('replicas = "together"\n' + STUDY_FILE).runs(tmp_path)
+    assert {one.seeds for one in runs} == {(0, 1)}
+    assert len(runs) == 10
 
 
-def test_the_slides_grid(tmp_path):
-    grid = slides_grid("slides", "lab", (0,), levels=("medium",), tasks=("slide-left", "slide-right"))
-    assert [(c.dataset, c.agent, c.tasks) for c in grid.cells(tmp_path)] == [
+def test_the_slides_study(tmp_path):
+    study = slides_study("slides", "lab", (0,), levels=("medium",), tasks=("slide-left", "slide-right"))
+    assert [(c.dataset, c.algorithm, c.tasks) for c in study.runs(tmp_path)] == [
         ("medium", "bc", ("slide-left",)), ("medium", "bc", ("slide-right",)),
         ("medium", "csac", ("slide-left",)), ("medium", "csac", ("slide-right",)),
         ("medium", "mtcsac", ("slide-left", "slide-right")), ("medium", "hcsac", ("slide-left", "slide-right")),
@@ -85,103 +85,133 @@ def test_the_slides_grid(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
-def test_published_grids_are_sound(path, tmp_path):
-    grid = read_grid(path)
-    for refs in grid.datasets.values():
+def test_published_studies_are_valid(path, tmp_path):
+    study = read_study(path)
+    for refs in study.datasets.values():
         for ref in refs:
             if not ref.startswith("sample/"):
                 task = next(task for task in ("walker-walk", "walker-run") if task in ref)
                 store.write(ref, task, store.read(f"sample/{task}-medium-v0")[1][:1])
-    assert grid.cells(tmp_path)
+    assert study.runs(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (("preset =", "preste ="), "unknown key 'preste'; did you mean 'preset'?"),
-        (('"hcsac"]\nseeds', '"hcsca"]\nseeds'), "unknown agent 'hcsca'; did you mean 'hcsac'?"),
+        (('"hcsac"]\nseeds', '"hcsca"]\nseeds'), "unknown algorithm 'hcsca'; did you mean 'hcsac'?"),
         (('preset = "slides"', 'preset = "slide"'), "did you mean 'slides'?"),
         (("updates = 6", "update = 6"), "settings: unknown setting 'update'; did you mean 'updates'?"),
         (("updates = 6", 'updates = "six"'), "settings: setting updates = 'six' is not of type int"),
         (("{ embedding =", "{ embeding ="), "variant 'concat,cql_weight=1.0': unknown setting 'embeding'"),
-        (('"concat", agents = ["hcsac"]', '"concat", agents = ["mtcsac"]'), "unknown agent of variant 'concat'"),
+        (
+            ('"concat", algorithms = ["hcsac"]', '"concat", algorithms = ["mtcsac"]'),
+            "unknown algorithm of variant 'concat'",
+        ),
         (("off_by_one", "off_by_two"), "unknown alignment 'off_by_two'; did you mean 'off_by_one'?"),
         (("lab/slide-left-medium-v0", "lab/slide-lift-medium-v0"), "did you mean 'lab/slide-left-medium-v0'?"),
         (("published.medium.", "published.mdium."), "unknown dataset under published 'mdium'"),
         (("medium.slide-left]", "medium.slide-lift]"), "did you mean 'slide-left'?"),
         (("bc = [5.5, 0.5]", 'bc = "good"'), "key published has the wrong form; write bc = [551.5, 125.2]"),
         (("seeds = [0, 1]", "seeds = [0, 0]"), "seeds = [0, 1, 2], each once"),
-        (("seeds = [0, 1]", "seeds = []"), "a grid without seeds has nothing to run"),
+        (("seeds = [0, 1]", "seeds = []"), "a study without seeds has nothing to run"),
         (("[1.0, 5.0]", "1.0"), "key vary has the wrong form"),
         (("[datasets]", "[dataset]"), "did you mean 'datasets'?"),
         (("[1.0, 5.0]", "[1, 1]"), "would share the directory"),
         (("base = {}", '"con.cat" = {}\n"con cat" = {}\n"con/cat" = {}'), "would share the directory"),
         (('embedding = "concat"', 'sharing = "utds"'), "ensemble of at least 5 critics"),
         (("seeds = [0, 1]", "seeds = [0, 1"), "not valid TOML"),
+        (("seeds = [0, 1]", "seeds = [-1]"), "seeds = [0, 1, 2], each once"),
+        (("seeds = [0, 1]", "seeds = [true]"), "seeds = [0, 1, 2], each once"),
+        (("[1.0, 5.0]", "[]"), "key vary has the wrong form"),
+        (('["bc", "hcsac"]', '"bc"'), 'key algorithms has the wrong form; write algorithms = ["bc", "hcsac"].'),
+        (('preset = "slides"', "preset = 3"), 'key preset has the wrong form; write preset = "quick".'),
+        (("bc = [5.5, 0.5]", "bc = [5.5, 0.5, 1.0]"), "key published has the wrong form"),
+        (("base = {}", "base = 1"), "key variants has the wrong form"),
+        (("seeds = [0, 1]", 'seeds = [0, 1]\nagents = ["bc"]'), "the keys algorithms and agents mean the same"),
+        (("= {}", '= { algorithms = ["bc"], agents = ["bc"] }'), "variant 'base': the keys algorithms and agents mean"),
     ],
 )
-def test_a_slip_is_a_sentence(read, tmp_path, change, says):
-    assert change[0] in GRID
+def test_a_mistake_is_a_sentence(read, tmp_path, change, says):
+    assert change[0] in STUDY_FILE
     with pytest.raises(UserError) as error:
-        read(GRID.replace(*change)).cells(tmp_path / "out")
+        read(STUDY_FILE.replace(*change)).runs(tmp_path / "out")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_grid_is_held_to_how_it_began(read, tmp_path):
+def test_the_key_agents_is_read_as_algorithms(read):
+    assert read(STUDY_FILE.replace("algorithms", "agents")).algorithms == read(STUDY_FILE).algorithms == ("bc", "hcsac")
+
+
+def test_variants_with_the_key_agents_have_the_same_runs(read, tmp_path):
+    assert read(STUDY_FILE.replace("algorithms", "agents")).runs(tmp_path) == read(STUDY_FILE).runs(tmp_path)
+
+
+def test_a_study_refuses_to_become_another(read, tmp_path):
     out = tmp_path / "out"
-    record = begin(read(GRID), out)
+    record = start_study(read(STUDY_FILE), out)
     assert read_record(out) == record
-    assert begin(read(GRID), out) == record
-    changed = read(GRID.replace("updates = 6", "updates = 7"))
-    with pytest.raises(UserError, match="20 cells changed, as medium base,cql_weight=1.0 bc slide-left seed 0 "
+    assert start_study(read(STUDY_FILE), out) == record
+    changed = read(STUDY_FILE.replace("updates = 6", "updates = 7"))
+    with pytest.raises(UserError, match="20 runs changed, as medium base,cql_weight=1.0 bc slide-left seed 0 "
                                         r"\(updates 6 became 7\)"):  # fmt: skip
-        begin(changed, out)
+        start_study(changed, out)
     assert read_record(out) == record
-    with pytest.raises(UserError, match="10 cells new"):
-        begin(read(GRID.replace("seeds = [0, 1]", "seeds = [0, 1, 2]")), out)
-    fewer = GRID.replace('concat = { embedding = "concat", agents = ["hcsac"] }\n', "")
-    with pytest.raises(UserError, match=r"4 cells gone, as medium concat,cql_weight=1\.0 hcsac"):
-        begin(read(fewer), out)
+    with pytest.raises(UserError, match="10 runs new"):
+        start_study(read(STUDY_FILE.replace("seeds = [0, 1]", "seeds = [0, 1, 2]")), out)
+    fewer = STUDY_FILE.replace('concat = { embedding = "concat", algorithms = ["hcsac"] }\n', "")
+    with pytest.raises(UserError, match=r"4 runs gone, as medium concat,cql_weight=1\.0 hcsac"):
+        start_study(read(fewer), out)
 
 
-def test_a_grid_goes_on_as_it_began_on_a_machine_of_another_kind(read, tmp_path, monkeypatch):
+def test_a_study_resumes_the_same_on_a_machine_with_other_hardware(read, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    began = begin(read(GRID), tmp_path / "gpu")
-    assert {cell.seeds for cell in began.cells} == {(0, 1)}
+    began = start_study(read(STUDY_FILE), tmp_path / "gpu")
+    assert {one.seeds for one in began.runs} == {(0, 1)}
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert begin(read(GRID), tmp_path / "gpu") == began
-    apart = begin(read(GRID), tmp_path / "cpu")
+    assert start_study(read(STUDY_FILE), tmp_path / "gpu") == began
+    apart = start_study(read(STUDY_FILE), tmp_path / "cpu")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert begin(read(GRID), tmp_path / "cpu") == apart
-    with pytest.raises(UserError, match="began as another grid"):
-        begin(read('replicas = "together"\n' + GRID), tmp_path / "cpu")
+    assert start_study(read(STUDY_FILE), tmp_path / "cpu") == apart
+    with pytest.raises(UserError, match="was started as another study"):
+        start_study(read('replicas = "together"\n' + STUDY_FILE), tmp_path / "cpu")
 
 
 def test_accepted_changes_lose_nothing(read, tmp_path):
     out = tmp_path / "out"
-    first = begin(read(GRID), out).cells[0].path
+    first = start_study(read(STUDY_FILE), out).runs[0].path
     first.mkdir(parents=True)
     (first / "run.json").write_text("a run")
-    begin(read(GRID.replace("updates = 6", "updates = 7")), out, accept_changes=True)
+    start_study(read(STUDY_FILE.replace("updates = 6", "updates = 7")), out, accept_changes=True)
     assert not first.exists()
     assert (first.with_name("seed-0.before-1") / "run.json").read_text() == "a run"
-    assert read_record(out).cells[0].settings.updates == 7
+    assert read_record(out).runs[0].settings.updates == 7
 
 
 def test_other_directories_and_records_are_left_alone(read, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="is not a grid"):
-        begin(read(GRID), out)
-    with pytest.raises(UserError, match="holds no grid"):
+    with pytest.raises(UserError, match="is not the directory of a study"):
+        start_study(read(STUDY_FILE), out)
+    with pytest.raises(UserError, match="no study found in"):
         read_record(out)
-    record = begin(read(GRID), tmp_path / "two")
-    held = json.loads((record.output / "grid.json").read_text())
-    (record.output / "grid.json").write_text(json.dumps(held | {"format": 99}))
+    record = start_study(read(STUDY_FILE), tmp_path / "two")
+    held = json.loads((record.output / "study.json").read_text())
+    (record.output / "study.json").write_text(json.dumps(held | {"format": 99}))
     with pytest.raises(UserError, match="newer hcsac"):
-        begin(read(GRID), record.output)
-    (record.output / "grid.json").write_text("{")
+        start_study(read(STUDY_FILE), record.output)
+    (record.output / "study.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
         read_record(record.output)
+
+
+def test_the_record_of_an_earlier_release_is_kept_and_resumed(read, tmp_path):
+    record = start_study(read(STUDY_FILE), tmp_path / "out")
+    (record.output / "study.json").rename(record.output / "grid.json")
+    assert read_record(record.output) == record
+    assert start_study(read(STUDY_FILE), record.output) == record
+    start_study(read(STUDY_FILE.replace("updates = 6", "updates = 7")), record.output, accept_changes=True)
+    assert [path.name for path in record.output.iterdir()] == ["grid.json"]
+    assert read_record(record.output).runs[0].settings.updates == 7

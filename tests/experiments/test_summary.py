@@ -1,4 +1,4 @@
-"""What is said of a table of returns, against numbers worked out by hand."""
+"""Statistics of a table of returns, against numbers worked out by hand."""
 
 import json
 
@@ -29,18 +29,18 @@ def test_per_task(table):
     assert (left.best_mean, left.best_std, left.gap) == (5.0, pytest.approx(np.sqrt(18)), 1.0)
     assert left.score == 40.0  # random 0, expert 10
     np.testing.assert_allclose(left.iqm, iqm(np.array([[20.0], [60.0]]), 500))
-    assert left.behaviour == 5.0
+    assert left.dataset_return == 5.0
     np.testing.assert_allclose(left.improvement, paired_interval(np.array([[-4.0, -2], [0, 2]]), 500))
     assert left.verdict == "matches"
     assert (right.seeds, right.mean, right.verdict) == ((1,), 1.0, "below")
     assert np.isnan([right.std, right.iqm.low]).all()
-    assert [cell.task for cell in both] == ["slide-left", "slide-right"]
+    assert [one.task for one in both] == ["slide-left", "slide-right"]
     assert both[0].mean == 6.0
     assert both[1].min == 2.0
 
 
 def test_over_tasks_seeds_are_matched_by_number(table):
-    bc, hcsac = summarise(table, draws=500).agents
+    bc, hcsac = summarise(table, draws=500).algorithms
     assert (bc.tasks, bc.seeds) == (("slide-left", "slide-right"), (1,))  # seed 0 has no run on the right
     assert bc.mean == pytest.approx((4 + 1) / 2)
     assert np.isnan(bc.std)
@@ -57,7 +57,7 @@ def test_over_tasks_seeds_are_matched_by_number(table):
 
 def test_one_against_the_other(table):
     (found,) = summarise(table, draws=500).comparisons
-    assert (found.dataset, found.agents) == ("medium", (("plain", "bc"), ("plain", "hcsac")))
+    assert (found.dataset, found.keys) == ("medium", (("plain", "bc"), ("plain", "hcsac")))
     bc, hcsac = np.array([[2.0, np.nan], [6.0, 1.0]]), np.array([[4.0, 2.0], [8.0, 6.0]])
     # left: 6 > 4 is the one win of four; right: none of two
     assert found.probability.value[0, 1] == pytest.approx((1 / 4 + 0) / 2)
@@ -69,7 +69,7 @@ def test_single_and_multi_task_trainings_of_the_same_returns_are_equal(make_run,
     one = make_run("one", "bc", BOTH)
     parts = [make_run(f"{t}", "bc", {20: {t: of}}) for t, of in BOTH[20].items()]
     runs = [(one, MEDIUM)] + [(part, {**MEDIUM, "variant": "parts"}) for part in parts]
-    whole, apart = summarise(collect_returns(runs, tmp_path), draws=300).agents
+    whole, apart = summarise(collect_returns(runs, tmp_path), draws=300).algorithms
     for field in ("tasks", "seeds", "mean", "std", "score", "score_std", "iqm"):
         assert getattr(whole, field) == getattr(apart, field), field
 
@@ -80,9 +80,9 @@ def test_seeds_may_come_from_runs_of_their_own(make_run, tmp_path):
         make_run("second", "bc", {30: {"slide-left": {1: [9.0, 9.0, 90.0]}}}),
         make_run("first", "bc", {20: {"slide-left": {0: [1.0, 3.0]}}}),
     ]
-    (cell,) = summarise(collect_returns([(run, MEDIUM) for run in runs], tmp_path), draws=50).tasks
-    assert (cell.seeds, cell.updates, cell.episodes) == ((0, 1), (20, 30), 2)
-    assert (cell.mean, cell.max) == (5.5, 9.0)
+    (one,) = summarise(collect_returns([(run, MEDIUM) for run in runs], tmp_path), draws=50).tasks
+    assert (one.seeds, one.updates, one.episodes) == ((0, 1), (20, 30), 2)
+    assert (one.mean, one.max) == (5.5, 9.0)
 
 
 def test_logged_episodes_make_the_verdict_more_careful(make_run, tmp_path):
@@ -105,9 +105,9 @@ def test_a_run_that_broke_down_is_not_left_out(make_run, tmp_path):
     assert np.isnan([left.mean, left.score, *left.iqm, *left.improvement]).all()
     assert left.verdict == "unknown"
     assert right.mean == 1.5
-    assert np.isnan([found.agents[0].mean, found.agents[0].score, *found.agents[0].iqm]).all()
+    assert np.isnan([found.algorithms[0].mean, found.algorithms[0].score, *found.algorithms[0].iqm]).all()
     assert np.isnan(found.comparisons[0].probability.value[0, 1])
-    assert found.agents[1].mean == 5.0
+    assert found.algorithms[1].mean == 5.0
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -117,16 +117,20 @@ def test_tasks_without_a_score_have_returns(make_run, tmp_path):
     stand, _ = found.tasks
     assert stand.mean == 4.0
     assert np.isnan([stand.score, *stand.iqm]).all()
-    assert (found.agents[0].mean, found.agents[0].scored, found.agents[0].score) == (3.0, ("slide-left",), 20.0)
+    assert (found.algorithms[0].mean, found.algorithms[0].scored, found.algorithms[0].score) == (
+        3.0,
+        ("slide-left",),
+        20.0,
+    )
 
 
 def test_two_runs_of_one_seed(make_run, tmp_path):
     runs = [(make_run(name, "bc", RIGHT), MEDIUM) for name in ("a", "b")]
-    with pytest.raises(UserError, match="medium plain bc slide-right: seed 1 is in two runs, a and b; label"):
+    with pytest.raises(UserError, match="medium plain bc slide-right: seed 1 is in two runs, a and b; give them"):
         summarise(collect_returns(runs, tmp_path))
 
 
-def test_runs_of_different_data_are_no_cell(make_run, tmp_path):
+def test_runs_of_different_data_are_no_run(make_run, tmp_path):
     other = make_run("b", "bc", {20: {"slide-right": {2: [0.0]}}}, behaviour={"slide-right": 99.0})
     runs = [(make_run("a", "bc", RIGHT), MEDIUM), (other, MEDIUM)]
     with pytest.raises(UserError, match="a and b were trained on different data"):
@@ -140,9 +144,9 @@ def test_it_repeats_and_is_json(table):
     assert text != json.dumps(summarise(table, draws=100, seed=4).to_dict())
     assert found["tasks"][0]["improvement"].keys() == {"value", "low", "high"}
     assert found["tasks"][1]["std"] is None
-    assert len(found["agents"][0]["profile"]["share"]) == 101
+    assert len(found["algorithms"][0]["profile"]["share"]) == 101
     assert found["comparisons"][0]["probability"]["value"][0][0] == 0.5
 
 
 def test_nothing_says_nothing(tmp_path):
-    assert summarise(collect_returns([], tmp_path)).to_dict() == {"tasks": [], "agents": [], "comparisons": []}
+    assert summarise(collect_returns([], tmp_path)).to_dict() == {"tasks": [], "algorithms": [], "comparisons": []}

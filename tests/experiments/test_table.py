@@ -30,5 +30,6 @@ def test_csv(summary, tmp_path):
 
 
 def test_a_place_that_cannot_be_written(summary, tmp_path):
+    (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
-        write_csv(summary, tmp_path / "no" / "t.csv")
+        write_csv(summary, tmp_path / "file" / "t.csv")

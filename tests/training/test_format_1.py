@@ -61,12 +61,12 @@ def test_records_and_ledger_are_read(old, capsys):
     finished = RunDirectory(old / "finished")
     assert len(learning_curve(finished, "slide-left")[0]) == 4
     assert {b.task for row in range(48) for b in borrowers(finished, row).borrowings} == {"slide-right"}
-    assert run("report", finished.path) == 0
+    assert run("sharing-history", finished.path) == 0
     assert "slide-left" in capsys.readouterr().out
 
 
 def test_a_study_is_read(old, capsys):
     record = read_record(old / "study")
-    assert len(record.cells) > 1
-    assert run("grid", "status", old / "study") == 0
+    assert len(record.runs) > 1
+    assert run("study", "status", old / "study") == 0
     assert "hcsac" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The command line: arguments in, calls out."""
 
+import copy
 import sys
 from collections.abc import Sequence
 
@@ -8,9 +9,9 @@ import click
 from hcsac.cli.data import data
 from hcsac.cli.export import export
 from hcsac.cli.options import Commands
-from hcsac.cli.runs import collect, evaluate, report
-from hcsac.cli.studies import reproduce, sharing
-from hcsac.cli.study import grid
+from hcsac.cli.runs import collect, evaluate, sharing_history
+from hcsac.cli.studies import reproduce, sharing_gain
+from hcsac.cli.study import study
 from hcsac.cli.train import train
 from hcsac.cli.video import render
 from hcsac.errors import UserError
@@ -39,8 +40,14 @@ def cli() -> None:
     """
 
 
-for command in (data, collect, train, evaluate, render, export, report, reproduce, sharing, grid):
+for command in (data, collect, train, evaluate, render, export, sharing_history, reproduce, sharing_gain, study):
     cli.add_command(command)
+
+# Names of hcsac 0.1, for scripts that use them.
+for name, command in {"grid": study, "sharing": sharing_gain, "report": sharing_history}.items():
+    alias = copy.copy(command)
+    alias.hidden = True
+    cli.add_command(alias, name)
 
 
 def _use_plugins(arguments: list[str]) -> list[str]:

@@ -21,7 +21,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("command", args[0], self.list_commands(ctx))
+            names = [name for name in self.list_commands(ctx) if not self.commands[name].hidden]
+            raise unknown("command", args[0], names)
         return super().resolve_command(ctx, args)
 
 

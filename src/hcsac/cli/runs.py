@@ -1,4 +1,4 @@
-"""Commands on one run: collect, evaluate, report."""
+"""Commands on one run: collect, evaluate, sharing-history."""
 
 from __future__ import annotations
 
@@ -69,23 +69,30 @@ def evaluate(run: Path, episodes: int, seed: int, threads: int | None) -> None:
     click.echo(returns_table(returns, policy.tasks, policy.dataset_returns))
 
 
-@click.command()
+@click.command("sharing-history")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--row", type=int, help="Tell who borrowed this row of the data, when and why.")
-def report(run: Path, row: int | None) -> None:
-    """Show what RUN shared: a line for every sharing and direction, and a picture, sharing.png in RUN.
+@click.option(
+    "--transition",
+    "--row",
+    "transition",
+    type=int,
+    help="Show with which tasks this transition of the data was shared, when and why.",
+)
+def sharing_history(run: Path, transition: int | None) -> None:
+    """Show the transitions that RUN shared between tasks.
 
-    Rows of the data are numbered from 0, task after task, episode after episode, each in time order.
+    Prints a line per sharing step and direction, and draws sharing.png in RUN. Transitions of the data are numbered
+    from 0, task after task, episode after episode, each in time order.
     """
     from hcsac import experiments, training
 
     directory = training.RunDirectory(run)
-    if row is not None:
-        click.echo(experiments.row_story(training.borrowers(directory, row)))
+    if transition is not None:
+        click.echo(experiments.transition_history(training.borrowers(directory, transition)))
     else:
         directory.identity()
-        click.echo(experiments.flow_table(directory))
-        if picture := experiments.draw_flow(directory):
+        click.echo(experiments.sharing_history_table(directory))
+        if picture := experiments.draw_sharing_history(directory):
             click.echo(f"\nwritten: {picture}")
     for sentence in directory.corruption():
         click.echo(sentence)

@@ -1,53 +1,70 @@
-"""The comparison: grids of cells, where they run, and the tables, pictures and report made from them."""
+"""Studies: which runs they consist of, where these are executed, and the tables, charts and report made from them."""
 
 from hcsac.experiments.local import LocalLauncher
+from hcsac.experiments.metrics import METRICS, metric
 from hcsac.experiments.ray_cluster import RayLauncher, gpus_for
-from hcsac.experiments.record import Record, begin, read_record
-from hcsac.experiments.report import write_report
-from hcsac.experiments.returns import behaviour_returns, collect_returns, read_returns, write_returns
-from hcsac.experiments.scheduler import Launcher, require_all, run_cells
-from hcsac.experiments.sharing_gain import find_runs, gains, gains_table, sharing_output, twin_cells
-from hcsac.experiments.sharing_history import draw_flow, flow_table, row_story
+from hcsac.experiments.record import StudyRecord, read_record, start_study
+from hcsac.experiments.report import summary_tables, write_report
+from hcsac.experiments.returns import collect_returns, dataset_returns, read_returns, write_returns
+from hcsac.experiments.scheduler import Launcher, RunResult, require_all, run_all
+from hcsac.experiments.sharing_gain import (
+    SharingGain,
+    find_runs,
+    gain_runs,
+    gain_table,
+    sharing_gains,
+    sharing_output,
+)
+from hcsac.experiments.sharing_history import draw_sharing_history, sharing_history_table, transition_history
 from hcsac.experiments.status import status_table
 from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
-from hcsac.experiments.study import Grid, read_grid, slides_grid
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.study import Study, read_study, slides_study
+from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.summary import Summary, summarise
-from hcsac.experiments.table import write_csv
+from hcsac.experiments.table import read_metrics, write_csv, write_metrics
+from hcsac.experiments.words import plural
 
 __all__ = [
-    "Cell",
-    "Grid",
+    "METRICS",
     "Launcher",
     "LocalLauncher",
     "Mirror",
     "RayLauncher",
-    "Record",
+    "RunResult",
+    "SharingGain",
+    "Study",
+    "StudyRecord",
+    "StudyRun",
     "Summary",
-    "begin",
-    "behaviour_returns",
     "collect_returns",
-    "draw_flow",
+    "dataset_returns",
+    "draw_sharing_history",
     "find_runs",
-    "flow_table",
-    "gains",
-    "gains_table",
+    "gain_runs",
+    "gain_table",
     "gpus_for",
     "is_url",
     "local_copy",
+    "metric",
     "opened",
-    "read_grid",
+    "plural",
+    "read_metrics",
     "read_record",
     "read_returns",
+    "read_study",
     "require_all",
-    "row_story",
-    "run_cells",
+    "run_all",
+    "sharing_gains",
+    "sharing_history_table",
     "sharing_output",
-    "slides_grid",
+    "slides_study",
+    "start_study",
     "status_table",
     "summarise",
-    "twin_cells",
+    "summary_tables",
+    "transition_history",
     "write_csv",
+    "write_metrics",
     "write_report",
     "write_returns",
 ]

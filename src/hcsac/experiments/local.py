@@ -1,4 +1,4 @@
-"""Cells on this machine: one process a cell, as many at once as there are cores, or one on a GPU."""
+"""Runs of a study on this machine: one process per run, as many at once as there are cores, or one on a GPU."""
 
 import multiprocessing
 import os
@@ -9,21 +9,21 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from hcsac.experiments.scheduler import Ended, updates_done
+from hcsac.experiments.scheduler import RunResult, updates_done
 from hcsac.experiments.storage import Mirror
-from hcsac.experiments.study_run import Cell
-from hcsac.experiments.worker import outcome
+from hcsac.experiments.study_run import StudyRun
+from hcsac.experiments.worker import execute
 from hcsac.training import RunDirectory
 
 
 class LocalLauncher:
-    """Runs cells in processes of their own, so that one that dies takes no other with it.
+    """Executes each run in a process of its own, so that a crash stops that run alone.
 
     Args:
         jobs: processes at once (default: one per core, each with one thread: small networks gain more from running
             side by side than from a second thread; on a GPU one process).
-        mirror: of the folder that all cells are in, where the study is kept in a storage.
-        trackers: where the cells' numbers go besides TensorBoard.
+        mirror: of the directory that all runs are in, for a study kept in a storage.
+        trackers: trackers of the runs besides TensorBoard.
     """
 
     def __init__(self, jobs: int | None = None, mirror: Mirror | None = None, trackers: Sequence[str] = ()):
@@ -31,37 +31,37 @@ class LocalLauncher:
         self.slots = jobs or (1 if torch.cuda.is_available() else cores)
         self.threads = max(1, cores // self.slots)
         self.mirror, self.trackers = mirror, tuple(trackers)
-        self._running: dict[Connection, tuple[Cell, BaseProcess]] = {}
+        self._running: dict[Connection, tuple[StudyRun, BaseProcess]] = {}
 
-    def start(self, cell: Cell) -> None:
+    def start(self, run: StudyRun) -> None:
         """See `Launcher`."""
-        url = None if self.mirror is None else self.mirror.below(cell.path).url
+        url = None if self.mirror is None else self.mirror.below(run.path).url
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(cell, url, self.trackers, self.threads, theirs))
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(run, url, self.trackers, self.threads, sender))
         process.start()
-        theirs.close()
-        self._running[ours] = cell, process
+        sender.close()
+        self._running[receiver] = run, process
 
-    def ended(self, seconds: float) -> list[Ended]:
-        """See `Launcher`. A process that dies without a word (killed, out of memory) has failed."""
-        ends = []
+    def results(self, seconds: float) -> list[RunResult]:
+        """See `Launcher`. A process that was killed has failed."""
+        results = []
         for pipe in wait(list(self._running), timeout=seconds):
             assert isinstance(pipe, Connection)
-            cell, process = self._running.pop(pipe)
+            run, process = self._running.pop(pipe)
             try:
-                error, hopeless = pipe.recv()
+                error, permanent = pipe.recv()
             except EOFError:
                 process.join()
-                error, hopeless = f"its process ended with exit status {process.exitcode}, without a word", False
+                error, permanent = _exit_message(process.exitcode), False
             pipe.close()
             process.join()
-            ends.append(Ended(cell, error, hopeless))
-        return ends
+            results.append(RunResult(run, error, permanent))
+        return results
 
-    def updates_of(self, cell: Cell) -> int:
+    def updates_of(self, run: StudyRun) -> int:
         """See `Launcher`."""
-        return updates_done(RunDirectory(cell.path))
+        return updates_done(RunDirectory(run.path))
 
     def close(self) -> None:
         """See `Launcher`."""
@@ -72,15 +72,22 @@ class LocalLauncher:
         self._running.clear()
 
 
-def _work(cell: Cell, url: str | None, trackers: tuple[str, ...], threads: int, pipe: Connection) -> None:
-    """A process: ends with the one that started it, however that one ends."""
+def _exit_message(status: int | None) -> str:
+    """What is known of a process that ended without sending a result."""
+    if status is not None and status < 0:
+        return f"worker process was killed (exit status {status}) without an error message; possibly out of memory."
+    return f"worker process ended (exit status {status}) without an error message."
+
+
+def _work(run: StudyRun, url: str | None, trackers: tuple[str, ...], threads: int, pipe: Connection) -> None:
+    """The body of a process. It ends with its parent, even if the parent is killed."""
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def follow() -> None:
+    def exit_with_parent() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
-    pipe.send(outcome(cell, None if url is None else Mirror(url, cell.path), trackers))
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+    pipe.send(execute(run, None if url is None else Mirror(url, run.path), trackers))

@@ -1,4 +1,4 @@
-"""Cells on a Ray cluster that is running already: one task a cell, on whichever node has room."""
+"""Runs of a study on a Ray cluster that was started before: one task per run, on any node with free resources."""
 
 import logging
 import os
@@ -14,33 +14,34 @@ from typing import Any
 import torch
 
 from hcsac.errors import UserError
-from hcsac.experiments.record import FILE
-from hcsac.experiments.scheduler import Ended, updates_done
+from hcsac.experiments.record import record_path
+from hcsac.experiments.scheduler import RunResult, updates_done
 from hcsac.experiments.storage import Mirror
-from hcsac.experiments.study_run import Cell
-from hcsac.experiments.worker import outcome
+from hcsac.experiments.study_run import StudyRun
+from hcsac.experiments.worker import execute
 from hcsac.training import RunDirectory
 
-SAID_EVERY = 2  # seconds between two words of a running cell
-_HANDED_ON = ("HCSAC_TASKS", "MINARI_DATASETS_PATH", "WANDB_", "MLFLOW_", "TRACKIO_")  # variables that begin so
+REPORT_INTERVAL = 2  # seconds between two progress reports of a run
+# Environment variables with these prefixes are passed to the tasks.
+_PASSED_ON = ("HCSAC_PLUGINS", "HCSAC_TASKS", "MINARI_DATASETS_PATH", "WANDB_", "MLFLOW_", "TRACKIO_")
 
 
 class RayLauncher:
-    """Runs cells as tasks of a Ray cluster.
+    """Executes runs as tasks of a Ray cluster.
 
-    A cell whose node dies ends as `lost`. One that kills its own process has failed, as on this machine.
+    A run whose node goes away ends as `lost`. A run whose process is killed has failed, as on this machine.
 
     Args:
-        address: `auto` for the cluster that this machine is part of, or HOST:PORT of its head.
-        output: the folder of the study. Without a mirror every node must see it under the same path.
-        mirror: of `output`, where the study is kept in a storage.
-        cpus: cores of a cell, and its threads.
-        gpus: GPUs of a cell; 0.5 lets two share one.
-        jobs: cells at once, at most (default: as many as the nodes have room for).
-        trackers: where the cells' numbers go besides TensorBoard.
+        address: `auto` for the cluster that this machine is a node of, or HOST:PORT of the head node.
+        output: the directory of the study. Without a mirror every node must see it under the same path.
+        mirror: of `output`, for a study kept in a storage.
+        cpus: cores of each run, and its threads.
+        gpus: GPUs of each run; 0.5 lets two runs share one.
+        jobs: runs at once, at most (default: as many as the nodes have room for).
+        trackers: trackers of the runs besides TensorBoard.
 
     Raises:
-        UserError: ray is not installed, there is no such cluster, or no node of it has room for a cell.
+        UserError: Ray is not installed, there is no such cluster, or no node has the resources of a run.
     """
 
     def __init__(
@@ -54,88 +55,90 @@ class RayLauncher:
         trackers: Sequence[str] = (),
     ):
         if gpus > 1 and gpus % 1:
-            raise UserError(f"--gpus-per-cell {gpus:g}: only a GPU that is shared can be a part; give a whole number.")
+            raise UserError(f"--gpus-per-run {gpus:g}: only fractions below 1 can share a GPU; give a whole number.")
         self._ray = _connected(address)
         self.output, self.mirror, self.cpus, self.gpus, self.jobs = output, mirror, cpus, gpus, jobs
         self.trackers = tuple(trackers)
-        if not self._room():
+        if not self._capacity():
             self._ray.shutdown()
             raise UserError(
-                f"no node of the Ray cluster {address} has {cpus} CPUs and {gpus:g} GPUs for a cell; "
-                "choose a smaller --cpus-per-cell or --gpus-per-cell, or add a node."
+                f"no node of the Ray cluster {address} has {cpus} CPUs and {gpus:g} GPUs for a run; "
+                "choose a smaller --cpus-per-run or --gpus-per-run, or add a node."
             )
-        self._board = _board(self._ray)
-        # Never tried again by Ray itself: `run_cells` counts attempts and losses, and tells the log of each.
+        self._monitor = _monitor(self._ray)
+        # Ray itself never retries: `run_all` counts attempts and losses and writes each to the log.
         self._work = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_work)
-        self._running: dict[Any, Cell] = {}
-        self._said: dict[str, tuple[int, str]] = {}
+        self._running: dict[Any, StudyRun] = {}
+        self._progress: dict[str, tuple[int, str]] = {}
 
     @property
     def slots(self) -> int:
-        """See `Launcher`. Nodes that join or leave the cluster change it."""
-        return max(1, min(self._room(), self.jobs or self._room()))
+        """See `Launcher`. It changes as nodes join or leave the cluster."""
+        return max(1, min(self._capacity(), self.jobs or self._capacity()))
 
-    def start(self, cell: Cell) -> None:
+    def start(self, run: StudyRun) -> None:
         """See `Launcher`."""
-        # Paths from here on are the worker's own; settings travel as plain JSON, as they stand in the study's record.
-        held = cell.as_dict(self.output)
-        place = str(self.output.resolve()) if self.mirror is None else self.mirror.url
-        handed_on = {name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)}
-        if not self.gpus:  # Ray itself would let the cell see all
-            handed_on["CUDA_VISIBLE_DEVICES"] = ""
-        arguments = (held, place, self.mirror is not None, self.trackers, version("hcsac"), self.cpus, handed_on)
-        self._running[self._work.remote(*arguments, self._board)] = cell
+        # Each worker has its own root directory; settings travel as JSON, as they stand in the study's record.
+        content = run.as_dict(self.output)
+        root = str(self.output.resolve()) if self.mirror is None else self.mirror.url
+        environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
+        if not self.gpus:  # Ray would make all GPUs visible to the task
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        arguments = (content, root, self.mirror is not None, self.trackers, version("hcsac"), self.cpus, environment)
+        self._running[self._work.remote(*arguments, self._monitor)] = run
 
-    def ended(self, seconds: float) -> list[Ended]:
+    def results(self, seconds: float) -> list[RunResult]:
         """See `Launcher`."""
         from ray.exceptions import GetTimeoutError, NodeDiedError, RayError
 
-        done, _ = self._ray.wait(list(self._running), timeout=seconds)
-        with suppress(GetTimeoutError, RayError):  # the bar stands still for a moment then, nothing else
-            self._said = self._ray.get(self._board.read.remote(), timeout=10)
-        ends = []
-        for reference in done:
-            cell = self._running.pop(reference)
-            node = self._said.get(self._key(cell), (0, ""))[1]
+        ready, _ = self._ray.wait(list(self._running), timeout=seconds)
+        with suppress(GetTimeoutError, RayError):  # only the progress bar lags behind then
+            self._progress = self._ray.get(self._monitor.read.remote(), timeout=10)
+        results = []
+        for reference in ready:
+            run = self._running.pop(reference)
+            node = self._progress.get(self._key(run), (0, ""))[1]
             try:
-                error, hopeless = self._ray.get(reference)
-                ends.append(Ended(cell, error, hopeless, node=node))
+                error, permanent = self._ray.get(reference)
+                results.append(RunResult(run, error, permanent, node=node))
             except NodeDiedError as error:
-                ends.append(Ended(cell, str(error), lost=True, node=node))
+                results.append(RunResult(run, str(error), lost=True, node=node))
             except RayError as error:
-                ends.append(Ended(cell, f"its process on node {node or '?'} ended: {error}", node=node))
-        return ends
+                message = f"worker process on node {node or '?'} ended: {error}"
+                results.append(RunResult(run, message, node=node))
+        return results
 
-    def updates_of(self, cell: Cell) -> int:
+    def updates_of(self, run: StudyRun) -> int:
         """See `Launcher`."""
-        return self._said.get(self._key(cell), (0, ""))[0]
+        return self._progress.get(self._key(run), (0, ""))[0]
 
     def close(self) -> None:
         """See `Launcher`."""
         if self._running:
             for reference in self._running:
                 self._ray.cancel(reference, force=True)
-            # Nothing may still write when the same command is given again.
+            # No task may still write when the same command is given again.
             self._ray.wait(list(self._running), num_returns=len(self._running), timeout=20)
             self._running.clear()
         self._ray.shutdown()
 
-    def _room(self) -> int:
+    def _capacity(self) -> int:
+        """How many runs fit on the nodes at once."""
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        wanted = {"CPU": float(self.cpus), "GPU": float(self.gpus)}
+        needed = {"CPU": float(self.cpus), "GPU": float(self.gpus)}
         fits = [
-            [node.get(kind, 0) / count + 1e-9 for kind, count in wanted.items() if count]  # 1 / 0.1 is 10 cells, not 9
+            [node.get(kind, 0) / count + 1e-9 for kind, count in needed.items() if count]  # 1 / 0.1 is 10 runs, not 9
             for node in nodes
         ]
         return sum(int(min(counts)) for counts in fits)
 
-    def _key(self, cell: Cell) -> str:
-        return cell.path.relative_to(self.output).as_posix()
+    def _key(self, run: StudyRun) -> str:
+        return run.path.relative_to(self.output).as_posix()
 
 
-def gpus_for(cells: Sequence[Cell]) -> int:
-    """GPUs that a cell asks for unless told otherwise: one where a cell trains on `cuda`."""
-    return int(any(cell.settings.device == "cuda" for cell in cells))
+def gpus_for(runs: Sequence[StudyRun]) -> int:
+    """Default number of GPUs per run: 1 if a run has `device = "cuda"`, else 0."""
+    return int(any(run.settings.device == "cuda" for run in runs))
 
 
 def _connected(address: str | None) -> Any:
@@ -146,18 +149,18 @@ def _connected(address: str | None) -> Any:
         raise UserError("--launcher ray needs Ray, which is not installed; pip install 'hcsac[ray]'.") from error
     if address in (None, "", "local"):
         raise UserError(
-            "--launcher ray runs on a cluster that is there already; give --address auto on one of its machines, or "
-            "--address HOST:PORT of its head (`ray start --head` starts one)."
+            "--launcher ray needs a running cluster; give --address auto on one of its nodes, or --address HOST:PORT "
+            "of its head node (`ray start --head` starts one)."
         )
     if address != "auto":
         _require_reachable(str(address))
     try:
-        # A driver keeps nothing in the object store: the cells' data and results travel by the study's storage.
+        # The driver uses no object store: data and results of the runs travel by the study's storage.
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"cannot join the Ray cluster at {address} ({str(error).strip().splitlines()[0]}); run this on a machine "
-            "that `ray start` made part of it."
+            f"cannot connect to the Ray cluster at {address} ({str(error).strip().splitlines()[0]}); run this on a "
+            "machine that `ray start` made a node of it."
         ) from error
     return ray
 
@@ -166,7 +169,7 @@ def _require_reachable(address: str) -> None:
     """Raise `UserError` at once, where Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit():
-        raise UserError(f"--address {address!r} is not auto or HOST:PORT of the cluster's head, as in 10.0.0.1:6379.")
+        raise UserError(f"--address {address!r} is not auto or HOST:PORT of the head node, as in 10.0.0.1:6379.")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
@@ -175,54 +178,62 @@ def _require_reachable(address: str) -> None:
         ) from error
 
 
-def _board(ray: Any) -> Any:
-    """An actor on the driver's own node that keeps what the running cells say of themselves."""
+def _monitor(ray: Any) -> Any:
+    """An actor on the driver's own node that collects the progress of the tasks."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    class Board:  # defined here, so that its process need not import torch
+    class Monitor:  # defined here, so that its process need not import torch
         def __init__(self) -> None:
-            self.said: dict[str, tuple[int, str]] = {}
+            self.progress: dict[str, tuple[int, str]] = {}
 
-        def say(self, cell: str, updates: int, node: str) -> None:
-            self.said[cell] = updates, node
+        def report(self, run: str, updates: int, node: str) -> None:
+            self.progress[run] = updates, node
 
         def read(self) -> dict[str, tuple[int, str]]:
-            return self.said
+            return self.progress
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
+    return ray.remote(Monitor).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 def _work(
-    held: dict[str, Any], place: str, is_storage: bool, trackers: tuple[str, ...], hcsac: str, threads: int,
-    environment: dict[str, str], board: Any,
-) -> tuple[str | None, bool]:  # fmt: skip
-    """A task: runs the cell `held` of the study in `place`; see `outcome`."""
+    content: dict[str, Any],
+    root_or_url: str,
+    is_storage: bool,
+    trackers: tuple[str, ...],
+    hcsac: str,
+    threads: int,
+    environment: dict[str, str],
+    monitor: Any,
+) -> tuple[str | None, bool]:
+    """A task: executes the run `content` of a study; see `worker.execute`."""
     import ray
 
     os.environ.update(environment)
     torch.set_num_threads(threads)
     node = ray.get_runtime_context().get_node_id()
     if version("hcsac") != hcsac:
-        return f"node {node} has hcsac {version('hcsac')}, but the driver {hcsac}; install the same on all.", True
+        message = f"node {node} has hcsac {version('hcsac')}, but the driver {hcsac}; install the same on all."
+        return message, True
     with tempfile.TemporaryDirectory(prefix="hcsac-", ignore_cleanup_errors=True) as scratch:
-        root = Path(scratch if is_storage else place)
-        if not is_storage and not (root / FILE).exists():
-            return f"node {node} does not see {place}; give as --output a folder that all nodes share, or a URL.", True
-        cell = Cell.from_dict(held, root)
-        mirror = Mirror(place, root).below(cell.path) if is_storage else None
-        over = threading.Event()
+        root = Path(scratch if is_storage else root_or_url)
+        if not is_storage and not record_path(root).exists():
+            message = f"node {node} does not see {root}; give as --output a directory that all nodes share, or a URL."
+            return message, True
+        run = StudyRun.from_dict(content, root)
+        mirror = Mirror(root_or_url, root).below(run.path) if is_storage else None
+        stopped = threading.Event()
 
-        def say() -> None:
+        def report() -> None:
             while True:
-                board.say.remote(held["path"], updates_done(RunDirectory(cell.path)), node)
-                if over.wait(SAID_EVERY):
+                monitor.report.remote(content["path"], updates_done(RunDirectory(run.path)), node)
+                if stopped.wait(REPORT_INTERVAL):
                     return
 
-        thread = threading.Thread(target=say, daemon=True)
+        thread = threading.Thread(target=report, daemon=True)
         thread.start()
         try:
-            return outcome(cell, mirror, trackers)
+            return execute(run, mirror, trackers)
         finally:
-            over.set()
+            stopped.set()
             thread.join()

@@ -1,137 +1,152 @@
-"""The record of a grid that began, `grid.json` in its output: by it a grid is reported, continued, held to its word."""
+"""The record of a study, `study.json` in its output directory: status, report and resumption read it."""
 
 import json
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hcsac.errors import UserError
-from hcsac.experiments.storage import Mirror
-from hcsac.experiments.study import Grid, Published
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.files import write_text
+from hcsac.experiments.storage import RECORDS, Mirror
+from hcsac.experiments.study import Published, Study
+from hcsac.experiments.study_run import StudyRun
 
 FORMAT = 1
-FILE = "grid.json"
 
 
-class Record(NamedTuple):
-    """What a grid's output says of the grid."""
+class StudyRecord(NamedTuple):
+    """A study that was started in a directory."""
 
     name: str
     description: str
-    published: Published
-    cells: list[Cell]
-    output: Path
+    published: Published  # see `Study`
+    runs: list[StudyRun]
+    output: Path  # directory of the study
 
 
-def begin(grid: Grid, output: Path, accept_changes: bool = False, mirror: Mirror | None = None) -> Record:
-    """Claim `output` for the grid, or go on with it.
+def record_path(output: Path) -> Path:
+    """The file of the record in `output`: `study.json`, or the `grid.json` that an earlier hcsac wrote there."""
+    return next((output / name for name in RECORDS if (output / name).exists()), output / RECORDS[0])
+
+
+def start_study(study: Study, output: Path, accept_changes: bool = False, mirror: Mirror | None = None) -> StudyRecord:
+    """Start the study in `output`, or resume it there.
 
     Args:
-        accept_changes: go on although the grid is another than the one that began here. The directories of cells whose
-            settings changed are moved aside (to NAME.before-1, ...), those of cells that are gone are left alone.
-        mirror: of `output`, where the study is kept in a storage.
+        accept_changes: continue although the study differs from the one that was started here. The directories of runs
+            whose settings changed are renamed (to NAME.before-1, ...); those of runs that are gone stay as they are.
+        mirror: of `output`, for a study kept in a storage.
 
     Raises:
-        UserError: as `Grid.cells`; or another grid began here, and what differs is said; or files that are not ours.
+        UserError: as `Study.runs`; or another study was started here, with what differs; or files of something else.
     """
-    before = read_record(output).cells if (output / FILE).exists() else None
-    # What began on a machine with a GPU goes on as it began on one without.
-    cells = grid.cells(output, together=None if before is None else not any(cell.apart for cell in before))
-    now = Record(grid.name, grid.description, grid.published, cells, output)
-    if before is not None:
-        differing = _differences({str(cell.path): cell for cell in before}, {str(cell.path): cell for cell in cells})
-        if differing and not accept_changes:
-            some = "; ".join(differing.values()) if len(differing) < 4 else _counted(differing)
-            raise UserError(
-                f"{output} began as another grid: {some}; choose another --output, or accept this with --changed."
-            )
-        for path, what in differing.items():
-            if what.startswith("changed") and Path(path).exists():
-                place = _move_aside(Path(path))
-                if mirror is not None:
-                    mirror.move(Path(path), place)
-    elif (
-        output.exists()
-        and not any((cell.path / "run.json").exists() for cell in cells)
-        and (not output.is_dir() or any(output.iterdir()))
-    ):  # without a record, but with runs of the grid, it goes on: a run by itself refuses to become another
-        raise UserError(f"{output} exists and is not a grid; choose another --output.")
-    _write(now)
+    resumed = record_path(output).exists()
+    before = read_record(output).runs if resumed else []
+    # A study started on a machine with a GPU resumes on one without, and the other way round.
+    shared_process = not any(run.separate_seed for run in before) if resumed else None
+    runs = study.runs(output, shared_process)
+    record = StudyRecord(study.name, study.description, study.published, runs, output)
+    if resumed:
+        _accept_or_refuse(before, record, accept_changes, mirror)
+    # Without a record, but with runs of the study, it resumes: each run refuses to become another.
+    elif not any((run.path / "run.json").exists() for run in runs):
+        _require_empty(output)
+    write_record(record)
     if mirror is not None:
-        mirror.push(FILE)
-    return now
+        mirror.push(record_path(output).name)
+    return record
 
 
-def read_record(output: Path) -> Record:
-    """The grid that began in `output`.
+def read_record(output: Path) -> StudyRecord:
+    """The study that was started in `output`.
 
     Raises:
-        UserError: none did, its record is damaged, or it was written by a newer hcsac.
+        UserError: there is none, its record is damaged, or a newer hcsac wrote it.
     """
-    path = output / FILE
+    path = record_path(output)
     try:
-        held: dict[str, Any] = json.loads(path.read_text())
-        if held["format"] > FORMAT:
-            raise UserError(f"{path} was written by a newer hcsac ({held['hcsac']}); upgrade this one.")
+        content: dict[str, Any] = json.loads(path.read_text())
+        if content["format"] > FORMAT:
+            raise UserError(f"{path} was written by a newer hcsac ({content['hcsac']}); upgrade this one.")
         published = {
-            dataset: {task: {agent: tuple(pair) for agent, pair in agents.items()} for task, agents in tasks.items()}
-            for dataset, tasks in held["published"].items()
+            dataset: {task: {name: tuple(pair) for name, pair in numbers.items()} for task, numbers in tasks.items()}
+            for dataset, tasks in content["published"].items()
         }
-        cells = [Cell.from_dict(cell, output) for cell in held["cells"]]
-        return Record(held["name"], held["description"], published, cells, output)
+        runs = [StudyRun.from_dict(run, output) for run in content["cells"]]
+        return StudyRecord(content["name"], content["description"], published, runs, output)
     except OSError as error:
-        raise UserError(f"{output} holds no grid; give the directory that `hcsac grid run` wrote.") from error
+        raise UserError(
+            f"no study found in {str(output)!r}; pass the output directory of `hcsac study run`."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error!r}); delete it and start the grid again: its runs stay.") from error
+        raise UserError(
+            f"{path} is damaged ({error!r}); delete it and start the study again: its runs stay."
+        ) from error
 
 
-def _write(record: Record) -> None:
+def write_record(record: StudyRecord) -> None:
+    """Write the record into the directory of the study. Raises `UserError` where that cannot be written."""
     content = {
         "format": FORMAT,
         "hcsac": version("hcsac"),
         "name": record.name,
         "description": record.description,
         "published": record.published,
-        "cells": [cell.as_dict(record.output) for cell in record.cells],
+        "cells": [run.as_dict(record.output) for run in record.runs],  # the key of format 1
     }
-    try:
-        record.output.mkdir(parents=True, exist_ok=True)
-        temporary = record.output / f".{FILE}.tmp"
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, record.output / FILE)
-    except OSError as error:
-        raise UserError(f"cannot write to {record.output} ({error.strerror}); choose another --output.") from error
+    write_text(record_path(record.output), json.dumps(content, indent=1) + "\n")
 
 
-def _differences(held: dict[str, Cell], now: dict[str, Cell]) -> dict[str, str]:
+def _require_empty(output: Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists and is not the directory of a study; choose another --output.")
+
+
+def _accept_or_refuse(before: list[StudyRun], record: StudyRecord, accept: bool, mirror: Mirror | None) -> None:
+    """Rename the directories of changed runs, or raise `UserError` for what differs."""
+    differing = _differences({str(run.path): run for run in before}, {str(run.path): run for run in record.runs})
+    if differing and not accept:
+        texts = "; ".join(differing.values()) if len(differing) < 4 else _counted(differing)
+        raise UserError(
+            f"{record.output} was started as another study: {texts}; choose another --output, or accept this with "
+            "--changed."
+        )
+    for path, text in differing.items():
+        if text.startswith("changed") and Path(path).exists():
+            target = _rename(Path(path))
+            if mirror is not None:
+                mirror.move(Path(path), target)
+
+
+def _differences(before: dict[str, StudyRun], now: dict[str, StudyRun]) -> dict[str, str]:
     """Path -> what differs, in a few words."""
-    found = {path: f"gone: {cell.label}" for path, cell in held.items() if path not in now}
-    found |= {path: f"new: {cell.label}" for path, cell in now.items() if path not in held}
-    for path in (path for path in now if path in held):
-        before, after = _flat(held[path]), _flat(now[path])
-        changes = [f"{key} {before[key]!r} became {after[key]!r}" for key in before if before[key] != after[key]]
+    differing = {path: f"gone: {run.label}" for path, run in before.items() if path not in now}
+    differing |= {path: f"new: {run.label}" for path, run in now.items() if path not in before}
+    for path in (path for path in now if path in before):
+        old, new = _compared(before[path]), _compared(now[path])
+        changes = [f"{key} {old[key]!r} became {new[key]!r}" for key in old if old[key] != new[key]]
         if changes:
-            found[path] = f"changed: {now[path].label} ({', '.join(changes)})"
-    return found
+            differing[path] = f"changed: {now[path].label} ({', '.join(changes)})"
+    return differing
 
 
-def _flat(cell: Cell) -> dict[str, Any]:
-    identity: dict[str, Any] = {"tasks": cell.tasks, "data": cell.refs, "seeds": cell.seeds}
-    return identity | {"alignment": cell.alignment} | cell.settings.as_dict()
+def _compared(run: StudyRun) -> dict[str, Any]:
+    """What must not change while a study is resumed."""
+    identity: dict[str, Any] = {"tasks": run.tasks, "data": run.refs, "seeds": run.seeds}
+    return identity | {"alignment": run.alignment} | run.settings.as_dict()
 
 
 def _counted(differing: dict[str, str]) -> str:
-    kinds: dict[str, list[str]] = {}
-    for what in differing.values():
-        kinds.setdefault(what.split(":")[0], []).append(what.split(": ", 1)[1])
-    return "; ".join(f"{len(labels)} cells {kind}, as {labels[0]}" for kind, labels in kinds.items())
+    labels_of: dict[str, list[str]] = {}
+    for text in differing.values():
+        kind, label = text.split(": ", 1)
+        labels_of.setdefault(kind, []).append(label)
+    return "; ".join(f"{len(labels)} runs {kind}, as {labels[0]}" for kind, labels in labels_of.items())
 
 
-def _move_aside(path: Path) -> Path:
+def _rename(path: Path) -> Path:
     number = 1
-    while (place := path.with_name(f"{path.name}.before-{number}")).exists():
+    while (target := path.with_name(f"{path.name}.before-{number}")).exists():
         number += 1
-    path.rename(place)
-    return place
+    path.rename(target)
+    return target

@@ -1,4 +1,4 @@
-"""Bringing cells to their end, wherever they run: skip the finished, resume the interrupted, retry the failed."""
+"""Run the trainings of a study to completion: skip finished ones, resume interrupted ones, retry failed ones."""
 
 import json
 import math
@@ -12,178 +12,189 @@ from typing import Any, NamedTuple, Protocol
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
 from hcsac.experiments.storage import Mirror
-from hcsac.experiments.study_run import Cell, require_settings
+from hcsac.experiments.study_run import StudyRun, require_compatible_settings
+from hcsac.experiments.words import last_line, plural
 from hcsac.settings import Settings
 from hcsac.training import Progress, RunDirectory
 
-ATTEMPTS = 2  # a failed cell is tried once more, from its last checkpoint
-LOSSES = 10  # nodes that may die under a cell, which is no fault of its own, before it counts as failed
+ATTEMPTS = 2  # a failed run is tried once more, from its last checkpoint
+LOSSES = 10  # lost nodes, which are not the fault of the run, before one more counts as a failed attempt
 
 
-class Ended(NamedTuple):
-    """A cell that stopped running: at its end, or with an error."""
+class RunResult(NamedTuple):
+    """How a run stopped: finished, or with an error."""
 
-    cell: Cell
+    run: StudyRun
     error: str | None = None  # the sentence or the traceback
-    hopeless: bool = False  # whether another attempt would fail as well
-    lost: bool = False  # whether the machine went away under it
-    node: str = ""  # where it ran, if the launcher knows several places
+    permanent: bool = False  # whether another attempt would fail as well
+    lost: bool = False  # whether the node went away during the run
+    node: str = ""  # where it ran, if the launcher has several nodes
 
 
 class Launcher(Protocol):
-    """Where cells run."""
+    """Where runs are executed."""
 
     @property
     def slots(self) -> int:
-        """Cells that it takes at once."""
+        """How many runs fit at once."""
 
-    def start(self, cell: Cell) -> None:
-        """Begin a cell, or go on with it from its last checkpoint; returns at once."""
+    def start(self, run: StudyRun) -> None:
+        """Start a run, or resume it from its last checkpoint; returns at once."""
 
-    def ended(self, seconds: float) -> list[Ended]:
-        """What stopped since the last call; waits up to `seconds` for something to stop."""
+    def results(self, seconds: float) -> list[RunResult]:
+        """The runs that stopped since the last call; waits up to `seconds` for one to stop."""
 
-    def updates_of(self, cell: Cell) -> int:
-        """How many updates the cell has done."""
+    def updates_of(self, run: StudyRun) -> int:
+        """How many updates the run has done."""
 
     def close(self) -> None:
-        """Stop what still runs."""
+        """Stop all runs that have not finished."""
 
 
-def run_cells(
-    cells: Sequence[Cell],
+def run_all(
+    runs: Sequence[StudyRun],
     launcher: Launcher,
     log: Path | None = None,
     progress: bool = True,
     mirror: Mirror | None = None,
-) -> list[Ended]:
-    """Bring every cell to its end.
+) -> list[RunResult]:
+    """Run all of `runs` to completion.
 
     Args:
-        log: a JSONL file that is told of every start, end, error and lost machine.
-        mirror: of the folder that the log is in, where the study is kept in a storage.
+        log: a JSONL file to which every start, end, error and lost node is appended.
+        progress: whether to show a progress bar.
+        mirror: of the directory of the log, for a study kept in a storage.
 
     Returns:
-        The cells that failed, with their errors; the others went on without them.
+        The runs that failed, with their errors; the others continued without them.
 
     Raises:
-        UserError: a cell's settings exclude each other, or its data are unusable; nothing is started then.
+        UserError: the settings of a run exclude each other, or its data are unusable; nothing is started then.
     """
-    require_settings(cells)
+    require_compatible_settings(runs)
     # Loading every dataset here finds bad data before the work; the processes load their own.
-    rows = {refs: len(load_dataset(list(refs))) for refs in dict.fromkeys(cell.refs for cell in cells)}
-    total = {cell.path: length(cell.settings, rows[cell.refs]) for cell in cells}
-    study = _Study(cells, launcher, total, _Events(log, mirror), progress)
+    sizes = {refs: len(load_dataset(list(refs))) for refs in dict.fromkeys(run.refs for run in runs)}
+    total = {run.path: length(run.settings, sizes[run.refs]) for run in runs}
+    schedule = _Schedule(runs, launcher, total, _EventLog(log, mirror), progress)
     try:
-        while study.waiting or study.running:
-            study.start()
-            for end in launcher.ended(seconds=2):
-                study.settle(end)
-            study.show()
+        while schedule.waiting or schedule.running:
+            schedule.start()
+            for result in launcher.results(seconds=2):
+                schedule.handle_result(result)
+            schedule.show()
     finally:
         launcher.close()
-        study.shown.close()
-    return study.failed
+        schedule.bar.close()
+    return schedule.failed
 
 
-class _Study:
-    """Which cells wait, run, are done and have failed."""
+class _Schedule:
+    """Which runs wait, are running, are finished and have failed."""
 
     def __init__(
-        self, cells: Sequence[Cell], launcher: Launcher, total: dict[Path, int], tell: "_Events", progress: bool
+        self,
+        runs: Sequence[StudyRun],
+        launcher: Launcher,
+        total: dict[Path, int],
+        log: "_EventLog",
+        progress: bool,
     ):
-        self.launcher, self.total, self.tell, self.count = launcher, total, tell, len(cells)
-        self.done = {cell.path for cell in cells if RunDirectory(cell.path).finished}
-        self.waiting = deque(cell for cell in cells if cell.path not in self.done)
-        self.running: dict[Path, Cell] = {}
-        self.failed: list[Ended] = []
+        self.launcher, self.total, self.log, self.count = launcher, total, log, len(runs)
+        self.finished = {run.path for run in runs if RunDirectory(run.path).finished}
+        self.waiting = deque(run for run in runs if run.path not in self.finished)
+        self.running: dict[Path, StudyRun] = {}
+        self.failed: list[RunResult] = []
         self.attempts, self.losses = Counter[Path](), Counter[Path]()
-        self.shown = Progress(sum(total.values()), self._updates(), enabled=progress)
+        self.bar = Progress(sum(total.values()), self._updates(), enabled=progress)
 
     def start(self) -> None:
-        """Begin as many cells as there is room for."""
+        """Start as many runs as there are free slots."""
         while self.waiting and len(self.running) < self.launcher.slots:
-            cell = self.waiting.popleft()
-            self.attempts[cell.path] += 1
-            self.running[cell.path] = cell
-            self.tell(cell, "started", attempt=self.attempts[cell.path])
-            self.launcher.start(cell)
+            run = self.waiting.popleft()
+            self.attempts[run.path] += 1
+            self.running[run.path] = run
+            self.log.write(run, "started", attempt=self.attempts[run.path])
+            self.launcher.start(run)
 
-    def settle(self, end: Ended) -> None:
-        """A cell stopped: it is done, goes on elsewhere, is tried again, or has failed."""
-        cell = self.running.pop(end.cell.path)
-        node = {"node": end.node} if end.node else {}
-        if end.error is None:
-            self.done.add(cell.path)
-            self.tell(cell, "finished", **node)
-            self.shown.write_line(f"finished {cell.label}")
-        elif end.lost and self.losses[cell.path] < LOSSES:
-            self.losses[cell.path] += 1
-            self.attempts[cell.path] -= 1
-            self.waiting.appendleft(cell)
-            self.tell(cell, "lost", error=end.error, **node)
-            self.shown.write_line(f"its node died, goes on elsewhere: {cell.label}")
+    def handle_result(self, result: RunResult) -> None:
+        """Count the run as finished or failed, or queue it again."""
+        run = self.running.pop(result.run.path)
+        node = {"node": result.node} if result.node else {}
+        if result.error is None:
+            self.finished.add(run.path)
+            self.log.write(run, "finished", **node)
+            self.bar.write_line(f"finished: {run.label}")
+        elif result.lost and self.losses[run.path] < LOSSES:
+            self.losses[run.path] += 1
+            self.attempts[run.path] -= 1
+            self.waiting.appendleft(run)
+            self.log.write(run, "lost", error=result.error, **node)
+            self.bar.write_line(f"node lost, resuming elsewhere: {run.label}")
         else:
-            self.tell(cell, "failed", attempt=self.attempts[cell.path], error=end.error)
-            again = self.attempts[cell.path] < ATTEMPTS and not end.hopeless
-            if again:
-                self.waiting.append(cell)
-            else:
-                self.failed.append(end)
-            said = "failed, is tried again" if again else "failed"
-            self.shown.write_line(f"{said}: {cell.label}: {end.error.strip().splitlines()[-1]}")
+            self._handle_failure(run, result, result.error)
+
+    def _handle_failure(self, run: StudyRun, result: RunResult, error: str) -> None:
+        attempt = self.attempts[run.path]
+        self.log.write(run, "failed", attempt=attempt, error=error)
+        retry = attempt < ATTEMPTS and not result.permanent
+        if retry:
+            self.waiting.append(run)
+        else:
+            self.failed.append(result)
+        state = "failed, retrying" if retry else "failed"
+        self.bar.write_line(f"{state}: {run.label}: {last_line(error)}")
 
     def show(self) -> None:
-        """How far all of it is."""
-        self.shown.status = f"{len(self.done)}/{self.count} runs" + (
-            f", {len(self.failed)} failed" if self.failed else ""
-        )
-        self.shown.advance(max(0, self._updates() - self.shown.done))
+        """Update the progress bar."""
+        status = f"{len(self.finished)}/{self.count} runs"
+        if self.failed:
+            status += f", {len(self.failed)} failed"
+        self.bar.status = status
+        self.bar.advance(max(0, self._updates() - self.bar.done))
 
     def _updates(self) -> int:
-        at = [min(self.launcher.updates_of(cell), self.total[path]) for path, cell in self.running.items()]
-        return sum(self.total[path] for path in self.done) + sum(at)
+        running = [min(self.launcher.updates_of(run), self.total[path]) for path, run in self.running.items()]
+        return sum(self.total[path] for path in self.finished) + sum(running)
 
 
-def require_all(failed: Sequence[Ended]) -> None:
-    """Raise `UserError` if a cell failed: for studies that are nothing without each of their runs."""
+def require_all(failed: Sequence[RunResult]) -> None:
+    """Raise `UserError` if a run failed: for comparisons that need all of their runs."""
     if failed:
         first = failed[0]
         raise UserError(
-            f"{len(failed)} run{'s' * (len(failed) > 1)} failed, the first of them {first.cell.label}: "
-            f"{str(first.error).strip().splitlines()[-1]}"
+            f"{plural(len(failed), 'run')} failed, the first of them {first.run.label}: {last_line(str(first.error))}"
         )
 
 
-def length(settings: Settings, rows: int) -> int:
-    """Updates of a run with these settings on data of so many rows."""
-    return settings.updates or settings.epochs * math.ceil(rows / settings.batch_size)
+def length(settings: Settings, transitions: int) -> int:
+    """Updates of a run with these settings on so many transitions."""
+    return settings.updates or settings.epochs * math.ceil(transitions / settings.batch_size)
 
 
-def updates_done(run: RunDirectory) -> int:
-    """How far a run has come, by what it wrote last."""
-    if run.finished:
-        return run.read_json("result.json")["updates"]
-    return max(
-        (record["update"] for name in ("metrics.jsonl", "evaluations.jsonl") for record in run.tail(name)), default=0
-    )
+def updates_done(directory: RunDirectory) -> int:
+    """Updates that a run has done, as far as its records say."""
+    if directory.finished:
+        return directory.read_json("result.json")["updates"]
+    names = ("metrics.jsonl", "evaluations.jsonl")
+    return max((record["update"] for name in names for record in directory.tail(name)), default=0)
 
 
-class _Events:
-    """The log of a grid: one line an event, cells named by their paths from the log's own folder on."""
+class _EventLog:
+    """The log of a study: one line per event; a run is named by its path relative to the log."""
 
-    def __init__(self, log: Path | None, mirror: Mirror | None):
-        self.log, self.mirror = log, mirror
+    def __init__(self, path: Path | None, mirror: Mirror | None):
+        self.path, self.mirror = path, mirror
 
-    def __call__(self, cell: Cell, event: str, **more: Any) -> None:
-        if self.log is None:
+    def write(self, run: StudyRun, event: str, **details: Any) -> None:
+        """Append an event, and store the log in the mirror."""
+        if self.path is None:
             return
-        when, root = datetime.now(UTC).isoformat(timespec="milliseconds"), self.log.parent
-        path = cell.path.relative_to(root) if cell.path.is_relative_to(root) else cell.path
-        with open(self.log, "a") as file:
-            file.write(json.dumps({"time": when, "cell": path.as_posix(), "event": event, **more}) + "\n")
+        time, root = datetime.now(UTC).isoformat(timespec="milliseconds"), self.path.parent
+        path = run.path.relative_to(root) if run.path.is_relative_to(root) else run.path
+        with open(self.path, "a") as file:
+            file.write(json.dumps({"time": time, "run": path.as_posix(), "event": event, **details}) + "\n")
         if self.mirror is not None:
             try:
-                self.mirror.push(self.log.name)
-            except Exception as error:  # a word about the work must not end it; the next event takes this one along
-                warnings.warn(f"could not store {self.log.name}: {error}", stacklevel=2)
+                self.mirror.push(self.path.name)
+            except Exception as error:  # a failed upload must not stop the runs; the next event uploads this one too
+                warnings.warn(f"could not store {self.path.name}: {error}", stacklevel=2)

@@ -1,4 +1,7 @@
-"""The flow of a run: which rows went from which task to which, over time, as a table, a picture and one row's story."""
+"""The sharing history of a run: which transitions one task took from another, over updates.
+
+As a table, a chart, and the history of one transition.
+"""
 
 import math
 from collections.abc import Iterator
@@ -8,20 +11,33 @@ from typing import Any
 import numpy as np
 
 from hcsac.errors import UserError
+from hcsac.experiments.words import plural
 from hcsac.training import RowHistory, RunDirectory
 
-# Okabe and Ito's palette, told apart by colour-blind readers too.
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
 
-COLUMNS = ("update", "from", "to", "offered", "borrowed", "share", "threshold", "weight",
-           "own Q 5/50/95 %", "borrowed Q 5/50/95 %", "claimed", "true")  # fmt: skip
+COLUMNS = (
+    "update",
+    "from",
+    "to",
+    "candidates",
+    "shared",
+    "fraction",
+    "threshold",
+    "weight",
+    "own Q 5/50/95 %",
+    "shared Q 5/50/95 %",
+    "assigned reward",
+    "target-task reward",
+)
 
 
-def flow_table(run: RunDirectory) -> str:
-    """A line for every sharing and direction, each number the mean over the run's seeds; `-` where there is none."""
-    lines = [COLUMNS, *(_line(update, pair, group) for update, pair, group in _groups(run))]
+def sharing_history_table(run: RunDirectory) -> str:
+    """A line per sharing step and direction, each number the mean over the run's seeds; `-` where there is none."""
+    lines = [COLUMNS, *(_line(update, pair, group) for update, pair, group in _by_step(run))]
     if len(lines) == 1:
-        return f"{run.path} has shared no rows ({_why_not(run.identity())})."
+        return f"{run.path} has shared no transitions ({_why_not(run.identity())})."
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     return "\n".join(
         "  ".join(
@@ -34,19 +50,24 @@ def flow_table(run: RunDirectory) -> str:
 
 def _why_not(identity: dict[str, Any]) -> str:
     settings = identity["settings"]
-    said = f"sharing = {settings['sharing']!r}"
-    if settings["sharing"] == "none":
-        return said
+    sharing = settings.get("sharing", "none")  # algorithms that share nothing lack the setting
+    rule = f"sharing = {sharing!r}"
+    if sharing == "none":
+        return rule
     if len(identity["tasks"]) == 1:
-        return f"{said}; its data hold one task"
+        return f"{rule}; its data are of one task"
     epochs, updates = settings["share_interval"], math.ceil(identity["rows"] / settings["batch_size"])
-    return f"{said}; the first sharing comes after {epochs * updates} updates, share_interval = {epochs} epochs"
+    return f"{rule}; the first sharing step comes after {epochs * updates} updates, share_interval = {epochs} epochs"
 
 
-def draw_flow(run: RunDirectory) -> Path | None:
-    """Write `sharing.png` into the run: rows borrowed over updates, mean and range over the seeds, for every direction.
+def draw_sharing_history(run: RunDirectory) -> Path | None:
+    """Write `sharing.png` into the run: shared transitions over updates, mean and range over seeds, per direction.
 
-    None where nothing was shared.
+    Returns:
+        The path, or None where nothing was shared.
+
+    Raises:
+        UserError: the file cannot be written.
     """
     import matplotlib as mpl
 
@@ -54,20 +75,21 @@ def draw_flow(run: RunDirectory) -> Path | None:
     from matplotlib import pyplot as plt
 
     counts: dict[tuple[str, str], list[tuple[int, list[int]]]] = {}
-    for update, pair, group in _groups(run):
+    for update, pair, group in _by_step(run):
         counts.setdefault(pair, []).append((update, [record["borrowed"] for record in group]))
     if not counts:
         return None
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     for number, (pair, series) in enumerate(counts.items()):
         updates, colour = [update for update, _ in series], COLOURS[number % len(COLOURS)]
-        axes.plot(updates, [np.mean(rows) for _, rows in series], label=" to ".join(pair), color=colour, marker="o",
-                  markersize=3)  # fmt: skip
-        least, most = ([bound(rows) for _, rows in series] for bound in (min, max))
-        axes.fill_between(updates, least, most, color=colour, alpha=0.2, linewidth=0)
+        means = [np.mean(values) for _, values in series]
+        axes.plot(updates, means, label=" to ".join(pair), color=colour, marker="o", markersize=3)
+        lowest, highest = ([bound(values) for _, values in series] for bound in (min, max))
+        axes.fill_between(updates, lowest, highest, color=colour, alpha=0.2, linewidth=0)
     identity = run.identity()
-    seeds, rule = len(identity["seeds"]), identity["settings"]["sharing"]
-    axes.set(xlabel="updates", ylabel="rows borrowed", title=f"{rule} ({seeds} seed{'s' if seeds > 1 else ''})")
+    rule = identity["settings"]["sharing"]
+    title = f"{rule} ({plural(len(identity['seeds']), 'seed')})"
+    axes.set(xlabel="updates", ylabel="shared transitions", title=title)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
@@ -76,30 +98,34 @@ def draw_flow(run: RunDirectory) -> Path | None:
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); make {run.path} writeable.") from error
+        raise UserError(f"cannot write {path} ({error.strerror}); make {run.path} writable.") from error
     finally:
         plt.close(figure)
     return path
 
 
-def row_story(history: RowHistory) -> str:
-    """Who borrowed a row, when and why, as sentences."""
-    where = f"row {history.row}: {history.task}, episode {history.episode}, step {history.step}"
-    lines = [f"{where}, reward {history.reward:.4g}"]
+def transition_history(history: RowHistory) -> str:
+    """With which tasks a transition was shared, when and why; a line each."""
+    lines = [
+        f"transition {history.row}: {history.task}, episode {history.episode}, step {history.step}, "
+        f"reward {history.reward:.4g}"
+    ]
     if not history.borrowings:
-        lines.append(f"no task has borrowed it in {history.sharings} sharing{'s' * (history.sharings != 1)}.")
+        lines.append(f"shared with no task in {plural(history.sharings, 'sharing step')}.")
     for b in history.borrowings:
-        reason = "the rule takes every row"
+        reason = "the rule takes every transition"
         if b.value is not None:
             reason = f"Q {b.value:.6g} >= threshold {b.threshold:.6g}"
             if b.weighted:
-                reason = f"Q {b.value:.6g} against threshold {b.threshold:.6g} weighs {b.weight:.4g}"
-        lines.append(f"update {b.update}, seed {b.seed}: borrowed by {b.task}, claiming {b.claimed:.4g}; {reason}")
+                reason = f"Q {b.value:.6g}, threshold {b.threshold:.6g}, so weight {b.weight:.4g}"
+        lines.append(
+            f"update {b.update}, seed {b.seed}: shared with {b.task}, assigned reward {b.claimed:.4g}; {reason}"
+        )
     return "\n".join(lines)
 
 
-def _groups(run: RunDirectory) -> Iterator[tuple[int, tuple[str, str], list[dict[str, Any]]]]:
-    """The records of each sharing and direction, one per seed; older runs' records say less."""
+def _by_step(run: RunDirectory) -> Iterator[tuple[int, tuple[str, str], list[dict[str, Any]]]]:
+    """Update, direction and the records of each seed; records of older runs have fewer keys."""
     groups: dict[tuple[int, tuple[str, str]], list[dict[str, Any]]] = {}
     for record in run.lines("sharing.jsonl"):
         groups.setdefault((record["update"], (record["from"], record["to"])), []).append(record)
@@ -108,27 +134,37 @@ def _groups(run: RunDirectory) -> Iterator[tuple[int, tuple[str, str], list[dict
 
 
 def _line(update: int, pair: tuple[str, str], group: list[dict[str, Any]]) -> tuple[str, ...]:
-    offered, borrowed = group[0]["offered"], _mean([record["borrowed"] for record in group])
-    assert borrowed is not None
-    numbers = {name: _mean([record.get(name) for record in group])
-               for name in ("threshold", "weight", "claimed_reward", "true_reward")}  # fmt: skip
+    candidates = group[0]["offered"]
+    shared = float(np.mean([record["borrowed"] for record in group]))
+    threshold, weight, assigned, target = (
+        _mean([record.get(name) for record in group])
+        for name in ("threshold", "weight", "claimed_reward", "true_reward")
+    )
     return (
-        str(update), *pair, str(offered), f"{borrowed:.0f}", f"{100 * borrowed / offered:.1f} %",
-        _text(numbers["threshold"], ".2f"), _text(numbers["weight"], ".3f"),
-        _spread([record.get("own_q") for record in group]), _spread([record.get("borrowed_q") for record in group]),
-        _text(numbers["claimed_reward"], ".3f"), _text(numbers["true_reward"], ".3f"),
-    )  # fmt: skip
+        str(update),
+        *pair,
+        str(candidates),
+        f"{shared:.0f}",
+        f"{100 * shared / candidates:.1f} %",
+        _text(threshold, ".2f"),
+        _text(weight, ".3f"),
+        _quantiles([record.get("own_q") for record in group]),
+        _quantiles([record.get("borrowed_q") for record in group]),
+        _text(assigned, ".3f"),
+        _text(target, ".3f"),
+    )
 
 
-def _spread(quantiles: list[list[float | None] | None]) -> str:
-    held = [five for five in quantiles if five is not None]
-    return " / ".join(_text(_mean([five[k] for five in held]), ".2f") for k in (0, 2, 4))
+def _quantiles(of_seeds: list[list[float | None] | None]) -> str:
+    """The 5, 50 and 95 % quantiles, each the mean over the seeds that have them."""
+    known = [five for five in of_seeds if five is not None]
+    return " / ".join(_text(_mean([five[k] for five in known]), ".2f") for k in (0, 2, 4))
 
 
 def _mean(values: list[Any]) -> float | None:
     """Over the seeds that have a number; None where none has."""
-    held = [value for value in values if value is not None]
-    return float(np.mean(held)) if held else None
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _text(value: float | None, form: str) -> str:

@@ -1,4 +1,4 @@
-"""How far a grid has come: one line a cell."""
+"""The state of a study: one line per run."""
 
 import json
 import time
@@ -9,86 +9,98 @@ from typing import Any
 
 import numpy as np
 
-from hcsac.experiments.record import Record
+from hcsac.experiments.record import StudyRecord
 from hcsac.experiments.scheduler import length, updates_done
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.study_run import StudyRun
+from hcsac.experiments.words import last_line
 from hcsac.training import RunDirectory, learning_curve
 
-QUIET = 600  # seconds after which a cell that wrote nothing counts as interrupted
+QUIET = 600  # seconds without a write after which an unfinished run counts as interrupted
 
 
-def status_table(record: Record, log: Path) -> str:
-    """State, progress and the last returns of every cell, and how many are in which state."""
+def status_table(record: StudyRecord, log: Path) -> str:
+    """State, updates and latest returns of every run, then the number of runs in each state.
+
+    Args:
+        log: the events of the study.
+    """
     errors = last_errors(log)
     lines, states = [], Counter[str]()
-    for cell in record.cells:
-        state, at = state_of(cell, errors), updates_done(RunDirectory(cell.path))
+    for run in record.runs:
+        state, done = state_of(run, errors), updates_done(RunDirectory(run.path))
         states[state] += 1
-        total = _length(cell)
-        share = f"{at:,}/{total:,}" if total else f"{at:,}"
-        error = errors[str(cell.path)] if state == "failed" else ""
-        lines.append((state, share, cell.label, "  ".join(filter(None, (_returns(cell), error)))))
+        total = _length(run)
+        updates = f"{done:,}/{total:,}" if total else f"{done:,}"
+        error = errors[str(run.path)] if state == "failed" else ""
+        lines.append((state, updates, run.label, "  ".join(filter(None, (_latest_returns(run), error)))))
     widths = [max((len(line[column]) for line in lines), default=0) for column in range(3)]
     text = [
-        f"{state:<{widths[0]}}  {share:>{widths[1]}}  {label:<{widths[2]}}  {rest}".rstrip()
-        for state, share, label, rest in lines
+        f"{state:<{widths[0]}}  {updates:>{widths[1]}}  {label:<{widths[2]}}  {rest}".rstrip()
+        for state, updates, label, rest in lines
     ]
     return "\n".join([*text, "", ", ".join(f"{count} {state}" for state, count in states.most_common())])
 
 
-def state_of(cell: Cell, errors: dict[str, str]) -> str:
-    """finished, failed, running, interrupted or waiting."""
-    run = RunDirectory(cell.path)
-    if run.finished:
+def state_of(run: StudyRun, errors: dict[str, str]) -> str:
+    """finished, failed, running, interrupted or waiting.
+
+    Args:
+        errors: as `last_errors` returns them.
+    """
+    if RunDirectory(run.path).finished:
         return "finished"
-    if str(cell.path) in errors:
+    if str(run.path) in errors:
         return "failed"
-    written = [file.stat().st_mtime for file in cell.path.glob("*.json*")]
+    written = [file.stat().st_mtime for file in run.path.glob("*.json*")]
     if not written:
         return "waiting"
     return "running" if time.time() - max(written) < QUIET else "interrupted"
 
 
 def last_errors(log: Path) -> dict[str, str]:
-    """Path of a cell -> the last line of its error, for the cells whose last event is a failure."""
-    found: dict[str, str] = {}
+    """Path of a run -> last line of its error, for the runs whose last event is a failure."""
+    errors: dict[str, str] = {}
     for event in events(log):
-        path = str(log.parent / event["cell"])
-        found.pop(path, None)
+        path = str(log.parent / event["run"])
+        errors.pop(path, None)
         if event["event"] == "failed":
-            found[path] = event["error"].strip().splitlines()[-1]
-    return found
+            errors[path] = last_line(event["error"])
+    return errors
 
 
 def events(log: Path) -> Sequence[dict[str, Any]]:
-    """What the log of a grid tells, oldest first; a line that was cut off is left out."""
+    """The events in the log of a study, oldest first, without lines that were cut off."""
     if not log.exists():
         return []
-    found = []
+    records = []
     for line in log.read_text().splitlines():
         try:
-            found.append(json.loads(line))
+            record = json.loads(line)
         except ValueError:
             continue
-    return found
+        if isinstance(record, dict):
+            if "cell" in record:  # the key of hcsac 0.1
+                record["run"] = record.pop("cell")
+            records.append(record)
+    return records
 
 
-def _length(cell: Cell) -> int | None:
-    """Updates of the cell; None while only its data, which it has not read yet, could tell."""
-    if cell.settings.updates:
-        return cell.settings.updates
-    if not (cell.path / "run.json").exists():
+def _length(run: StudyRun) -> int | None:
+    """Updates of the run; None while they depend on data that it has not loaded yet."""
+    if run.settings.updates:
+        return run.settings.updates
+    if not (run.path / "run.json").exists():
         return None
-    return length(cell.settings, RunDirectory(cell.path).identity()["rows"])
+    return length(run.settings, RunDirectory(run.path).identity()["rows"])
 
 
-def _returns(cell: Cell) -> str:
-    run = RunDirectory(cell.path)
-    if not (cell.path / "evaluations.jsonl").exists():
+def _latest_returns(run: StudyRun) -> str:
+    directory = RunDirectory(run.path)
+    if not (run.path / "evaluations.jsonl").exists():
         return ""
-    found = []
-    for task in cell.tasks:
-        returns = learning_curve(run, task)[1]
+    texts = []
+    for task in run.tasks:
+        returns = learning_curve(directory, task)[1]
         if len(returns):
-            found.append(f"{task} {np.mean(returns[-1]):.0f}")
-    return "  ".join(found)
+            texts.append(f"{task} {np.mean(returns[-1]):.0f}")
+    return "  ".join(texts)

@@ -1,8 +1,9 @@
-"""A study kept in a storage that fsspec reaches (s3://, gs://, file://, ...): local folders that mirror it.
+"""A study kept in a storage that fsspec reaches (s3://, gs://, file://, ...), mirrored in local directories.
 
-Order is what makes a mirror safe. Records are pushed before the checkpoint, and the word that a run is finished comes
-last; a pull takes the reverse order. So whatever moment a machine dies at, whoever pulls finds a checkpoint whose
-records are all there. Later records may be there too: going on from a checkpoint drops and makes them again.
+The order of the files makes a mirror safe. Records are pushed before the checkpoint, and `result.json`, which marks a
+run as finished, comes last; a pull takes the reverse order. So whenever a machine stops, a pull finds a checkpoint
+whose records are complete. Later records may be there too: resuming from the checkpoint drops them and writes them
+again.
 """
 
 import hashlib
@@ -18,22 +19,29 @@ from typing import Any
 from hcsac.errors import UserError, unknown
 from hcsac.training import Callback
 
-# An upload to these is whole or not there; elsewhere a file is uploaded under another name, then renamed.
+# Uploads to these are atomic; elsewhere a file is uploaded under another name, then renamed.
 WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory"}
-_WRITTEN = ("mtime", "LastModified", "updated", "last_modified", "created")  # as the file systems call it
+_WRITTEN = (
+    "mtime",
+    "LastModified",
+    "updated",
+    "last_modified",
+    "created",
+)  # names of the time in different file systems
 _UNFINISHED = (".tmp", ".part")
+RECORDS = ("study.json", "grid.json")  # of a study; the second one is that of studies started by hcsac 0.1
 
 
 def is_url(output: str | Path) -> bool:
-    """Whether an output is a place in a storage, not a path."""
+    """Whether an output is a URL of a storage, not a path."""
     return isinstance(output, str) and "://" in output
 
 
 class Mirror:
-    """A local folder and the place in a storage that it mirrors. No path of the storage enters a file of a run.
+    """A local directory and the URL of a storage that it mirrors. No file of a run contains that URL.
 
     Raises:
-        UserError: a protocol that is not known, or whose library is not installed.
+        UserError: the protocol is unknown, or its library is not installed.
     """
 
     def __init__(self, url: str, folder: Path):
@@ -43,27 +51,27 @@ class Mirror:
         self._pushed: dict[str, tuple[int, int]] = {}
 
     def below(self, path: Path) -> "Mirror":
-        """The mirror of a folder inside."""
+        """The mirror of a subdirectory."""
         return Mirror(f"{self.url}/{path.relative_to(self.folder).as_posix()}", path)
 
     def pull(self, small: bool = False) -> None:
-        """Make the folder what the storage holds.
+        """Make the directory a copy of the storage.
 
         Args:
-            small: without checkpoints and TensorBoard's files, which no table or report needs.
+            small: leave out checkpoints and TensorBoard files, which no table or report needs.
         """
         self._fs.invalidate_cache(self._root)
         found = {name.removeprefix(self._root).lstrip("/"): info
                  for name, info in self._fs.find(self._root, detail=True).items()}  # fmt: skip
-        held = {name: info for name, info in found.items() if name and not name.endswith(_UNFINISHED)}
-        for name in sorted(held, key=_rank, reverse=True):
+        stored = {name: info for name, info in found.items() if name and not name.endswith(_UNFINISHED)}
+        for name in sorted(stored, key=_rank, reverse=True):
             if not (small and _is_large(name)):
-                self._fetch(name, held[name])
-        for name in set(self._files()) - set(held):
+                self._fetch(name, stored[name])
+        for name in set(self._files()) - set(stored):
             (self.folder / name).unlink()
 
     def push(self, *names: str) -> None:
-        """Store these files of the folder, in this order, but for those that are stored as they are."""
+        """Store these files of the directory, in this order; files that did not change are skipped."""
         for name in names:
             state = _state(self.folder / name)
             if self._pushed.get(name) != state:
@@ -71,26 +79,28 @@ class Mirror:
                 self._pushed[name] = state
 
     def push_run(self) -> None:
-        """Store what changed in the directory of a run, its checkpoint after its records."""
+        """Store the changed files of a run, its checkpoint after its records."""
         self.push(*sorted(self._files(), key=_rank))
 
-    def move(self, path: Path, place: Path) -> None:
-        """Follow a folder inside that was renamed."""
-        source, target = (f"{self._root}/{at.relative_to(self.folder).as_posix()}" for at in (path, place))
+    def move(self, path: Path, new_path: Path) -> None:
+        """Rename a subdirectory in the storage, as it was renamed here."""
+        source, target = (f"{self._root}/{p.relative_to(self.folder).as_posix()}" for p in (path, new_path))
         if not self._whole_uploads:
             if self._fs.exists(source):
                 self._fs.mv(source, target, recursive=True)
             return
         self._fs.invalidate_cache(source)
-        names = self._fs.find(source)  # one by one: such stores have no folders, and moving them fails for some
+        names = self._fs.find(
+            source
+        )  # one by one: such storages have no directories, and some cannot move several files
         for name in names:
             self._fs.cp_file(name, target + name.removeprefix(source))
         for name in names:
             self._fs.rm_file(name)
 
     @contextmanager
-    def speaking_of_it(self) -> Iterator[None]:
-        """Errors name the storage instead of the folder, which the user never chose."""
+    def errors_naming_url(self) -> Iterator[None]:
+        """Errors name the URL instead of the local directory, which the user did not choose."""
         try:
             yield
         except UserError as error:
@@ -103,13 +113,13 @@ class Mirror:
     def _fetch(self, name: str, info: dict[str, Any]) -> None:
         path, written = self.folder / name, _written(info)
         if written is not None and path.exists():
-            held = path.stat()
-            if held.st_size == info["size"] and abs(held.st_mtime - written) < 1e-3:
+            local = path.stat()
+            if local.st_size == info["size"] and abs(local.st_mtime - written) < 1e-3:
                 return
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         self._fs.get_file(f"{self._root}/{name}", str(part))
-        if written is not None:  # by it the next pull knows the file, and `grid status` how long a run has been silent
+        if written is not None:  # by it the next pull recognises the file, and `study status` an interrupted run
             os.utime(part, (written, written))
         os.replace(part, path)
         self._pushed[name] = _state(path)
@@ -141,7 +151,7 @@ class MirrorRun(Callback):
 
 @contextmanager
 def opened(output: str | Path) -> Iterator[tuple[Path, Mirror | None]]:
-    """The folder to run a study in, and its mirror where `output` is a URL: the folder is then a passing one.
+    """The directory to run a study in; for a URL a temporary one, with its mirror.
 
     Raises:
         UserError: the storage cannot be reached.
@@ -152,12 +162,12 @@ def opened(output: str | Path) -> Iterator[tuple[Path, Mirror | None]]:
     with tempfile.TemporaryDirectory(prefix="hcsac-", ignore_cleanup_errors=True) as folder:
         mirror = Mirror(str(output), Path(folder))
         _pull_small(mirror)
-        with mirror.speaking_of_it():
+        with mirror.errors_naming_url():
             yield mirror.folder, mirror
 
 
 def local_copy(url: str) -> Path:
-    """A folder in the user's cache that now holds the study at `url`, without checkpoints and TensorBoard's files.
+    """Copy the study at `url` to the user's cache, without checkpoints and TensorBoard files; return the directory.
 
     Raises:
         UserError: the storage cannot be reached, or nothing is stored there.
@@ -167,8 +177,8 @@ def local_copy(url: str) -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hcsac" / "studies" / name
     mirror = Mirror(url, folder)
     _pull_small(mirror)
-    if not (folder / "grid.json").exists():
-        raise UserError(f"{url} holds no grid; give the --output that `hcsac grid run` wrote to.")
+    if not any((folder / name).exists() for name in RECORDS):
+        raise UserError(f"no study found in {url!r}; pass the --output of `hcsac study run`.")
     return folder
 
 
@@ -181,7 +191,7 @@ def _reach(url: str) -> tuple[Any, str]:
         fs, root = fsspec.url_to_fs(url)
     except ValueError as error:
         if protocol in fsspec.available_protocols():
-            raise UserError(f"cannot use the storage {url} ({error}); mend the URL.") from error
+            raise UserError(f"cannot use the storage {url} ({error}); fix the URL.") from error
         raise unknown("storage protocol", protocol, fsspec.available_protocols()) from error
     except ImportError as error:
         missing = getattr(error.__cause__ or error, "name", None) or protocol
@@ -194,10 +204,10 @@ def _reach(url: str) -> tuple[Any, str]:
 def _pull_small(mirror: Mirror) -> None:
     try:
         mirror.pull(small=True)
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # every file system raises its own errors
         raise UserError(
-            f"cannot read the storage {mirror.url} ({type(error).__name__}: {error}); check the URL and the rights "
-            "this machine has there."
+            f"cannot read the storage {mirror.url} ({type(error).__name__}: {error}); check the URL and the "
+            "permissions of this machine."
         ) from error
 
 
@@ -213,12 +223,12 @@ def _is_large(name: str) -> bool:
 
 
 def _state(path: Path) -> tuple[int, int]:
-    held = path.stat()
-    return held.st_size, held.st_mtime_ns
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _written(info: dict[str, Any]) -> float | None:
-    """When a file was written, in seconds since 1970, if the file system tells."""
+    """When a file was written, in seconds since 1970, if the file system knows."""
     when = next((info[key] for key in _WRITTEN if info.get(key) is not None), None)
     if isinstance(when, str):
         try:

@@ -1,12 +1,12 @@
-"""A grid: agents x datasets x tasks x seeds x settings that vary, read from a TOML file and laid out as cells."""
+"""A study: algorithms x datasets x seeds x settings that vary, read from a TOML file, and the runs it consists of."""
 
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
@@ -15,95 +15,147 @@ from hcsac.data.episode import ALIGNMENTS
 from hcsac.data.formats import OpenedDataset
 from hcsac.data.refs import name_of
 from hcsac.errors import UserError, unknown
-from hcsac.experiments.study_run import Cell, require_apart, require_settings
+from hcsac.experiments.forms import converted
+from hcsac.experiments.study_run import StudyRun, require_compatible_settings, require_separate_directories
 from hcsac.settings import Settings
 from hcsac.tasks import get_task
 
-AGENTS = ("bc", "csac", "mtcsac", "hcsac")  # those of the slides' comparison
-SINGLE_TASK = ("bc", "csac")  # trained on each task alone; the others on the union
+SLIDES = ("bc", "csac", "mtcsac", "hcsac")  # the algorithms of the slides' comparison
+SINGLE_TASK = ("bc", "csac")  # trained on each task alone; the others on all tasks of the group
+REPLICAS = ("auto", "together", "apart")
+_OLD_KEY, _KEY = "agents", "algorithms"  # two TOML keys for one field
+_TWO_KEYS = f"the keys {_KEY} and {_OLD_KEY} mean the same; give one of them."
 
-# dataset -> task -> agent -> (mean, std or None) as somebody else reported it.
+# dataset group -> task -> algorithm -> (mean, std or None), as reported elsewhere.
 Published = dict[str, dict[str, dict[str, tuple[float, float | None]]]]
+
+_EXAMPLES = {
+    "name": 'name = "a word"',
+    "description": 'description = "a sentence"',
+    "preset": 'preset = "quick"',
+    "replicas": 'replicas = "auto", "together" or "apart"',
+    "alignment": 'alignment = "correct"',
+    "algorithms": 'algorithms = ["bc", "hcsac"]',
+    "tasks": 'tasks = ["walker-walk"]',
+    "single_task": 'single_task = ["bc"]',
+    "seeds": "seeds = [0, 1, 2], each once",
+    "datasets": 'medium = ["lab/walk-v0", "lab/run-v0"] under [datasets]',
+    "settings": "updates = 10000 under [settings]",
+    "vary": "cql_weight = [1.0, 5.0] under [vary]",
+    "variants": 'concat = { embedding = "concat" } under [variants]',
+    "published": "bc = [551.5, 125.2] (mean, std) under [published.DATASET.TASK]",
+}
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A study before it runs. `experiments/*.toml` are the published ones; their keys are the fields below.
+class Study:
+    """What to train and compare; each field is a key of the TOML file. `experiments/*.toml` are the published studies.
 
     Raises:
-        UserError: a field of the wrong form, an unknown agent, preset, task or setting; the sentence names the nearest.
+        UserError: an unknown algorithm, preset, task or setting, with the nearest known name; or nothing to run.
     """
 
     name: str
-    datasets: dict[str, tuple[str, ...]]  # label -> the datasets of one union
+    datasets: dict[str, tuple[str, ...]]  # label -> the datasets that are trained on together
     description: str = ""
     preset: str = "quick"
-    agents: tuple[str, ...] = AGENTS
+    algorithms: tuple[str, ...] = SLIDES
     tasks: tuple[str, ...] = ()  # these tasks of the data only; () for all
-    single_task: tuple[str, ...] = SINGLE_TASK
+    single_task: tuple[str, ...] = SINGLE_TASK  # algorithms that are trained on each task alone
     seeds: tuple[int, ...] = (0,)
-    replicas: str = "auto"  # seeds of a cell: together in one process, apart, or as is faster here
+    replicas: str = "auto"  # seeds: together in one process, apart in one each, or as is faster here
     alignment: str = "correct"
-    settings: dict[str, Any] = field(default_factory=dict)  # changes to the preset in every cell
+    settings: dict[str, Any] = field(default_factory=dict)  # changes to the preset in every run
     vary: dict[str, list[Any]] = field(default_factory=dict)  # setting -> values: every combination
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> changes, one set at a time
-    published: Published = field(default_factory=dict)  # numbers to show beside ours
+    published: Published = field(default_factory=dict)  # numbers to show beside the results
 
     def __post_init__(self) -> None:
-        for agent in (*self.agents, *self.single_task):
-            ALGORITHMS.get(agent)
-            preset(self.preset, agent)
-        if self.replicas not in ("auto", "together", "apart"):
-            raise unknown("choice for replicas", self.replicas, ("auto", "together", "apart"))
+        for name in (*self.algorithms, *self.single_task):
+            ALGORITHMS.get(name)
+            preset(self.preset, name)
+        if self.replicas not in REPLICAS:
+            raise unknown("choice for replicas", self.replicas, REPLICAS)
         for task in self.tasks:
             get_task(task)
-        for what in ("datasets", "agents", "seeds"):
-            if not getattr(self, what):
-                raise UserError(f"a grid without {what} has nothing to run; name at least one.")
+        for key in ("datasets", "algorithms", "seeds"):
+            if not getattr(self, key):
+                raise UserError(f"a study without {key} has nothing to run; name at least one.")
+        if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed < 2**32 for seed in self.seeds):
+            raise _wrong_form("seeds")
+        for key, entries in (("datasets", self.datasets), ("vary", self.vary)):
+            if not all(entries.values()):
+                raise _wrong_form(key)
         _require_known(self.published, self.datasets, "dataset under published")
         for name, changes in self.variants.items():
-            for agent in changes.get("agents", ()):
-                if agent not in self.agents:
-                    raise unknown(f"agent of variant {name!r}", agent, self.agents)
+            if _KEY in changes and _OLD_KEY in changes:
+                raise UserError(f"variant {name!r}: {_TWO_KEYS}")
+            for algorithm in _algorithms_of(changes, ()):
+                if algorithm not in self.algorithms:
+                    raise unknown(f"algorithm of variant {name!r}", algorithm, self.algorithms)
 
-    def cells(self, output: Path, together: bool | None = None) -> list[Cell]:
-        """Every run of the study, in `output`/dataset/variant/agent/tasks/seed.
+    def runs(self, output: Path, shared_process: bool | None = None) -> list[StudyRun]:
+        """All runs of the study, in `output`/dataset/variant/algorithm/tasks/seed.
 
         Args:
-            together: what `replicas = "auto"` means: whether the seeds of a cell train as replicas of one process. None
-                for what is faster here: on a GPU they do nearly for the price of one, on a CPU five cost more than
-                five processes.
+            shared_process: what `replicas = "auto"` means: whether the seeds train as replicas of one process. None for
+                what is faster here: on a GPU five replicas take hardly longer than one, on a CPU longer than five
+                processes.
 
         Raises:
-            UserError: data that are missing, settings that are unknown or exclude each other, two cells with one
-                directory, published numbers of a task that is not there.
+            UserError: data are missing, settings are unknown or exclude each other, two runs have one directory, or
+                numbers are published of a task that is not in the data.
         """
         if self.replicas != "auto":
-            together = self.replicas == "together"
-        elif together is None:
-            together = torch.cuda.is_available()
-        cells = []
+            shared_process = self.replicas == "together"
+        elif shared_process is None:
+            shared_process = torch.cuda.is_available()
+        runs: list[StudyRun] = []
         for label, refs in self.datasets.items():
-            held = {ref: OpenedDataset(ref).task for ref in refs}
-            tasks = self.tasks or tuple(dict.fromkeys(held.values()))
-            _require_known(dict.fromkeys(tasks), held.values(), f"task of dataset {label!r}")
+            task_of = {ref: OpenedDataset(ref).task for ref in refs}
+            tasks = self.tasks or tuple(dict.fromkeys(task_of.values()))
+            _require_known(tasks, task_of.values(), f"task of dataset {label!r}")
             _require_known(self.published.get(label, {}), tasks, f"task of dataset {label!r} under published")
             for variant, changes in self._variants():
-                changes = dict(changes)
-                alignment, agents = changes.pop("alignment", self.alignment), changes.pop("agents", self.agents)
-                if alignment not in ALIGNMENTS:
-                    raise unknown("alignment", alignment, ALIGNMENTS)
-                for agent in (agent for agent in self.agents if agent in agents):
-                    settings = _changed(preset(self.preset, agent), self.settings, "settings")
-                    settings = _changed(settings, changes, f"variant {variant!r}")
-                    for group in [(task,) for task in tasks] if agent in self.single_task else [tasks]:
-                        its_refs = tuple(ref for ref in refs if held[ref] in group)
-                        place = output.joinpath(*map(_slug, filter(None, (label, variant, agent, "+".join(group)))))
-                        cell = Cell(label, variant, agent, group, its_refs, settings, self.seeds, alignment, place)
-                        cells += [cell] if together else _apart(cell)
-        require_apart(cells)
-        require_settings(cells)
-        return cells
+                runs += self._runs_of(label, task_of, tasks, variant, changes, output)
+        if not shared_process:
+            runs = [one for run in runs for one in _separate(run)]
+        require_separate_directories(runs)
+        require_compatible_settings(runs)
+        return runs
+
+    def _runs_of(
+        self,
+        label: str,
+        task_of: dict[str, str],
+        tasks: tuple[str, ...],
+        variant: str,
+        changes: Mapping[str, Any],
+        output: Path,
+    ) -> Iterator[StudyRun]:
+        """The runs of one variant on one dataset group, with all seeds together."""
+        changes = dict(changes)
+        alignment = changes.pop("alignment", self.alignment)
+        chosen = _algorithms_of(changes, self.algorithms)
+        changes.pop(_KEY, None)
+        changes.pop(_OLD_KEY, None)
+        if alignment not in ALIGNMENTS:
+            raise unknown("alignment", alignment, ALIGNMENTS)
+        for algorithm in (name for name in self.algorithms if name in chosen):
+            settings = _changed(preset(self.preset, algorithm), self.settings, "settings")
+            settings = _changed(settings, changes, f"variant {variant!r}")
+            for group in [(task,) for task in tasks] if algorithm in self.single_task else [tasks]:
+                yield StudyRun(
+                    dataset=label,
+                    variant=variant,
+                    algorithm=algorithm,
+                    tasks=group,
+                    refs=tuple(ref for ref in self.datasets[label] if task_of[ref] in group),
+                    settings=settings,
+                    seeds=self.seeds,
+                    alignment=alignment,
+                    path=output.joinpath(*map(_slug, filter(None, (label, variant, algorithm, "+".join(group))))),
+                )
 
     def _variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Name and changes of every combination of a variant and of values that vary."""
@@ -115,61 +167,71 @@ class Grid:
                 yield ",".join(filter(None, words)), changes | varied
 
 
-def read_grid(path: Path) -> Grid:
-    """The grid in a TOML file.
+def read_study(path: Path) -> Study:
+    """The study in a TOML file.
 
     Raises:
-        UserError: no such file, no TOML, an unknown key (the nearest right one is named) or a value of another form.
+        UserError: the file is missing or no TOML, a key is unknown (with the nearest known one), a value has the wrong
+            form, or as `Study`.
     """
     try:
         with open(path, "rb") as file:
             content = tomllib.load(file)
     except OSError as error:
-        raise UserError(f"cannot read the grid {path}: {error.strerror}; give the path of a TOML file.") from error
+        raise UserError(f"cannot read the study {path}: {error.strerror}; give the path of a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the grid {path} is not valid TOML ({error}); mend the line it names.") from error
+        raise UserError(f"the study {path} is not valid TOML ({error}); fix that line.") from error
     try:
-        _require_known(content, [entry.name for entry in fields(Grid)], "key")
+        if _OLD_KEY in content:
+            if _KEY in content:
+                raise UserError(_TWO_KEYS)
+            content[_KEY] = content.pop(_OLD_KEY)
+        _require_known(content, [*(entry.name for entry in fields(Study)), _OLD_KEY], "key")
         if not isinstance(content.get("datasets"), dict):
             raise UserError('it has no table [datasets]; add one, as in medium = ["lab/walk-medium-v0"].')
-        return Grid(**{"name": path.stem} | {key: _formed(key, value) for key, value in content.items()})
+        return Study(**{"name": path.stem} | {key: _value(key, value) for key, value in content.items()})
     except UserError as error:
-        raise UserError(f"grid {path}: {error}") from error
+        raise UserError(f"study {path}: {error}") from error
 
 
-def slides_grid(
+def slides_study(
     preset_name: str,
     namespace: str,
     seeds: Sequence[int],
-    agents: Sequence[str] = AGENTS,
+    algorithms: Sequence[str] = SLIDES,
     levels: Sequence[str] = ("medium", "medium-replay"),
     tasks: Sequence[str] = ("walker-walk", "walker-run"),
     alignment: str = "correct",
     changes: Mapping[str, Any] | None = None,
-) -> Grid:
-    """The slides' comparison on the datasets `namespace/TASK-LEVEL-v0`. Raises `UserError` as `Grid` does."""
+) -> Study:
+    """The slides' comparison on the datasets `namespace/TASK-LEVEL-v0`. Raises `UserError` as `Study` does."""
     for task in tasks:
         get_task(task)
-    return Grid(
+    return Study(
         name=f"{preset_name} on {namespace}",
         description="The comparison of the method's slides.",
         preset=preset_name,
         datasets={level: tuple(name_of(namespace, task, level) for task in tasks) for level in levels},
-        agents=tuple(agents),
+        algorithms=tuple(algorithms),
         seeds=tuple(seeds),
         alignment=alignment,
         settings=dict(changes or {}),
     )
 
 
-def _apart(cell: Cell) -> list[Cell]:
-    """The cell as one run per seed."""
-    return [replace(cell, seeds=(seed,), path=cell.path / f"seed-{seed}") for seed in cell.seeds]
+def _separate(run: StudyRun) -> list[StudyRun]:
+    """One run per seed."""
+    return [replace(run, seeds=(seed,), path=run.path / f"seed-{seed}") for seed in run.seeds]
 
 
 def _slug(text: str) -> str:
     """A name as part of a path."""
     return re.sub(r"[^A-Za-z0-9._+=-]+", "-", text).strip("-.") or "-"
+
+
+def _algorithms_of(changes: Mapping[str, Any], default: Sequence[str]) -> Sequence[str]:
+    """The algorithms that a variant is limited to; `default` for no limit."""
+    return changes.get(_KEY, changes.get(_OLD_KEY, default))
 
 
 def _changed(settings: Settings, changes: Mapping[str, Any], where: str) -> Settings:
@@ -179,66 +241,22 @@ def _changed(settings: Settings, changes: Mapping[str, Any], where: str) -> Sett
         raise UserError(f"{where}: {error}") from error
 
 
-def _require_known(given: Mapping[str, Any], known: Any, kind: str) -> None:
-    for name in given:
+def _require_known(names: Iterable[str], known: Iterable[str], kind: str) -> None:
+    known = list(known)
+    for name in names:
         if name not in known:
             raise unknown(kind, name, known)
 
 
-def _formed(key: str, value: Any) -> Any:
-    """A value of the file in the form its field has; `UserError` where it has another."""
-    form = _FORMS[key]
-    wrong = UserError(f"key {key} has the wrong form; write {form}.")
-    match key:
-        case "name" | "description" | "preset" | "replicas" | "alignment":
-            valid = isinstance(value, str)
-        case "agents" | "tasks" | "single_task":
-            valid = _is_list_of(value, str)
-            value = tuple(value) if valid else value
-        case "seeds":
-            valid = _is_list_of(value, int) and len(set(value)) == len(value) and all(0 <= s < 2**32 for s in value)
-            value = tuple(value) if valid else value
-        case "datasets":
-            value = {label: [refs] if isinstance(refs, str) else refs for label, refs in value.items()}
-            valid = all(_is_list_of(refs, str) and refs for refs in value.values())
-            value = {label: tuple(refs) for label, refs in value.items()} if valid else value
-        case "settings":
-            valid = isinstance(value, dict)
-        case "vary":
-            valid = isinstance(value, dict) and all(isinstance(values, list) and values for values in value.values())
-        case "variants":
-            valid = isinstance(value, dict) and all(isinstance(changes, dict) for changes in value.values())
-        case _:
-            return _published(value, wrong)
-    if not valid:
-        raise wrong
-    return value
-
-
-_FORMS = {
-    "name": 'name = "a word"', "description": 'description = "a sentence"', "preset": 'preset = "quick"',
-    "replicas": 'replicas = "auto", "together" or "apart"', "alignment": 'alignment = "correct"',
-    "agents": 'agents = ["bc", "hcsac"]', "tasks": 'tasks = ["walker-walk"]', "single_task": 'single_task = ["bc"]',
-    "seeds": "seeds = [0, 1, 2], each once", "datasets": 'medium = ["lab/walk-v0", "lab/run-v0"] under [datasets]',
-    "settings": "updates = 10000 under [settings]", "vary": "cql_weight = [1.0, 5.0] under [vary]",
-    "variants": 'concat = { embedding = "concat" } under [variants]',
-    "published": "bc = [551.5, 125.2] (mean, std) under [published.DATASET.TASK]",
-}  # fmt: skip
-
-
-def _is_list_of(value: Any, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(item, kind) and not isinstance(item, bool) for item in value)
-
-
-def _published(value: Any, wrong: UserError) -> Published:
-    found: Published = {}
+def _value(key: str, value: Any) -> Any:
+    """A value of the file with the type of its field."""
+    if key == "datasets":
+        value = {label: [refs] if isinstance(refs, str) else refs for label, refs in value.items()}
     try:
-        for dataset, tasks in value.items():
-            for task, agents in tasks.items():
-                for agent, numbers in agents.items():
-                    mean, std = [*numbers, None][:2] if isinstance(numbers, list) else (numbers, None)
-                    pair = (float(mean), None if std is None else float(std))
-                    found.setdefault(dataset, {}).setdefault(task, {})[agent] = pair
-    except (AttributeError, TypeError, ValueError) as error:
-        raise wrong from error
-    return found
+        return converted(value, get_type_hints(Study)[key])
+    except ValueError as error:
+        raise _wrong_form(key) from error
+
+
+def _wrong_form(key: str) -> UserError:
+    return UserError(f"key {key} has the wrong form; write {_EXAMPLES[key]}.")

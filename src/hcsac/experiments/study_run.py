@@ -1,4 +1,4 @@
-"""A cell: one run of a study, which owns one directory."""
+"""One run of a study: a training that owns one directory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,42 +11,42 @@ from hcsac.settings import Settings
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run: an agent, on the tasks of one dataset, with one set of settings; its seeds train as replicas."""
+class StudyRun:
+    """One training: an algorithm on the tasks of one dataset group, with one set of settings and one or more seeds."""
 
-    dataset: str  # what the study calls the data, as medium
-    variant: str  # what sets its settings apart; "" where nothing varies
-    agent: str
+    dataset: str  # label of the dataset group in the study, as medium
+    variant: str  # name of the settings that vary; "" where none do
+    algorithm: str
     tasks: tuple[str, ...]
-    refs: tuple[str, ...]  # the names the data are loaded by
+    refs: tuple[str, ...]  # names of the datasets to load
     settings: Settings
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # trained as replicas of one process
     alignment: str
-    path: Path
+    path: Path  # run directory
 
     @property
     def label(self) -> str:
-        """How the cell is called on the screen."""
+        """The name of the run in messages and tables."""
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else ""
-        return " ".join(filter(None, (self.dataset, self.variant, self.agent, "+".join(self.tasks), seeds)))
+        return " ".join(filter(None, (self.dataset, self.variant, self.algorithm, "+".join(self.tasks), seeds)))
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        """Dataset, variant and agent: what its seeds and tasks are put together by."""
-        return self.dataset, self.variant, self.agent
+    def key(self) -> tuple[str, str]:
+        """Variant and algorithm: what the runs of one line in a chart have in common."""
+        return self.variant, self.algorithm
 
     @property
-    def apart(self) -> bool:
-        """Whether it is one seed of several that run apart."""
+    def separate_seed(self) -> bool:
+        """Whether it is one of several seeds that train in processes of their own."""
         return self.path.name == f"seed-{self.seeds[0]}"
 
     def as_dict(self, root: Path) -> dict[str, Any]:
-        """Everything, ready for JSON; the path is given from `root` on."""
+        """All fields, ready for JSON; the path is relative to `root`."""
         return {
             "path": str(self.path.relative_to(root)),
             "dataset": self.dataset,
             "variant": self.variant,
-            "agent": self.agent,
+            "agent": self.algorithm,  # the key of format 1
             "tasks": list(self.tasks),
             "data": list(self.refs),
             "seeds": list(self.seeds),
@@ -55,36 +55,42 @@ class Cell:
         }
 
     @classmethod
-    def from_dict(cls, held: dict[str, Any], root: Path) -> "Cell":
+    def from_dict(cls, content: dict[str, Any], root: Path) -> "StudyRun":
         """The reverse of `as_dict`."""
         return cls(
-            held["dataset"], held["variant"], held["agent"], tuple(held["tasks"]), tuple(held["data"]),
-            recorded_settings(held["agent"], held["settings"]), tuple(held["seeds"]), held["alignment"],
-            root / held["path"],
-        )  # fmt: skip
+            dataset=content["dataset"],
+            variant=content["variant"],
+            algorithm=content["agent"],
+            tasks=tuple(content["tasks"]),
+            refs=tuple(content["data"]),
+            settings=recorded_settings(content["agent"], content["settings"]),
+            seeds=tuple(content["seeds"]),
+            alignment=content["alignment"],
+            path=root / content["path"],
+        )
 
 
-def require_apart(cells: Sequence[Cell]) -> None:
-    """Raise `UserError` for two cells with one directory, or one inside that of another."""
-    places: dict[Path, Cell] = {}
-    for cell in cells:
-        if (other := places.setdefault(cell.path, cell)) is not cell:
+def require_separate_directories(runs: Sequence[StudyRun]) -> None:
+    """Raise `UserError` for two runs with one directory, or one inside that of another."""
+    owners: dict[Path, StudyRun] = {}
+    for run in runs:
+        if (other := owners.setdefault(run.path, run)) is not run:
             raise UserError(
-                f"two cells would share the directory {cell.path}: {other.label!r} and {cell.label!r}; "
+                f"two runs would share the directory {run.path}: {other.label!r} and {run.label!r}; "
                 "give their datasets or variants names that differ in more than punctuation."
             )
-        for place in cell.path.parents:
-            if place in places:
+        for parent in run.path.parents:
+            if parent in owners:
                 raise UserError(
-                    f"the directory of {cell.label!r} would lie inside that of {places[place].label!r} ({place}); "
+                    f"the directory of {run.label!r} would lie inside that of {owners[parent].label!r} ({parent}); "
                     "rename one of them."
                 )
 
 
-def require_settings(cells: Sequence[Cell]) -> None:
-    """Raise `UserError` for a cell whose settings exclude each other."""
-    for cell in cells:
+def require_compatible_settings(runs: Sequence[StudyRun]) -> None:
+    """Raise `UserError` for a run whose settings exclude each other."""
+    for run in runs:
         try:
-            resolve(cell.agent, cell.settings, cell.tasks)
+            resolve(run.algorithm, run.settings, run.tasks)
         except UserError as error:
-            raise UserError(f"{cell.label}: {error}") from error
+            raise UserError(f"{run.label}: {error}") from error

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from hcsac.algorithms import settings_of
-from hcsac.experiments.record import Record, _write
-from hcsac.experiments.report.load import gather
+from hcsac.experiments.record import StudyRecord, write_record
+from hcsac.experiments.report.load import load_study
 from hcsac.experiments.report.styles import series_of
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.study_run import StudyRun
 from hcsac.settings import Settings
 
 TASKS = ("slide-left", "slide-right")
@@ -25,38 +25,38 @@ def value(level: str, variant: str, seed: int, task: str, update: int, episode: 
     return {"medium": 4.0, "replay": 1.0}[level] + update / 100 + seed + episode / 4 + (variant == NASTY) / 2
 
 
-def records(cell: Cell) -> Iterator[dict[str, Any]]:
+def records(run: StudyRun) -> Iterator[dict[str, Any]]:
     for update in UPDATES:
-        for task in cell.tasks:
-            for seed in cell.seeds:
-                returns = [value(cell.dataset, cell.variant, seed, task, update, episode) for episode in range(4)]
+        for task in run.tasks:
+            for seed in run.seeds:
+                returns = [value(run.dataset, run.variant, seed, task, update, episode) for episode in range(4)]
                 yield {"update": update, "seed": seed, "task": task, "returns": returns}
 
 
-def write_run(cell: Cell, settings: Settings) -> None:
+def write_run(run: StudyRun, settings: Settings) -> None:
     """The directory of a finished run."""
-    cell.path.mkdir(parents=True)
+    run.path.mkdir(parents=True)
     identity = {
-        "hcsac": "0.1.0", "torch": "2.7.0+cpu", "agent": cell.agent, "seeds": list(cell.seeds),
-        "tasks": list(cell.tasks), "behaviour": dict.fromkeys(cell.tasks, 5.0), "rows": 100,
+        "hcsac": "0.1.0", "torch": "2.7.0+cpu", "agent": run.algorithm, "seeds": list(run.seeds),
+        "tasks": list(run.tasks), "behaviour": dict.fromkeys(run.tasks, 5.0), "rows": 100,
         "settings": settings.as_dict(),
     }  # fmt: skip
-    (cell.path / "run.json").write_text(json.dumps(identity))
-    (cell.path / "evaluations.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records(cell)))
-    result = {"updates": 300, "seconds": 60.0 + cell.seeds[0], "seconds_evaluating": 6.0, "updates_per_second": 5.5}
-    (cell.path / "result.json").write_text(json.dumps(result))
-    if cell.variant == NASTY:
+    (run.path / "run.json").write_text(json.dumps(identity))
+    (run.path / "evaluations.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records(run)))
+    result = {"updates": 300, "seconds": 60.0 + run.seeds[0], "seconds_evaluating": 6.0, "updates_per_second": 5.5}
+    (run.path / "result.json").write_text(json.dumps(result))
+    if run.variant == NASTY:
         shared = [
-            {"update": update, "seed": cell.seeds[0], "from": a, "to": b, "offered": 48, "borrowed": update // 10,
+            {"update": update, "seed": run.seeds[0], "from": a, "to": b, "offered": 48, "borrowed": update // 10,
              "claimed_reward": 0.9, "true_reward": None if a == TASKS[0] else 0.3}
             for update in (100, 200) for a, b in (TASKS, TASKS[::-1])
         ]  # fmt: skip
-        (cell.path / "sharing.jsonl").write_text("".join(json.dumps(record) + "\n" for record in shared))
+        (run.path / "sharing.jsonl").write_text("".join(json.dumps(record) + "\n" for record in shared))
 
 
-def make_study(output: Path) -> Record:
-    """All of it on disk: 12 cells, of which 11 are finished and the last one, replay's third nasty seed, failed."""
-    cells = []
+def make_study(output: Path) -> StudyRecord:
+    """All of it on disk: 12 runs, of which 11 are finished and the last one, replay's third nasty seed, failed."""
+    runs = []
     for level in ("medium", "replay"):
         for number, variant in enumerate(("plain", NASTY)):
             changed = settings_of("hcsac")().replace(
@@ -65,29 +65,29 @@ def make_study(output: Path) -> Record:
             for seed in range(3):
                 place = output / level / f"variant-{number}" / f"seed-{seed}"
                 refs = tuple(f"lab/{task}-{level}-v0" for task in TASKS)
-                cells.append(Cell(level, variant, "hcsac", TASKS, refs, changed, (seed,), "correct", place))
-    for cell in cells[:-1]:
-        write_run(cell, cell.settings)
+                runs.append(StudyRun(level, variant, "hcsac", TASKS, refs, changed, (seed,), "correct", place))
+    for run in runs[:-1]:
+        write_run(run, run.settings)
     told = [
-        {"time": "2026-03-01T10:00:00+00:00", "cell": str(cells[0].path), "event": "started"},
-        {"time": "2026-03-02T10:00:00+00:00", "cell": str(cells[-1].path), "event": "failed", "error": "x\nbad <luck>"},
+        {"time": "2026-03-01T10:00:00+00:00", "run": str(runs[0].path), "event": "started"},
+        {"time": "2026-03-02T10:00:00+00:00", "run": str(runs[-1].path), "event": "failed", "error": "x\nbad <luck>"},
     ]
     (output / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told))
-    record = Record("A <small> study", "Sharing & none.", PUBLISHED, cells, output)
-    _write(record)
+    record = StudyRecord("A <small> study", "Sharing & none.", PUBLISHED, runs, output)
+    write_record(record)
     return record
 
 
 @pytest.fixture
-def study(tmp_path) -> Record:
+def study(tmp_path) -> StudyRecord:
     return make_study(tmp_path / "study")
 
 
 @pytest.fixture
-def gathered(study):
-    return gather(study, study.output / "events.jsonl", lambda text: None)
+def loaded(study):
+    return load_study(study, study.output / "events.jsonl", lambda text: None)
 
 
 @pytest.fixture
-def series(gathered):
-    return series_of(one.cell for one in gathered.finished)
+def series(loaded):
+    return series_of(one.run for one in loaded.finished)

@@ -11,7 +11,7 @@ import pytest
 from hcsac.data.dataset import Dataset
 from hcsac.evaluation import render
 from hcsac.experiments import write_report
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.study_run import StudyRun
 from hcsac.training import train
 from tests.conftest import slide_episodes
 from tests.evaluation import drawing  # noqa: F401 (its tasks)
@@ -33,10 +33,10 @@ def page(tmp_path_factory):
     made = settings("bc", updates=6)
     data = Dataset.from_episodes({"drawn": slide_episodes("slide-left")})
     train("bc", data, output / "seen", made, seeds=(0,), progress=False)
-    seen = Cell("seen", "plain", "bc", ("drawn",), (), made, (0,), "correct", output / "seen")
+    seen = StudyRun("seen", "plain", "bc", ("drawn",), (), made, (0,), "correct", output / "seen")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(render, "find_backend", lambda: "disabled")
-        return write_report(record._replace(cells=[*record.cells, seen])).page
+        return write_report(record._replace(runs=[*record.runs, seen])).page
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcsac.experiments.report import charts
-from hcsac.experiments.report.settings_diff import streams
+from hcsac.experiments.report.settings_diff import sharing_series
 from tests.experiments.report.conftest import NASTY, PUBLISHED, UPDATES, value
 
 
@@ -16,14 +16,14 @@ def lines(chart, group):
     return [trace for trace in chart.data if trace["legendgroup"] == group]
 
 
-def test_every_figure_is_one_that_plotly_takes(gathered, series):
+def test_every_figure_is_one_that_plotly_takes(loaded, series):
     from plotly.graph_objects import Figure
 
-    moved = streams(gathered.finished)
+    moved = sharing_series(loaded.finished)
     made = [
-        *charts.learning_curves(gathered.table, series, PUBLISHED), *charts.intervals(gathered.summary, series),
-        *charts.profiles(gathered.summary, series), *charts.seeds(gathered.table, series),
-        *charts.flows(moved, series), *charts.claims(moved, series),
+        *charts.learning_curves(loaded.table, series, PUBLISHED), *charts.intervals(loaded.summary, series),
+        *charts.profiles(loaded.summary, series), *charts.seeds(loaded.table, series),
+        *charts.shared_transitions(moved, series), *charts.shared_rewards(moved, series),
     ]  # fmt: skip
     assert len(made) == 4 + 2 + 2 + 4 + 4 + 4
     for chart in made:
@@ -36,8 +36,8 @@ def test_every_figure_is_one_that_plotly_takes(gathered, series):
         assert all(len(trace["x"]) == len(trace["y"]) > 0 for trace in chart.data)
 
 
-def test_learning_curves(gathered, series):
-    left, _, replay, _ = charts.learning_curves(gathered.table, series, PUBLISHED)
+def test_learning_curves(loaded, series):
+    left, _, replay, _ = charts.learning_curves(loaded.table, series, PUBLISHED)
     assert (left.title, replay.title) == ("medium: slide-left", "replay: slide-left")
     band, line = lines(left, "s0")
     each = np.array([
@@ -49,21 +49,21 @@ def test_learning_curves(gathered, series):
     assert line["text"][0] == f"{each[0].mean():.1f} ± {each[0].std(ddof=1):.1f}"
     assert band["y"] == pytest.approx([*(each.mean(1) + 1), *(each.mean(1) - 1)[::-1]])  # seeds 0, 1, 2 apart by 1
     assert {kind: lines(left, kind)[0]["y"][0] for kind in charts.REFERENCES} == {
-        "behaviour": 5.0, "random": 0.0, "published": 7.0,
+        "dataset": 5.0, "random": 0.0, "published": 7.0,
     }  # fmt: skip
     assert lines(replay, "published") == []
     assert "(2 seeds)" in lines(replay, "s1")[-1]["hovertemplate"]  # the third failed
 
 
-def test_a_single_seed_has_no_band(gathered, series):
-    table = gathered.table.filter([seed == 1 for seed in gathered.table["seed"].to_pylist()])
+def test_a_single_seed_has_no_band(loaded, series):
+    table = loaded.table.filter([seed == 1 for seed in loaded.table["seed"].to_pylist()])
     first = charts.learning_curves(table, series, {})[0]
     (line,) = lines(first, "s0")
     assert "±" not in line["text"][0]
 
 
-def test_every_seed_is_a_dot(gathered, series):
-    first, *_, last = charts.seeds(gathered.table, series)
+def test_every_seed_is_a_dot(loaded, series):
+    first, *_, last = charts.seeds(loaded.table, series)
     worst, mean = lines(first, "s0")
     # scores: random 0, expert 10
     assert mean["x"] == pytest.approx([10 * (7 + seed + 0.375) for seed in range(3)])
@@ -73,19 +73,19 @@ def test_every_seed_is_a_dot(gathered, series):
     assert len(lines(last, "s1")[0]["x"]) == 2
 
 
-def test_a_task_without_a_score_shows_returns(gathered, series):
+def test_a_task_without_a_score_shows_returns(loaded, series):
     import pyarrow as pa
 
-    none = pa.nulls(len(gathered.table), "double")
-    place = gathered.table.schema.get_field_index("expert_return")
-    table = gathered.table.set_column(place, "expert_return", none)
+    none = pa.nulls(len(loaded.table), "double")
+    place = loaded.table.schema.get_field_index("expert_return")
+    table = loaded.table.set_column(place, "expert_return", none)
     first = charts.seeds(table, series)[0]
     assert first.layout["xaxis"]["title"]["text"] == "return"
     assert lines(first, "s0")[1]["x"] == pytest.approx([7 + seed + 0.375 for seed in range(3)])
 
 
-def test_claims_are_held_against_the_truth(gathered, series):
-    drawn = {chart.title: chart for chart in charts.claims(streams(gathered.finished), series)}
+def test_claims_are_held_against_the_truth(loaded, series):
+    drawn = {chart.title: chart for chart in charts.shared_rewards(sharing_series(loaded.finished), series)}
     assert len(drawn["medium: slide-left → slide-right"].data) == 1  # whose truth is not known
     paid, true = drawn["medium: slide-right → slide-left"].data
     assert (paid["y"], true["y"]) == ([0.9, 0.9], [0.3, 0.3])

@@ -42,12 +42,13 @@ def written(study, monkeypatch):
 
 def test_what_is_written(study, written):
     assert written.page == study.output / "report.html"
-    assert written.twin.read_text().startswith("<!-- hcsac grid report -->\n# A ")
+    assert written.markdown.read_text().startswith("<!-- hcsac study report -->\n# A ")
     assert len(read_returns(written.returns)) == 264
     assert written.tables.count("\nDataset  Task ") == 3
     assert written.note == "Videos were left out."
     assert {path.name for path in study.output.iterdir()} == {
-        "medium", "replay", "grid.json", "events.jsonl", "report.html", "report.md", "returns.parquet",
+        "medium", "replay", "study.json", "events.jsonl", "report.html", "report.md", "returns.parquet",
+        "metrics.parquet",
     }  # fmt: skip
 
 
@@ -61,15 +62,15 @@ def test_names_are_text_and_nothing_is_fetched(written):
     assert [link for link in held.links if not link.startswith("#")] == []
     assert not re.search(r"url\(|@import|https?:", text)
     assert "default-src 'none'" in text
-    for words in ("Not in this report, because failed", "With 2 seeds, intervals are narrower", "bad &lt;luck&gt;"):
+    for words in ("Not in this report, because failed", "With 2 seeds the intervals are narrower", "bad &lt;luck&gt;"):
         assert words in text
     assert str(written.page.parent) not in text
 
 
 def test_the_same_runs_give_the_same_report(study, written):
-    before = written.page.read_bytes(), written.twin.read_bytes()
+    before = written.page.read_bytes(), written.markdown.read_bytes()
     again = write_report(study, videos=False)
-    assert (again.page.read_bytes(), again.twin.read_bytes()) == before
+    assert (again.page.read_bytes(), again.markdown.read_bytes()) == before
 
 
 def test_nothing_else_is_overwritten(study, tmp_path):
@@ -82,10 +83,23 @@ def test_nothing_else_is_overwritten(study, tmp_path):
     (tmp_path / "returns.parquet").write_text("mine")
     with pytest.raises(UserError, match=r"returns.parquet exists and is not an earlier report's"):
         write_report(study, tmp_path / "b.html")
+    (tmp_path / "returns.parquet").unlink()
+    (tmp_path / "metrics.parquet").write_text("mine")
+    with pytest.raises(UserError, match=r"metrics.parquet exists and is not an earlier report's"):
+        write_report(study, tmp_path / "b.html")
     with pytest.raises(UserError, match=r"report.pdf does not end in .html"):
         write_report(study, tmp_path / "report.pdf")
-    assert {path.name for path in tmp_path.iterdir()} == {"mine.html", "a.md", "returns.parquet", "study", "minari"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.html", "a.md", "metrics.parquet", "study", "minari"}
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
+
+
+def test_a_report_of_an_earlier_release_is_replaced(study, written):
+    for path in (written.page, written.markdown):
+        path.write_text(path.read_text().replace("hcsac study report", "hcsac grid report"))
+    written.metrics.unlink()
+    again = write_report(study, videos=False)
+    assert again.markdown.read_text().startswith("<!-- hcsac study report -->")
+    assert again.metrics.exists()
 
 
 def test_a_place_that_cannot_be_written(study, tmp_path):
@@ -97,16 +111,18 @@ def test_a_place_that_cannot_be_written(study, tmp_path):
 def test_the_command_line(study, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
     output = tmp_path / "there" / "page.html"
-    assert run("grid", "report", study.output, "--no-videos", "--output", output) == 0
+    assert run("study", "report", study.output, "--no-videos", "--output", output) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[:3] == ["reading 11 of 12 runs", "statistics of 264 returns", "writing"]
-    assert re.fullmatch(rf"written: {output} \(\d\.\d MB\), .*page\.md, .*returns\.parquet", out[-1])
-    assert run("grid", "report", tmp_path) == 2
-    assert "holds no grid" in capsys.readouterr().err
-    for cell in study.cells[:-1]:
-        (cell.path / "result.json").unlink()
-    assert run("grid", "report", study.output) == 2
-    assert "no cell is finished and evaluated yet" in capsys.readouterr().err
+    assert re.fullmatch(
+        rf"written: {output} \(\d\.\d MB\), .*page\.md, .*returns\.parquet, .*metrics\.parquet", out[-1]
+    )
+    assert run("study", "report", tmp_path) == 2
+    assert "no study found in" in capsys.readouterr().err
+    for one in study.runs[:-1]:
+        (one.path / "result.json").unlink()
+    assert run("study", "report", study.output) == 2
+    assert "no run is finished and evaluated yet" in capsys.readouterr().err
     assert not (study.output / "report.html").exists()
 
 
@@ -116,9 +132,14 @@ def test_a_study_at_a_url_is_reported_here(study, tmp_path, capsys, monkeypatch)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     before = {path.name for path in study.output.iterdir()}
-    assert run("grid", "report", study.output.as_uri() + "/") == 0
+    assert run("study", "report", study.output.as_uri() + "/") == 0
     assert "Videos were left out." in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "here").iterdir()} == {"study.html", "study.md", "returns.parquet"}
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {
+        "study.html",
+        "study.md",
+        "returns.parquet",
+        "metrics.parquet",
+    }
     assert {path.name for path in study.output.iterdir()} == before
 
 

@@ -1,41 +1,41 @@
-"""Reading a grid: what is finished, what is missing and why, and what is too damaged to be read."""
+"""Reading a study: what is finished, what is missing and why, and what is too damaged to be read."""
 
 import json
 
 import pytest
 
 from hcsac.errors import UserError
-from hcsac.experiments.report.load import gather
+from hcsac.experiments.report.load import load_study
 
 
 def read(record):
-    return gather(record, record.output / "events.jsonl", lambda text: None)
+    return load_study(record, record.output / "events.jsonl", lambda text: None)
 
 
 def test_states_and_days(study):
     told = []
-    gathered = gather(study, study.output / "events.jsonl", told.append)
+    loaded = load_study(study, study.output / "events.jsonl", told.append)
     assert told == ["reading 11 of 12 runs", "statistics of 264 returns"]
-    assert gathered.counts == {"finished": 11, "failed": 1}
-    assert gathered.states[-1] == (study.cells[-1], "failed", "bad <luck>")
-    assert [f"{time:%d.%m.}" for time in gathered.when] == ["01.03.", "02.03."]
-    assert {(held.dataset, held.variant) for held in gathered.summary.tasks} == {
-        (cell.dataset, cell.variant) for cell in study.cells
+    assert loaded.counts == {"finished": 11, "failed": 1}
+    assert loaded.states[-1] == (study.runs[-1], "failed", "bad <luck>")
+    assert [f"{time:%d.%m.}" for time in loaded.times] == ["01.03.", "02.03."]
+    assert {(held.dataset, held.variant) for held in loaded.summary.tasks} == {
+        (run.dataset, run.variant) for run in study.runs
     }
 
 
 def test_damaged_lines_are_left_out_and_counted(study):
-    path = study.cells[0].path / "evaluations.jsonl"
+    path = study.runs[0].path / "evaluations.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     lines[0] = lines[0][:20] + "\n"
     lines[1] = '["no", "record"]\n'
     path.write_bytes("".join(lines).encode() + b"\xff\xfe\n" + b'{"still being wr')
-    gathered = read(study)
-    assert gathered.damage == [
+    loaded = read(study)
+    assert loaded.corruption == [
         "medium plain hcsac slide-left+slide-right seed 0, evaluations.jsonl: 3 corrupt lines skipped"
     ]
-    assert len(gathered.table) == 264 - 2 * 4
-    (held,) = (one for one in gathered.summary.tasks if one[:2] == ("medium", "plain") and one.task == "slide-left")
+    assert len(loaded.table) == 264 - 2 * 4
+    (held,) = (one for one in loaded.summary.tasks if one[:2] == ("medium", "plain") and one.task == "slide-left")
     assert held.seeds == (0, 1, 2)  # its last evaluation is whole
 
 
@@ -45,42 +45,43 @@ def test_damaged_lines_are_left_out_and_counted(study):
      ("evaluations.jsonl", "has no evaluation")],
 )  # fmt: skip
 def test_a_run_that_cannot_be_read_is_left_out(study, file, says):
-    (study.cells[0].path / file).write_text("{")
-    gathered = read(study)
-    assert gathered.counts == {"finished": 10, "damaged": 1, "failed": 1}
-    assert says in gathered.states[0][2]
-    assert str(study.output) not in gathered.states[0][2]  # a page that is passed on does not tell where it was made
+    (study.runs[0].path / file).write_text("{")
+    loaded = read(study)
+    assert loaded.counts == {"finished": 10, "damaged": 1, "failed": 1}
+    assert says in loaded.states[0][2]
+    assert str(study.output) not in loaded.states[0][2]  # a page that is passed on does not tell where it was made
 
 
 def test_an_earlier_evaluation_is_not_taken_for_a_damaged_last_one(study):
-    path = study.cells[0].path / "evaluations.jsonl"
+    path = study.runs[0].path / "evaluations.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]) + "{\n")
-    gathered = read(study)
-    assert gathered.counts["damaged"] == 1
-    assert "is corrupt at the last evaluation" in gathered.states[0][2]
+    loaded = read(study)
+    assert loaded.counts["damaged"] == 1
+    assert "is corrupt at the last evaluation" in loaded.states[0][2]
 
 
 def test_a_run_without_a_simulator_is_named_apart(study):
-    for cell in study.cells[:-1]:
-        result = json.loads((cell.path / "result.json").read_text()) | {"evaluated": False}
-        (cell.path / "result.json").write_text(json.dumps(result))
-        if cell == study.cells[0]:
+    for run in study.runs[:-1]:
+        result = json.loads((run.path / "result.json").read_text()) | {"evaluated": False}
+        (run.path / "result.json").write_text(json.dumps(result))
+        if run == study.runs[0]:
             assert read(study).counts == {"finished": 10, "unevaluated": 1, "failed": 1}
-    with pytest.raises(UserError, match=r"no cell is finished and evaluated yet \(11 unevaluated, 1 failed\)"):
+    with pytest.raises(UserError, match=r"no run is finished and evaluated yet \(11 unevaluated, 1 failed\)"):
         read(study)
 
 
 def test_nothing_finished(study):
-    for cell in study.cells[:-1]:
-        (cell.path / "result.json").unlink()
+    for run in study.runs[:-1]:
+        (run.path / "result.json").unlink()
     with pytest.raises(
-        UserError, match=r"no cell is finished and evaluated yet \(11 running, 1 failed\); `hcsac grid run` goes on"
+        UserError,
+        match=r"no run is finished and evaluated yet \(11 running, 1 failed\); `hcsac study run` resumes them",
     ):
         read(study)
 
 
 def test_without_a_log_the_files_tell_when(study):
-    (study.output / "events.jsonl").write_text(json.dumps({"cell": "x", "event": "started"}) + "\n")
-    first, last = read(study).when
+    (study.output / "events.jsonl").write_text(json.dumps({"run": "x", "event": "started"}) + "\n")
+    first, last = read(study).times
     assert first <= last
-    assert last.timestamp() == pytest.approx((study.cells[10].path / "result.json").stat().st_mtime, abs=60)
+    assert last.timestamp() == pytest.approx((study.runs[10].path / "result.json").stat().st_mtime, abs=60)

@@ -1,13 +1,13 @@
-"""The Markdown twin: tables that GitHub reads as such, and text that means itself."""
+"""The Markdown copy: tables that GitHub reads as such, and text that is shown as it is."""
 
-from hcsac.experiments.report.load import gather
+from hcsac.experiments.report.load import load_study
 from hcsac.experiments.report.markdown import markdown, table_markdown
-from hcsac.experiments.report.sections import compose
-from hcsac.experiments.report.tables import Box, Table
+from hcsac.experiments.report.sections import build_report
+from hcsac.experiments.report.tables import Table, TableCell
 
 
 def test_a_table():
-    rows = [[Box("t"), Box("1", ("+2",), "best"), Box("a|b *c* <d>")]]
+    rows = [[TableCell("t"), TableCell("1", ("+2",), "best"), TableCell("a|b *c* <d>")]]
     grouped = Table("T", ("Task", "x", "y"), [("data", rows)])
     assert table_markdown(grouped).splitlines() == [
         "| Dataset | Task | x | y |",
@@ -19,10 +19,10 @@ def test_a_table():
 
 
 def test_the_whole(study):
-    gathered = gather(study, study.output / "events.jsonl", lambda text: None)
-    text = markdown(compose(gathered, [], "No videos.", "returns.parquet", "report.md"), "report.html")
+    loaded = load_study(study, study.output / "events.jsonl", lambda text: None)
+    text = markdown(build_report(loaded, [], "No videos.", "returns.parquet", "report.md"), "report.html")
     assert text.startswith("# A &lt;small&gt; study\n\nSharing &amp; none.\n")
-    assert "11 of 12 cells finished, 1 failed, 3 seeds, 264 episodes of evaluation." in text
+    assert "11 of 12 runs finished, 1 failed, 3 seeds, 264 evaluation episodes." in text
     assert "[report.html](report.html)" in text
     assert "> Not in this report, because failed: replay" in text
     assert "seed 2 (bad &lt;luck&gt;)." in text
@@ -32,5 +32,5 @@ def test_the_whole(study):
     assert "## Settings that differ" in heads
     assert "## Videos" not in heads
     for block in text.split("\n\n"):
-        if block.startswith("| "):  # every row of a table has as many cells as its head
+        if block.startswith("| "):  # every row of a table has as many runs as its head
             assert len({line.replace("\\|", "").count("|") for line in block.splitlines()}) == 1

@@ -1,4 +1,4 @@
-"""Videos for the page: who is seen, and what is said where there are none."""
+"""Videos for the page: what they show, and the reasons where there are none."""
 
 import base64
 
@@ -9,7 +9,7 @@ from hcsac.errors import UserError
 from hcsac.evaluation import RenderUnavailable, render
 from hcsac.experiments.report import videos
 from hcsac.experiments.report.load import Finished
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.study_run import StudyRun
 from hcsac.training import RunDirectory, train
 from tests.conftest import slide_episodes
 from tests.evaluation import drawing  # noqa: F401 (its tasks)
@@ -24,15 +24,15 @@ def finished(tmp_path, monkeypatch):
     data = Dataset.from_episodes({"drawn": slide_episodes("slide-left")})
     made = settings("bc", updates=6)
     run = RunDirectory(train("bc", data, tmp_path / "run", made, seeds=(3, 5), progress=False).path)
-    cell = Cell("medium", "", "bc", ("drawn",), (), made, (3, 5), "correct", run.path)
-    return [Finished(cell, run, run.identity(), run.read_json("result.json"))]
+    study_run = StudyRun("medium", "", "bc", ("drawn",), (), made, (3, 5), "correct", run.path)
+    return [Finished(study_run, run, run.identity(), run.read_json("result.json"))]
 
 
 def test_a_clip(finished):
     told = []
-    made, note = videos.film(finished, told.append)
+    made, note = videos.render_clips(finished, told.append)
     assert told == ["video 1 of 1: BC, medium: drawn"]
-    assert [(clip.place, clip.caption) for clip in made] == [("medium: drawn", "BC, seed 3")]
+    assert [(clip.heading, clip.caption) for clip in made] == [("medium: drawn", "BC, seed 3")]
     assert note == ""
     kind, content = made[0].source.split(",")
     assert kind == "data:video/mp4;base64"
@@ -41,25 +41,25 @@ def test_a_clip(finished):
 
 @pytest.fixture
 def runs(study):
-    return [Finished(cell, RunDirectory(cell.path), {}, {}) for cell in study.cells]
+    return [Finished(one, RunDirectory(one.path), {}, {}) for one in study.runs]
 
 
 def test_no_more_than_fits(runs, monkeypatch):
     monkeypatch.setattr(videos, "render", lambda directory, path, tasks, **more: path.write_bytes(b"x" * 1000))
-    made, note = videos.film(runs, lambda text: None, most=3500)
+    made, note = videos.render_clips(runs, lambda text: None, max_bytes=3500)
     assert len(made) == 3
-    assert note == "No video of the last 5: 3 videos are 0.0 MB, and the page is to stay small."
+    assert note == "No video of the last 5: the limit of 0.0 MB for all videos of a page is reached."
 
 
 def test_one_that_cannot_be_drawn_does_not_take_the_others(runs, monkeypatch):
     def some(directory, path, tasks, **more):
         if tasks == ["slide-left"]:
             raise UserError(f"{directory} holds no checkpoint.")
-        path.write_bytes(b"film")
+        path.write_bytes(b"render_clips")
 
     monkeypatch.setattr(videos, "render", some)
-    made, note = videos.film(runs[:6], lambda text: None)
-    assert [clip.place for clip in made] == ["medium: slide-right"] * 2
+    made, note = videos.render_clips(runs[:6], lambda text: None)
+    assert [clip.heading for clip in made] == ["medium: slide-right"] * 2
     assert note == f"No video of plain, medium: slide-left; {NASTY}, medium: slide-left: its run holds no checkpoint."
 
 
@@ -72,7 +72,7 @@ def test_a_task_that_cannot_be_drawn_is_tried_once_in_either_size(runs, monkeypa
 
     monkeypatch.setattr(videos, "render", none)
     monkeypatch.setattr(videos, "_WORKERS", 1)
-    made, note = videos.film(runs, lambda text: None)
+    made, note = videos.render_clips(runs, lambda text: None)
     assert made == []
     assert tried == [240, None] * 2  # two tasks, of two variants on two datasets
     assert note.count("it cannot be drawn.") == 2
@@ -83,7 +83,10 @@ def test_where_nothing_draws(runs, monkeypatch):
         raise RenderUnavailable("nothing on this machine draws; install EGL.")
 
     monkeypatch.setattr(videos, "render", never)
-    assert videos.film(runs, lambda text: None) == ([], "No videos: nothing on this machine draws; install EGL.")
+    assert videos.render_clips(runs, lambda text: None) == (
+        [],
+        "No videos: nothing on this machine draws; install EGL.",
+    )
 
 
 def test_seeds_of_their_own_runs_count_once(study, runs, monkeypatch):
@@ -91,9 +94,9 @@ def test_seeds_of_their_own_runs_count_once(study, runs, monkeypatch):
 
     def write(directory, path, tasks, **more):
         seen.append((directory, tasks))
-        path.write_bytes(b"film")
+        path.write_bytes(b"render_clips")
 
     monkeypatch.setattr(videos, "render", write)
-    made, _ = videos.film(runs, lambda text: None)
-    assert sorted(seen) == sorted((cell.path, [task]) for cell in study.cells if cell.seeds == (0,) for task in TASKS)
-    assert [clip.place for clip in made][:3] == ["medium: slide-left", "medium: slide-left", "medium: slide-right"]
+    made, _ = videos.render_clips(runs, lambda text: None)
+    assert sorted(seen) == sorted((one.path, [task]) for one in study.runs if one.seeds == (0,) for task in TASKS)
+    assert [clip.heading for clip in made][:3] == ["medium: slide-left", "medium: slide-left", "medium: slide-right"]

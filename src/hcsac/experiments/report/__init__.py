@@ -1,5 +1,5 @@
-"""The report of a grid: one page that needs nothing else, and its Markdown twin, from the directories of its runs."""
+"""The report of a study: an HTML page that works offline, with a Markdown copy, made from its directory."""
 
-from hcsac.experiments.report.html import write_report
+from hcsac.experiments.report.html import summary_tables, write_report
 
-__all__ = ["write_report"]
+__all__ = ["summary_tables", "write_report"]

@@ -1,4 +1,4 @@
-"""The charts of a report, as Plotly figures: plain data, whose colours are names that page.css gives their values."""
+"""The charts of a report, as Plotly figures: plain data, whose colours are CSS variables of page.css."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,17 +7,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hcsac.evaluation import normalise
-from hcsac.experiments.record import Published
-from hcsac.experiments.report.settings_diff import Stream
+from hcsac.experiments.report.settings_diff import SharingSeries
 from hcsac.experiments.report.styles import Key, Series, plain
-from hcsac.experiments.summary import AgentSummary, Summary
+from hcsac.experiments.study import Published
+from hcsac.experiments.summary import AlgorithmSummary, Summary
+from hcsac.experiments.words import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-POINTS = 200  # of a line at most: more are no better seen
-# What the charts' reference lines are called, and how they are dashed; the legend shows and hides them, too.
-REFERENCES = {"behaviour": "dash", "random": "dot", "published": "longdashdot"}
+POINTS = 200  # of a line, at most: more cannot be seen
+
+
+class Reference(NamedTuple):
+    """A reference line, which the legend shows and hides too."""
+
+    name: str
+    dash: str
+
+
+REFERENCES = {
+    "dataset": Reference("dataset return", "dash"),
+    "random": Reference("random policy", "dot"),
+    "published": Reference("published", "longdashdot"),
+}
 _INK, _MUTED, _GRID, _BACK = "var(--ink)", "var(--muted)", "var(--grid)", "var(--back)"
 
 
@@ -55,17 +68,15 @@ def learning_curves(table: "pa.Table", series: dict[Key, Series], published: Pub
             longest = max(longest, *updates)
             updates = thinned(updates)
             values = np.array([by_key[key][update] for update in updates])
-            data += _banded(one, updates, values.mean(1), _std(values), f"{seeds} seed{'s' * (seeds > 1)}")
-        behaviour, random = known[dataset, task]
-        for kind, value in (("behaviour", behaviour), ("random", random)):
+            data += _banded(one, updates, values.mean(1), _std(values), plural(seeds, "seed"))
+        for group, value in zip(("dataset", "random"), known[dataset, task], strict=True):
             if value is not None:
-                data.append(_reference(kind, f"{kind} {value:.1f}", value, longest, _MUTED))
-        agents = {one.key[1]: one for one in series.values()}
-        for agent, (mean, _) in published.get(dataset, {}).get(task, {}).items():
-            # With several variants of an agent no line of ours is the one to be held against.
-            own = sum(one.key[1] == agent for one in series.values()) == 1
-            colour = agents[agent].colour if own else _MUTED
-            data.append(_reference("published", f"{plain(agent.upper())} published {mean:.1f}", mean, longest, colour))
+                data.append(_reference(group, f"{REFERENCES[group].name} {value:.1f}", value, longest, _MUTED))
+        for algorithm, (mean, _) in published.get(dataset, {}).get(task, {}).items():
+            own = [one for one in series.values() if one.key[1] == algorithm]
+            colour = own[0].colour if len(own) == 1 else _MUTED  # several variants: none of them is comparable
+            text = f"{plain(algorithm.upper())} published {mean:.1f}"
+            data.append(_reference("published", text, mean, longest, colour))
         layout = _layout(360, _axis("updates", rangemode="tozero"), _axis("return", rangemode="tozero"))
         charts.append(Chart(_title(dataset, task), data, layout))
     return charts
@@ -74,11 +85,11 @@ def learning_curves(table: "pa.Table", series: dict[Key, Series], published: Pub
 def intervals(summary: Summary, series: dict[Key, Series]) -> list[Chart]:
     """Interquartile mean of scores with its interval, for every dataset that has scores."""
     charts = []
-    for dataset, agents in _by_dataset(summary, series).items():
-        held = [agent for agent in agents if not np.isnan(agent.iqm.value)]
+    for dataset, algorithms in _by_dataset(summary, series).items():
+        scored = [algorithm for algorithm in algorithms if not np.isnan(algorithm.iqm.value)]
         data = []
-        for place, agent in enumerate(held):
-            one, (value, low, high) = series[agent.variant, agent.agent], agent.iqm
+        for place, algorithm in enumerate(scored):
+            one, (value, low, high) = series[algorithm.key], algorithm.iqm
             ends = "" if np.isnan(low) else f" [{low:.1f}, {high:.1f}]"
             data.append(_trace(
                 one, [value], [place], mode="markers", marker=_marker(one, 11),
@@ -88,8 +99,8 @@ def intervals(summary: Summary, series: dict[Key, Series]) -> list[Chart]:
                 },
                 hovertemplate=f"<b>{one.text}</b><br>IQM {value:.1f}{ends}<extra></extra>",
             ))  # fmt: skip
-        if held:
-            names = [series[agent.variant, agent.agent].text for agent in held]
+        if scored:
+            names = [series[algorithm.key].text for algorithm in scored]
             charts.append(Chart(dataset, data, _rows("score", names, "normal")))
     return charts
 
@@ -97,16 +108,16 @@ def intervals(summary: Summary, series: dict[Key, Series]) -> list[Chart]:
 def profiles(summary: Summary, series: dict[Key, Series]) -> list[Chart]:
     """Share of runs whose score exceeds each threshold, with pointwise bands."""
     charts = []
-    for dataset, agents in _by_dataset(summary, series).items():
+    for dataset, algorithms in _by_dataset(summary, series).items():
         data = []
-        for agent in agents:
-            one, held = series[agent.variant, agent.agent], agent.profile
-            if np.isnan(held.share).all():
+        for algorithm in algorithms:
+            one, profile = series[algorithm.key], algorithm.profile
+            if np.isnan(profile.share).all():
                 continue
-            if not np.isnan(held.low).any():
-                data.append(_band(one, held.thresholds, held.low, held.high))
+            if not np.isnan(profile.low).any():
+                data.append(_band(one, profile.thresholds, profile.low, profile.high))
             data.append(_trace(
-                one, held.thresholds, held.share, mode="lines",
+                one, profile.thresholds, profile.share, mode="lines",
                 line={"color": one.colour, "width": 2, "dash": one.dash},
                 hovertemplate=f"<b>{one.text}</b><br>%{{y:.0%}} of runs above %{{x:.1f}}<extra></extra>",
             ))  # fmt: skip
@@ -117,22 +128,22 @@ def profiles(summary: Summary, series: dict[Key, Series]) -> list[Chart]:
 
 
 def seeds(table: "pa.Table", series: dict[Key, Series]) -> list[Chart]:
-    """Every seed a dot: its mean score, or return where the task has no score, and its worst episode, hollow."""
+    """A dot for every seed: its mean score, or return where the task has no score; hollow its worst episode."""
     names = ["dataset", "task", "variant", "agent", "run", "seed", "random_return", "expert_return"]
     last = table.filter(table["last"]).group_by(names, use_threads=False)
-    found: dict[tuple[str, str], dict[Key, list[dict[str, Any]]]] = {}
+    by_place: dict[tuple[str, str], dict[Key, list[dict[str, Any]]]] = {}
     for row in last.aggregate([("return", "mean"), ("return", "min"), ("return", "count")]).to_pylist():
-        by_key = found.setdefault((row["dataset"], row["task"]), {})
+        by_key = by_place.setdefault((row["dataset"], row["task"]), {})
         by_key.setdefault((row["variant"], row["agent"]), []).append(row)
     charts = []
-    for (dataset, task), by_key in found.items():
-        held = [one for key, one in series.items() if key in by_key]
+    for (dataset, task), by_key in by_place.items():
+        shown = [one for key, one in series.items() if key in by_key]
         ends = next(iter(by_key.values()))[0]
         scored = ends["random_return"] is not None and ends["expert_return"] is not None
         data = []
-        for place, one in enumerate(held):
+        for place, one in enumerate(shown):
             rows = sorted(by_key[one.key], key=lambda row: row["seed"])
-            # Seeds lie side by side, so that equal ones are all seen.
+            # Seeds side by side, so that equal ones do not hide each other.
             beside = place + (np.linspace(-0.24, 0.24, len(rows)) if len(rows) > 1 else np.zeros(1))
             for column, words, symbol, size in (
                 ("return_min", "worst of {} episodes", f"{one.symbol}-open", 6),
@@ -148,66 +159,69 @@ def seeds(table: "pa.Table", series: dict[Key, Series]) -> list[Chart]:
                 data.append(_trace(one, at, beside, mode="markers", marker=_marker(one, size) | {"symbol": symbol},
                                    text=texts, hovertemplate="%{text}<extra></extra>"))  # fmt: skip
         charts.append(Chart(_title(dataset, task), data, _rows("score" if scored else "return",
-                                                               [one.text for one in held])))  # fmt: skip
+                                                               [one.text for one in shown])))  # fmt: skip
     return charts
 
 
-def flows(streams: Sequence[Stream], series: dict[Key, Series]) -> list[Chart]:
-    """Rows borrowed over updates, a chart for every direction: mean and range over the seeds."""
+def shared_transitions(shared: Sequence[SharingSeries], series: dict[Key, Series]) -> list[Chart]:
+    """Shared transitions over updates, a chart for every direction: mean and range over the seeds."""
 
-    def lines(stream: Stream, one: Series, kept: list[int]) -> list[dict[str, Any]]:
-        least, most = stream.least[kept], stream.most[kept]
-        band = [_band(one, stream.updates[kept], least, most)] if (most > least).any() else []
-        template = f"<b>{one.text}</b><br>update %{{x:,}}: %{{y:,.0f}} rows, %{{text}}<extra></extra>"
-        texts = [f"{low:,.0f} to {high:,.0f} over seeds" for low, high in zip(least, most, strict=True)]
-        line = _trace(one, stream.updates[kept], stream.borrowed[kept], mode="lines+markers", line=_line(one),
+    def lines(direction: SharingSeries, one: Series, points: list[int]) -> list[dict[str, Any]]:
+        updates, lowest, highest = direction.updates[points], direction.lowest[points], direction.highest[points]
+        band = [_band(one, updates, lowest, highest)] if (highest > lowest).any() else []
+        template = f"<b>{one.text}</b><br>update %{{x:,}}: %{{y:,.0f}} transitions, %{{text}}<extra></extra>"
+        texts = [f"{low:,.0f} to {high:,.0f} over seeds" for low, high in zip(lowest, highest, strict=True)]
+        line = _trace(one, updates, direction.shared[points], mode="lines+markers", line=_line(one),
                       marker=_marker(one, 5), text=texts, hovertemplate=template)  # fmt: skip
         return [*band, line]
 
-    return _directions(streams, series, "rows borrowed", lines)
+    return _directions(shared, series, "shared transitions", lines)
 
 
-def claims(streams: Sequence[Stream], series: dict[Key, Series]) -> list[Chart]:
-    """Mean reward of the borrowed rows as they are paid (filled) and as they would have earned (hollow)."""
+def shared_rewards(shared: Sequence[SharingSeries], series: dict[Key, Series]) -> list[Chart]:
+    """Mean assigned reward (filled) and target-task reward (hollow) of the shared transitions."""
 
-    def lines(stream: Stream, one: Series, kept: list[int]) -> list[dict[str, Any]]:
+    def lines(direction: SharingSeries, one: Series, points: list[int]) -> list[dict[str, Any]]:
         data = []
-        for values, word, dash, symbol in (
-            (stream.claimed, "paid", "solid", one.symbol), (stream.true, "true", "dot", f"{one.symbol}-open"),
-        ):  # fmt: skip
+        for values, name, dash, symbol in (
+            (direction.assigned, "assigned", "solid", one.symbol),
+            (direction.target_reward, "target-task", "dot", f"{one.symbol}-open"),
+        ):
             if not np.isnan(values).all():
-                template = f"<b>{one.text}</b><br>update %{{x:,}}: {word} %{{y:.3f}} a step<extra></extra>"
-                data.append(_trace(one, stream.updates[kept], values[kept], mode="lines+markers",
+                template = f"<b>{one.text}</b><br>update %{{x:,}}: {name} reward %{{y:.3f}} a step<extra></extra>"
+                data.append(_trace(one, direction.updates[points], values[points], mode="lines+markers",
                                    line=_line(one) | {"dash": dash}, marker=_marker(one, 6) | {"symbol": symbol},
                                    hovertemplate=template))  # fmt: skip
         return data
 
-    return _directions(streams, series, "reward a step", lines)
+    return _directions(shared, series, "reward a step", lines)
 
 
 def thinned(values: list[int], most: int = POINTS) -> list[int]:
-    """At most so many of the values, evenly, with the first and the last."""
+    """At most `most` of the values, evenly spaced, with the first and the last."""
     if len(values) <= most:
         return values
     return [values[i] for i in np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))]
 
 
 def _directions(
-    streams: Sequence[Stream],
+    shared: Sequence[SharingSeries],
     series: dict[Key, Series],
     label: str,
-    lines: Callable[[Stream, Series, list[int]], list[dict[str, Any]]],
+    lines: Callable[[SharingSeries, Series, list[int]], list[dict[str, Any]]],
 ) -> list[Chart]:
-    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for stream in streams:
-        kept = thinned(list(range(len(stream.updates))))
-        where = found.setdefault((stream.dataset, stream.source, stream.target), [])
-        where += lines(stream, series[stream.key], kept)
+    """A chart for every direction; `lines` makes its traces from the points that are shown."""
+    traces: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for direction in shared:
+        points = thinned(list(range(len(direction.updates))))
+        own = traces.setdefault((direction.dataset, direction.source, direction.target), [])
+        own += lines(direction, series[direction.key], points)
+    layout = _layout(300, _axis("updates", rangemode="tozero"), _axis(label, rangemode="tozero"))
     return [
-        Chart(_title(dataset, f"{source} → {target}"), data,
-              _layout(300, _axis("updates", rangemode="tozero"), _axis(label, rangemode="tozero")))
-        for (dataset, source, target), data in found.items() if data
-    ]  # fmt: skip
+        Chart(_title(dataset, f"{source} → {target}"), data, layout)
+        for (dataset, source, target), data in traces.items()
+        if data
+    ]
 
 
 def _banded(one: Series, updates: list[int], mean: np.ndarray, std: np.ndarray, words: str) -> list[dict[str, Any]]:
@@ -226,12 +240,12 @@ def _band(one: Series, x: Sequence[float] | np.ndarray, low: np.ndarray, high: n
                   fillcolor=one.colour, opacity=one.shade, hoverinfo="skip")  # fmt: skip
 
 
-def _reference(kind: str, text: str, value: float, longest: int, colour: str) -> dict[str, Any]:
-    """A level; with points along it, so that its name is shown wherever it is pointed at."""
+def _reference(group: str, text: str, value: float, longest: int, colour: str) -> dict[str, Any]:
+    """A horizontal line, of many points, so that its name is shown wherever the pointer is."""
     along = np.linspace(0, longest, 25)
     return {
-        "x": _short(along), "y": _short([value] * len(along)), "mode": "lines", "legendgroup": kind,
-        "line": {"color": colour, "width": 1.5, "dash": REFERENCES[kind]},
+        "x": _short(along), "y": _short([value] * len(along)), "mode": "lines", "legendgroup": group,
+        "line": {"color": colour, "width": 1.5, "dash": REFERENCES[group].dash},
         "hovertemplate": f"{text}<extra></extra>", "type": "scatter", "name": text,
     }  # fmt: skip
 
@@ -276,12 +290,12 @@ def _axis(title: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _by_dataset(summary: Summary, series: dict[Key, Series]) -> dict[str, list[AgentSummary]]:
+def _by_dataset(summary: Summary, series: dict[Key, Series]) -> dict[str, list[AlgorithmSummary]]:
     order = {key: place for place, key in enumerate(series)}
-    found: dict[str, list[AgentSummary]] = {}
-    for agent in sorted(summary.agents, key=lambda one: order[one.variant, one.agent]):
-        found.setdefault(agent.dataset, []).append(agent)
-    return {dataset: found[dataset] for dataset in dict.fromkeys(one.dataset for one in summary.agents)}
+    by_dataset: dict[str, list[AlgorithmSummary]] = {}
+    for algorithm in sorted(summary.algorithms, key=lambda one: order[one.key]):
+        by_dataset.setdefault(algorithm.dataset, []).append(algorithm)
+    return {dataset: by_dataset[dataset] for dataset in dict.fromkeys(one.dataset for one in summary.algorithms)}
 
 
 def _title(dataset: str, what: str) -> str:

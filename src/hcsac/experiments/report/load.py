@@ -1,4 +1,4 @@
-"""What a grid's directories hold, read once: finished runs, what is missing and why, returns, flows, times."""
+"""What the directories of a study contain, read once: finished runs, what is missing and why, returns, times."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hcsac.errors import UserError
-from hcsac.experiments.record import Record
+from hcsac.experiments.record import StudyRecord
 from hcsac.experiments.returns import collect_returns
 from hcsac.experiments.status import events, last_errors, state_of
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.summary import Summary, summarise
 from hcsac.training import RunDirectory, last_returns
 
@@ -19,87 +19,97 @@ if TYPE_CHECKING:
 
 
 class Finished(NamedTuple):
-    """A cell that is finished, and what its run says of itself."""
+    """A finished run and its records."""
 
-    cell: Cell
-    run: RunDirectory
-    identity: dict[str, Any]
-    result: dict[str, Any]
+    run: StudyRun
+    directory: RunDirectory
+    identity: dict[str, Any]  # run.json
+    result: dict[str, Any]  # result.json
 
 
-class Gathered(NamedTuple):
+class RunState(NamedTuple):
+    """The state of a run: finished, failed, damaged, unevaluated, running, interrupted or waiting."""
+
+    run: StudyRun
+    state: str
+    error: str  # "" where there is none
+
+
+class LoadedStudy(NamedTuple):
     """All that a report is made from."""
 
-    record: Record
+    record: StudyRecord
     finished: list[Finished]
-    states: list[tuple[Cell, str, str]]  # every cell, its state and, where there is one, its error
-    table: "pa.Table"  # every return of the finished cells
+    states: list[RunState]  # of every run
+    table: "pa.Table"  # every return of the finished runs
     summary: Summary
-    when: tuple[datetime, datetime]  # from the first start to the last end, UTC
+    times: tuple[datetime, datetime]  # from the first start to the last end, UTC
 
     @property
     def counts(self) -> Counter[str]:
-        """State -> cells."""
-        return Counter(state for _, state, _ in self.states)
+        """State -> number of runs."""
+        return Counter(one.state for one in self.states)
 
     @property
-    def damage(self) -> list[str]:
-        """A sentence for every record of which damaged lines were left out."""
-        return [f"{one.cell.label}, {text}" for one in self.finished for text in one.run.corruption()]
+    def corruption(self) -> list[str]:
+        """A sentence for every record with damaged lines, which were left out."""
+        return [f"{one.run.label}, {text}" for one in self.finished for text in one.directory.corruption()]
 
 
-def gather(record: Record, log: Path, tell: Callable[[str], None]) -> Gathered:
-    """Read the grid.
+def load_study(record: StudyRecord, events_log: Path, log: Callable[[str], None]) -> LoadedStudy:
+    """Read the study.
 
     Args:
-        log: its events.
-        tell: is told what is being done.
+        events_log: the events of the study.
+        log: called with a line per step of the work.
 
     Raises:
-        UserError: no cell is finished and evaluated yet, or the runs of a cell contradict each other.
+        UserError: no run is finished and evaluated yet, or runs of one algorithm contradict each other.
     """
-    errors = last_errors(log)
+    errors = last_errors(events_log)
     finished: list[Finished] = []
-    states: list[tuple[Cell, str, str]] = []
-    for cell in record.cells:
-        state = state_of(cell, errors)
-        error = errors.get(str(cell.path), "") if state == "failed" else ""
+    states: list[RunState] = []
+    for run in record.runs:
+        state = state_of(run, errors)
+        error = errors.get(str(run.path), "") if state == "failed" else ""
         if state == "finished":
             try:
-                one = _read(cell)
-                state = "finished" if one.result.get("evaluated", True) else "unevaluated"
-                finished += [one] * (state == "finished")
+                one = _read(run)
+                if one.result.get("evaluated", True):
+                    finished.append(one)
+                else:
+                    state = "unevaluated"
             except UserError as problem:
                 state, error = "damaged", str(problem).replace(f"{record.output}/", "")
-        states.append((cell, state, error))
+        states.append(RunState(run, state, error))
     if not finished:
-        counts = Counter(state for _, state, _ in states)
-        said = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+        counts = Counter(one.state for one in states).most_common()
         raise UserError(
-            f"{record.output}: no cell is finished and evaluated yet ({said}); `hcsac grid run` goes on with them, "
-            "`hcsac grid status` tells more."
+            f"{record.output}: no run is finished and evaluated yet "
+            f"({', '.join(f'{count} {state}' for state, count in counts)}); `hcsac study run` resumes them, "
+            "`hcsac study status` shows each."
         )
-    tell(f"reading {len(finished)} of {len(record.cells)} runs")
-    labels = [(one.run, {"dataset": one.cell.dataset, "variant": one.cell.variant}) for one in finished]
+    log(f"reading {len(finished)} of {len(record.runs)} runs")
+    labels = [(one.directory, {"dataset": one.run.dataset, "variant": one.run.variant}) for one in finished]
     table = collect_returns(labels, record.output)
-    tell(f"statistics of {len(table):,} returns")
-    return Gathered(record, finished, states, table, summarise(table), _when(finished, log))
+    log(f"statistics of {len(table):,} returns")
+    return LoadedStudy(record, finished, states, table, summarise(table), _times(finished, events_log))
 
 
-def _read(cell: Cell) -> Finished:
-    """The run of a finished cell; UserError where it is damaged."""
-    run = RunDirectory(cell.path)
-    one = Finished(cell, run, run.identity(), run.read_json("result.json"))
+def _read(run: StudyRun) -> Finished:
+    """The records of a finished run; UserError where they are damaged."""
+    directory = RunDirectory(run.path)
+    one = Finished(run, directory, directory.identity(), directory.read_json("result.json"))
     if one.result.get("evaluated", True):
-        for task in cell.tasks:
-            last_returns(run, task)
+        for task in run.tasks:
+            last_returns(directory, task)
     return one
 
 
-def _when(finished: list[Finished], log: Path) -> tuple[datetime, datetime]:
-    """By the log of events, or where there is none by the files of the runs."""
-    times = [datetime.fromisoformat(event["time"]) for event in events(log) if "time" in event]
+def _times(finished: list[Finished], events_log: Path) -> tuple[datetime, datetime]:
+    """First and last time in the log of events, or else of the files of the runs."""
+    times = [datetime.fromisoformat(event["time"]) for event in events(events_log) if "time" in event]
     if not times:
-        files = [one.run.path / name for one in finished for name in ("run.json", "result.json")]
+        files = [one.directory.path / name for one in finished for name in ("run.json", "result.json")]
         times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files]
     return min(times), max(times)

@@ -1,33 +1,43 @@
-"""The Markdown twin of a report: its texts and tables in GitHub's flavour."""
+"""The Markdown copy of a report: its texts and tables in GitHub's flavour."""
 
-from hcsac.experiments.report.sections import Report
-from hcsac.experiments.report.tables import Box, Table
+from collections.abc import Sequence
+
+from hcsac.experiments.report.sections import Part, Report
+from hcsac.experiments.report.tables import Table, TableCell
 
 
 def markdown(report: Report, page: str) -> str:
-    """The whole report but charts and videos; `page` names the file that has these."""
+    """The whole report except charts and videos; `page` is the name of the HTML file, which has these."""
     lines = [f"# {_escaped(report.title)}", ""]
-    lines += [_escaped(report.description), ""] * bool(report.description)
+    if report.description:
+        lines += [_escaped(report.description), ""]
     lines += [_escaped(report.facts), ""]
     counts = ", ".join(f"{value} {name}" for name, value in report.counts)
     lines += [f"{counts}. Charts and videos: [{page}]({page}).", ""]
     for text in report.warnings:
         lines += [f"> {_escaped(text)}", ""]
     for section in report.sections:
-        own = []
-        for part in section.parts:
-            shown = [table_markdown(table) for table in part.tables if table.groups]
-            heading = part.heading or part.folded
-            if not shown and part.charts:
-                continue
-            own += [f"### {_escaped(heading)}", ""] * bool(heading)
-            for text in part.texts:
-                own += [_escaped(text), ""]
-            for table, text in zip(part.tables, shown, strict=False):
-                own += [text, ""] + [table.note, ""] * bool(table.note)
+        own = [line for part in section.parts for line in _part(part)]
         if any(own) and section.anchor != "videos":
             lines += [f"## {section.title}", "", *own]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _part(part: Part) -> Sequence[str]:
+    """The lines of a part; none for one of charts alone."""
+    tables = [table for table in part.tables if table.groups]
+    if not tables and part.charts:
+        return []
+    lines = []
+    if heading := part.heading or part.folded:
+        lines += [f"### {_escaped(heading)}", ""]
+    for text in part.texts:
+        lines += [_escaped(text), ""]
+    for table in tables:
+        lines += [table_markdown(table), ""]
+        if table.note:
+            lines += [table.note, ""]
+    return lines
 
 
 def table_markdown(table: Table) -> str:
@@ -38,22 +48,22 @@ def table_markdown(table: Table) -> str:
     rest = "---" if table.words else "---:"
     lines = [_row([_escaped(head) for head in heads]), _row(["---"] * named + [rest] * (len(heads) - named))]
     for group, rows in table.groups:
-        lines += [_row(([_escaped(group)] if grouped else []) + [_box(box) for box in row]) for row in rows]
+        lines += [_row(([_escaped(group)] if grouped else []) + [_cell_text(cell) for cell in row]) for row in rows]
     return "\n".join(lines)
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _row(texts: list[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
 
 
-def _box(box: Box) -> str:
-    text = _escaped(box.text)
-    bold = f"**{text}**" if box.mark in ("best", "changed") else text
-    return "<br>".join([bold, *map(_escaped, box.under)])
+def _cell_text(cell: TableCell) -> str:
+    text = _escaped(cell.text)
+    bold = f"**{text}**" if cell.mark in ("best", "changed") else text
+    return "<br>".join([bold, *map(_escaped, cell.under)])
 
 
 def _escaped(text: str) -> str:
-    """Text that means itself in a table of GitHub's Markdown."""
+    """Text that GitHub's Markdown shows as it is, also in a table."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
     for sign in "\\`*[]|":
         text = text.replace(sign, f"\\{sign}")

@@ -1,4 +1,4 @@
-// Draws the charts in the page's colours, again when these change or when a box of the legend is ticked.
+// Draws the charts in the colours of the page, again when these change or an entry of the legend is toggled.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const touch = matchMedia("(pointer: coarse)").matches;
 const config = {
@@ -7,9 +7,9 @@ const config = {
   modeBarButtonsToRemove: ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
 };
 
-function draw(box) {
+function draw(chart) {
   const style = getComputedStyle(document.documentElement);
-  const coloured = box.querySelector("script").textContent.replace(/"var\((--\w+)\)"/g,
+  const coloured = chart.querySelector("script").textContent.replace(/"var\((--\w+)\)"/g,
     (_, name) => JSON.stringify(style.getPropertyValue(name).trim()));
   const figure = JSON.parse(coloured);
   for (const trace of figure.data) {
@@ -17,12 +17,12 @@ function draw(box) {
     trace.visible = !tick || tick.checked;
   }
   if (touch) figure.layout.dragmode = false; // a finger that scrolls past does not zoom
-  return Plotly.react(box.querySelector(".plot"), figure.data, figure.layout, config);
+  return Plotly.react(chart.querySelector(".plot"), figure.data, figure.layout, config);
 }
 
 async function drawAll() { // one after the other, so that the page can be read meanwhile
-  for (const box of document.querySelectorAll(".chart")) {
-    await draw(box);
+  for (const chart of document.querySelectorAll(".chart")) {
+    await draw(chart);
     await new Promise(resolve => setTimeout(resolve));
   }
   document.documentElement.dataset.drawn = "yes";

@@ -1,4 +1,4 @@
-"""What a report says, in order: sections of texts, tables, charts and clips, before any form is given to them."""
+"""The content of a report, in order: sections of texts, tables, charts and clips, independent of the output format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,18 +7,28 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hcsac.experiments.metrics import extra_metrics
 from hcsac.experiments.report import charts, tables
 from hcsac.experiments.report.charts import Chart
-from hcsac.experiments.report.load import Gathered
-from hcsac.experiments.report.settings_diff import duration, settings_apart, streams
+from hcsac.experiments.report.load import LoadedStudy
+from hcsac.experiments.report.settings_diff import settings_diff, sharing_series
 from hcsac.experiments.report.styles import Key, Series, series_of
-from hcsac.experiments.report.tables import Table
+from hcsac.experiments.report.tables import Table, TableCell
 from hcsac.experiments.report.videos import Clip
+from hcsac.experiments.words import plural
+from hcsac.training.progress import duration
 
 # Stroke patterns of the legend for the dashes of the charts.
-_STROKES = {"solid": "", "dash": "6 3", "dot": "2 3", "dashdot": "7 3 2 3", "longdash": "10 4",
-            "longdashdot": "10 3 2 3"}  # fmt: skip
+_STROKES = {
+    "solid": "",
+    "dash": "6 3",
+    "dot": "2 3",
+    "dashdot": "7 3 2 3",
+    "longdash": "10 4",
+    "longdashdot": "10 3 2 3",
+}
 _FEW = 10  # seeds below which a bootstrap interval is too narrow
+_SHOWN = 5  # entries of a warning; the rest is counted
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Part:
     tables: Sequence[Table] = ()
     charts: Sequence[Chart] = ()
     clips: Sequence[Clip] = ()
-    folded: str = ""  # what it is hidden behind until it is opened
+    folded: str = ""  # label of a closed fold that contains it
 
 
 class Section(NamedTuple):
@@ -52,7 +62,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """All of it."""
+    """The content of a report."""
 
     title: str
     description: str
@@ -61,175 +71,206 @@ class Report:
     warnings: list[str]
     legend: list[Entry]
     sections: list[Section]
-    returns: str  # the name of the file of returns
-    twin: str
+    returns: str  # name of the file of returns
+    markdown: str  # name of the Markdown copy
     version: str = field(default_factory=lambda: version("hcsac"))
 
 
-def compose(gathered: Gathered, clips: Sequence[Clip], without_clips: str, returns: str, twin: str) -> Report:
-    """Put together what was gathered.
+def build_report(loaded: LoadedStudy, clips: Sequence[Clip], without_clips: str, returns: str, markdown: str) -> Report:
+    """The content of the report of a study.
 
     Args:
         without_clips: why some or all clips are missing.
-        returns: the name of the file that holds every return.
-        twin: the name of the Markdown twin.
+        returns: name of the file that has every return.
+        markdown: name of the Markdown copy.
     """
-    record = gathered.record
-    series = series_of(one.cell for one in gathered.finished)
+    record = loaded.record
+    series = series_of(one.run for one in loaded.finished)
     sections = [
-        _returns(gathered, series), _aggregates(gathered, series), _curves(gathered, series),
-        _flow(gathered, series), _seeds(gathered, series), _time(gathered, series), _settings(gathered),
-        _videos(clips, without_clips),
-    ]  # fmt: skip
+        _returns_section(loaded, series),
+        _aggregate_section(loaded, series),
+        _curve_section(loaded, series),
+        _sharing_section(loaded, series),
+        _seed_section(loaded, series),
+        _time_section(loaded, series),
+        _settings_section(loaded),
+        _video_section(clips, without_clips),
+    ]
     return Report(
-        record.name, record.description, _facts(gathered), _counts(gathered), _warnings(gathered),
-        _legend(sections, series), sections, returns, twin,
-    )  # fmt: skip
+        title=record.name,
+        description=record.description,
+        facts=_facts(loaded),
+        counts=_counts(loaded),
+        warnings=_warnings(loaded),
+        legend=_legend(sections, series),
+        sections=sections,
+        returns=returns,
+        markdown=markdown,
+    )
 
 
-_CLIPS = (
-    "The last policy of the first seed of each agent, in the first initial state of the evaluation. One episode shows "
-    "how a policy moves; how good it is, the tables say."
-)
+def _returns_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
+    summary = loaded.summary
+    shown = [
+        tables.last_table(summary, series, loaded.record.published),
+        tables.best_table(summary, series),
+        tables.verdict_table(summary, series),
+        *(tables.metric_table(metric, summary, series) for metric in extra_metrics().values()),
+    ]
+    return Section("returns", "Returns", [Part(table.title, tables=[table]) for table in shown])
 
 
-def _returns(gathered: Gathered, series: dict[Key, Series]) -> Section:
-    published, summary = gathered.record.published, gathered.summary
-    made = (tables.last_table(summary, series, published), tables.best_table(summary, series),
-            tables.verdict_table(summary, series))  # fmt: skip
-    return Section("returns", "Returns", [Part(table.title, tables=[table]) for table in made])
-
-
-def _aggregates(gathered: Gathered, series: dict[Key, Series]) -> Section:
-    summary = gathered.summary
-    short = tables.aggregate_table(summary, series)
-    parts = [Part(short.title, tables=[short])]
+def _aggregate_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
+    summary = loaded.summary
+    table = tables.aggregate_table(summary, series)
+    parts = [Part(table.title, tables=[table])]
     if drawn := charts.intervals(summary, series):
-        text = "What is left of all runs without the lowest and the highest quarter; stratified bootstrap, 95 %."
+        text = "Mean of the middle half of all runs (seed and task); stratified bootstrap, 95 %."
         parts.append(Part("Interquartile mean of scores", [text], charts=drawn))
-        text = "How many of the runs (seed and task) score above what the axis says; bands are pointwise, 95 %."
+        text = "Share of the runs (seed and task) that score above the value on the axis; bands are pointwise, 95 %."
         parts.append(Part("Performance profiles", [text], charts=charts.profiles(summary, series)))
     if len(series) > 1:
-        text = "How likely a run of the row's agent returns more than one of the column's, averaged over tasks."
+        text = "Probability that a run of the row returns more than a run of the column, averaged over tasks."
         compared = [tables.improvement_table(one, series) for one in summary.comparisons]
         parts.append(Part("Probability of improvement", [text]))
         parts += [Part(table.title if len(compared) > 1 else "", tables=[table]) for table in compared]
     return Section("aggregates", "Over all tasks", parts)
 
 
-def _curves(gathered: Gathered, series: dict[Key, Series]) -> Section:
-    drawn = charts.learning_curves(gathered.table, series, gathered.record.published)
+def _curve_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
+    drawn = charts.learning_curves(loaded.table, series, loaded.record.published)
     text = "Mean return of each evaluation over the seeds, with a band of one sample standard deviation."
     return Section("curves", "Learning curves", [Part(texts=[text], charts=drawn)])
 
 
-def _flow(gathered: Gathered, series: dict[Key, Series]) -> Section:
-    moved = streams(gathered.finished)
-    if not moved:
-        return Section("flow", "Sharing", [Part(texts=["No run has shared rows between tasks."])])
-    rows = "How many rows of the one task the other has borrowed after each sharing: mean and range over seeds."
-    paid = (
-        "Mean reward of the borrowed rows: filled, as the borrowing task is paid for them; hollow, what they would "
-        "have earned there, where a formula tells it. Where the two differ, the task learns from a reward that is not "
-        "its own."
+def _sharing_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
+    shared = sharing_series(loaded.finished)
+    if not shared:
+        return Section("sharing", "Sharing", [Part(texts=["No run has shared transitions between tasks."])])
+    counts = "Transitions of one task that another one trains on after each sharing step: mean and range over seeds."
+    rewards = (
+        "Mean reward of the shared transitions. Filled: the assigned reward, which training uses. Hollow: the "
+        "target-task reward, where a reward function computes it. Where they differ, the task is trained on a reward "
+        "that is not its own."
     )
-    return Section("flow", "Sharing", [
-        Part("Rows borrowed", [rows], charts=charts.flows(moved, series)),
-        Part("Claimed and true reward", [paid], charts=charts.claims(moved, series)),
-    ])  # fmt: skip
+    return Section(
+        "sharing",
+        "Sharing",
+        [
+            Part("Shared transitions", [counts], charts=charts.shared_transitions(shared, series)),
+            Part("Assigned and target-task reward", [rewards], charts=charts.shared_rewards(shared, series)),
+        ],
+    )
 
 
-def _seeds(gathered: Gathered, series: dict[Key, Series]) -> Section:
-    worst = tables.worst_table(gathered.summary, series)
-    text = "Last policy: filled, the mean of a seed's episodes; hollow, the worst of them."
-    return Section("seeds", "Seeds and worst episodes", [
-        Part(texts=[text], charts=charts.seeds(gathered.table, series)), Part(worst.title, tables=[worst]),
-    ])  # fmt: skip
+def _seed_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
+    worst = tables.worst_table(loaded.summary, series)
+    text = "Last policy. Filled: mean over the episodes of a seed; hollow: its worst episode."
+    drawn = charts.seeds(loaded.table, series)
+    parts = [Part(texts=[text], charts=drawn), Part(worst.title, tables=[worst])]
+    return Section("seeds", "Seeds and worst episodes", parts)
 
 
-def _time(gathered: Gathered, series: dict[Key, Series]) -> Section:
-    each = tables.cells_table(gathered)
-    return Section("time", "Run time", [
-        Part(tables=[tables.time_table(gathered.finished, series)]),
-        Part(tables=[each], folded=f"Each of the {len(gathered.states)} cells"),
-    ])  # fmt: skip
+def _time_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
+    each = Part(tables=[tables.runs_table(loaded)], folded=f"Each of the {plural(len(loaded.states), 'run')}")
+    return Section("time", "Run time", [Part(tables=[tables.time_table(loaded.finished, series)]), each])
 
 
-def _settings(gathered: Gathered) -> Section:
-    names = series_of(one.cell for one in gathered.finished)
+def _settings_section(loaded: LoadedStudy) -> Section:
+    names = series_of(one.run for one in loaded.finished)
     settings = [
-        (names[one.cell.variant, one.cell.agent].name, {"alignment": one.cell.alignment, **one.identity["settings"]})
-        for one in gathered.finished
+        (names[one.run.key].name, {"alignment": one.run.alignment, **one.identity["settings"]})
+        for one in loaded.finished
     ]
-    apart = settings_apart(settings)
-    differing = tables.settings_table(apart)
-    parts = [Part(tables=[differing]) if apart.names else Part(texts=["All cells have the same settings."])]
-    common = [[tables.Box(name), tables.Box(tables.say(value))] for name, value in apart.common.items()]
+    diff = settings_diff(settings)
+    if diff.names:
+        parts = [Part(tables=[tables.settings_table(diff)])]
+    else:
+        parts = [Part(texts=["All runs have the same settings."])]
+    common = [[TableCell(name), TableCell(tables.format_value(value))] for name, value in diff.common.items()]
     table = Table("Settings in common", ("Setting", "Value"), [("", common)], words=True)
-    parts.append(Part(tables=[table], folded=f"The {len(common)} settings that all cells have in common"))
+    parts.append(Part(tables=[table], folded=f"The {plural(len(common), 'setting')} that all runs have in common"))
     return Section("settings", "Settings that differ", parts)
 
 
-def _videos(clips: Sequence[Clip], without: str) -> Section:
-    places = dict.fromkeys(clip.place for clip in clips)
-    parts = [Part(texts=[text for text in (_CLIPS if clips else "", without) if text])]
-    parts += [Part(place, clips=[clip for clip in clips if clip.place == place]) for place in places]
+def _video_section(clips: Sequence[Clip], without_clips: str) -> Section:
+    texts = [without_clips] if without_clips else []
+    if clips:
+        texts.insert(
+            0,
+            "The last policy of the first seed of each algorithm, from the first initial state of the evaluation: one "
+            "episode each. The tables show how good the policies are.",
+        )
+    parts = [Part(texts=texts)]
+    for heading in dict.fromkeys(clip.heading for clip in clips):
+        parts.append(Part(heading, clips=[clip for clip in clips if clip.heading == heading]))
     return Section("videos", "Videos", parts)
 
 
-def _facts(gathered: Gathered) -> str:
-    first, last = (f"{time:%-d %B %Y}" for time in gathered.when)
-    versions = sorted({str(one.identity.get("hcsac", "?")) for one in gathered.finished})
-    torch = sorted({str(one.identity.get("torch", "?")).split("+")[0] for one in gathered.finished})
-    spent = duration(sum(one.result["seconds"] for one in gathered.finished))
+def _facts(loaded: LoadedStudy) -> str:
+    first, last = (f"{time:%-d %B %Y}" for time in loaded.times)
+    hcsac = sorted({str(one.identity.get("hcsac", "?")) for one in loaded.finished})
+    torch = sorted({str(one.identity.get("torch", "?")).split("+")[0] for one in loaded.finished})
+    total = duration(sum(one.result["seconds"] for one in loaded.finished))
     days = first if first == last else f"{first} to {last}"
-    made = f"Trained with hcsac {', '.join(versions)} and PyTorch {', '.join(torch)}"
-    return f"{days}. {made}, {spent} of run time in all."
+    return f"{days}. Trained with hcsac {', '.join(hcsac)} and PyTorch {', '.join(torch)}, total run time {total}."
 
 
-def _counts(gathered: Gathered) -> list[tuple[str, str]]:
-    counts, total = gathered.counts, len(gathered.states)
-    seeds = {seed for one in gathered.finished for seed in one.cell.seeds}
-    found = [(f"of {total} cells finished", str(counts["finished"]))]
-    ended = ("failed", "damaged", "unevaluated")
-    found += [(state, str(counts[state])) for state in ended if counts[state]]
-    if missing := total - counts["finished"] - sum(counts[state] for state in ended):
-        found.append(("missing", str(missing)))
-    found.append(("seed" + "s" * (len(seeds) > 1), str(len(seeds))))
-    return [*found, ("episodes of evaluation", f"{len(gathered.table):,}")]
+def _counts(loaded: LoadedStudy) -> list[tuple[str, str]]:
+    """What is counted, and how many there are."""
+    counts, total = loaded.counts, len(loaded.states)
+    seeds = {seed for one in loaded.finished for seed in one.run.seeds}
+    entries = [(f"of {plural(total, 'run')} finished", str(counts["finished"]))]
+    stopped = ("failed", "damaged", "unevaluated")
+    entries += [(state, str(counts[state])) for state in stopped if counts[state]]
+    if missing := total - counts["finished"] - sum(counts[state] for state in stopped):
+        entries.append(("missing", str(missing)))
+    entries.append(("seed" if len(seeds) == 1 else "seeds", str(len(seeds))))
+    return [*entries, ("evaluation episodes", f"{len(loaded.table):,}")]
 
 
-def _warnings(gathered: Gathered) -> list[str]:
-    found = []
+def _warnings(loaded: LoadedStudy) -> list[str]:
+    warnings = []
     for state in ("failed", "damaged", "unevaluated"):
-        held = [(cell, error) for cell, own, error in gathered.states if own == state]
-        if held:
-            some = "; ".join(cell.label + (f" ({error})" if error else "") for cell, error in held[:5])
-            more = f"; and {len(held) - 5} more, see the run times" if len(held) > 5 else ""
-            found.append(f"Not in this report, because {state}: {some}{more}.")
-    counts = gathered.counts
-    if still := [state for state in ("running", "interrupted", "waiting") if counts[state]]:
-        words = ", ".join(f"{counts[state]} {state}" for state in still)
-        found.append(f"This study is not finished: {words} (each is named under the run times).")
-    if damage := gathered.damage:
-        found.append("; ".join(damage[:5]) + f"; and {len(damage) - 5} more" * (len(damage) > 5) + ".")
-    fewest = min(len(held.seeds) for held in gathered.summary.tasks)
+        runs = [f"{run.label} ({error})" if error else run.label for run, own, error in loaded.states if own == state]
+        if runs:
+            warnings.append(f"Not in this report, because {state}: {_some(runs)}.")
+    counts = loaded.counts
+    if unfinished := [state for state in ("running", "interrupted", "waiting") if counts[state]]:
+        words = ", ".join(f"{counts[state]} {state}" for state in unfinished)
+        warnings.append(f"This study is not finished: {words} (see Run time for each).")
+    if corruption := loaded.corruption:
+        warnings.append(f"{_some(corruption)}.")
+    fewest = min(len(one.seeds) for one in loaded.summary.tasks)
     if fewest == 1:
-        found.append("Some agents have a single seed: nothing here tells how another seed of theirs would do.")
+        warnings.append("Some algorithms have a single seed: how another seed would do is unknown.")
     elif fewest < _FEW:
-        found.append(
-            f"With {fewest} seeds, intervals are narrower than the 95 % they promise, as bootstrap intervals of few "
-            "seeds are."
+        warnings.append(
+            f"With {fewest} seeds the intervals are narrower than 95 %, as bootstrap intervals of few seeds are."
         )
-    if any(np.isnan(held.score) for held in gathered.summary.tasks):
-        found.append("Some tasks have no random and expert return: they count as returns, not as scores.")
-    return found
+    if any(np.isnan(one.score) for one in loaded.summary.tasks):
+        warnings.append("Some tasks have no random and expert return, so they have returns but no score.")
+    return warnings
+
+
+def _some(texts: Sequence[str]) -> str:
+    """The first ones, and how many more there are."""
+    shown = "; ".join(texts[:_SHOWN])
+    return shown if len(texts) <= _SHOWN else f"{shown}; and {len(texts) - _SHOWN} more"
 
 
 def _legend(sections: Sequence[Section], series: dict[Key, Series]) -> list[Entry]:
-    """Every series, and the reference lines that there are."""
-    drawn = {trace["legendgroup"] for section in sections for part in section.parts for chart in part.charts
-             for trace in chart.data}  # fmt: skip
+    """The series and the reference lines that the charts show."""
+    drawn = {
+        trace["legendgroup"]
+        for section in sections
+        for part in section.parts
+        for chart in part.charts
+        for trace in chart.data
+    }
     entries = [Entry(one.group, one.name, one.colour, _STROKES[one.dash]) for one in series.values()]
-    entries += [Entry(kind, kind, "var(--muted)", _STROKES[dash]) for kind, dash in charts.REFERENCES.items()]
+    entries += [
+        Entry(group, reference.name, "var(--muted)", _STROKES[reference.dash])
+        for group, reference in charts.REFERENCES.items()
+    ]
     return [entry for entry in entries if entry.group in drawn]

@@ -1,30 +1,30 @@
-"""The lines of a report: each variant of each agent, with one name, colour, dash and symbol through the whole page."""
+"""The series of a report: each variant of each algorithm, with one name, colour, dash and symbol on the whole page."""
 
 import html
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hcsac.experiments.study_run import Cell
+from hcsac.experiments.study_run import StudyRun
 
-# Places in Okabe and Ito's palette, which page.css holds for light and dark pages as --c0 to --c6.
-_AGENTS = {"bc": 0, "csac": 1, "mtcsac": 2, "hcsac": 3}
+# Places in Okabe and Ito's palette, which page.css defines for light and dark pages as --c0 to --c6.
+_PLACES = {"bc": 0, "csac": 1, "mtcsac": 2, "hcsac": 3}
 _COLOURS = 7
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "pentagon", "hexagon")
 
-Key = tuple[str, str]  # variant, agent
+Key = tuple[str, str]  # variant, algorithm
 
 
 class Series(NamedTuple):
-    """How one variant of one agent is called and drawn."""
+    """Name and style of one variant of one algorithm."""
 
     key: Key
     name: str
-    group: str  # what its traces are shown and hidden by
-    colour: str  # a CSS variable, which the page resolves
+    group: str  # id by which the legend shows and hides its traces
+    colour: str  # a CSS variable that the page defines
     dash: str
     symbol: str
-    shade: float  # how opaque its bands are: less where there are many
+    shade: float  # opacity of its bands: less where there are many series
 
     @property
     def text(self) -> str:
@@ -37,21 +37,25 @@ def plain(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def series_of(cells: Iterable[Cell]) -> dict[Key, Series]:
-    """Every variant of every agent, in the order of the grid."""
-    keys = list(dict.fromkeys((cell.variant, cell.agent) for cell in cells))
-    variants, agents = ({key[part] for key in keys} for part in (0, 1))
-    found = {}
+def series_of(runs: Iterable[StudyRun]) -> dict[Key, Series]:
+    """Every variant of every algorithm, in the order of the study."""
+    keys = list(dict.fromkeys(run.key for run in runs))
+    variants, algorithms = ({key[part] for key in keys} for part in (0, 1))
+    series = {}
     for number, key in enumerate(keys):
-        variant, agent = key
+        variant, algorithm = key
         if len(variants) == 1:
-            name, place = agent.upper(), _AGENTS.get(agent, 4 + number)
+            name, place = algorithm.upper(), _PLACES.get(algorithm, 4 + number)
         else:
-            name = variant if len(agents) == 1 and variant else f"{variant} {agent.upper()}".strip()
+            name = variant if len(algorithms) == 1 and variant else f"{variant} {algorithm.upper()}".strip()
             place = number
-        found[key] = Series(
-            key, name, f"s{number}", f"var(--c{place % _COLOURS})",
-            _DASHES[place // _COLOURS % len(_DASHES)], _SYMBOLS[number % len(_SYMBOLS)],
-            min(0.18, 0.8 / len(keys)),
-        )  # fmt: skip
-    return found
+        series[key] = Series(
+            key=key,
+            name=name,
+            group=f"s{number}",
+            colour=f"var(--c{place % _COLOURS})",
+            dash=_DASHES[place // _COLOURS % len(_DASHES)],
+            symbol=_SYMBOLS[number % len(_SYMBOLS)],
+            shade=min(0.18, 0.8 / len(keys)),
+        )
+    return series

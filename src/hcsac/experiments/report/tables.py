@@ -1,23 +1,26 @@
-"""The tables of a report, as data: the page and its Markdown twin show the same ones."""
+"""The tables of a report, as data: the page, the Markdown copy and the terminal show the same ones."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hcsac.evaluation import Estimate
-from hcsac.experiments.record import Published
-from hcsac.experiments.report.load import Finished, Gathered
-from hcsac.experiments.report.settings_diff import Apart, duration
+from hcsac.evaluation import Estimate, mean_std
+from hcsac.experiments.metrics import Metric
+from hcsac.experiments.report.load import Finished, LoadedStudy
+from hcsac.experiments.report.settings_diff import SettingsDiff
 from hcsac.experiments.report.styles import Key, Series
-from hcsac.experiments.summary import AgentSummary, Comparison, Summary, TaskSummary
+from hcsac.experiments.study import Published
+from hcsac.experiments.summary import AlgorithmSummary, Comparison, Summary, TaskSummary
+from hcsac.experiments.words import plural
+from hcsac.training.progress import duration
 
 NONE = "–"  # noqa: RUF001
 SIGNS = {"beats its data": "▲", "matches": "≈", "below": "▼", "unknown": "?"}
 _MARKS = {"beats its data": "up", "matches": "same", "below": "down", "unknown": "unknown"}
 
 
-class Box(NamedTuple):
+class TableCell(NamedTuple):
     """One cell of a table."""
 
     text: str
@@ -27,201 +30,241 @@ class Box(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table whose rows come in groups; a row begins with its name."""
+    """A table whose rows come in groups; the first cell of a row is its name."""
 
     title: str
     columns: tuple[str, ...]
-    groups: list[tuple[str, list[list[Box]]]]
+    groups: list[tuple[str, list[list[TableCell]]]]
     note: str = ""
-    words: bool = False  # whether its cells are words, which begin where their column does
+    words: bool = False  # whether its cells are words, which are aligned left
 
 
-_Cells = dict[tuple[str, str, Key], TaskSummary]
+_ByKey = dict[tuple[str, str, Key], TaskSummary]  # (dataset, task, key) -> its summary
 
 
 def last_table(summary: Summary, series: dict[Key, Series], published: Published) -> Table:
-    """The slides' table: mean ± sample std over seeds of the last policy, and published numbers.
+    """Mean ± sample standard deviation over seeds of the last policy, and published numbers.
 
-    These stand below ours, or in a column of their own for agents that this grid has in several variants or not at all.
+    Published numbers stand below ours; for algorithms that the study has in several variants or not at all they have a
+    column of their own.
     """
-    ours = [agent for _, agent in series]
-    apart = [agent for agent in _published_agents(published) if ours.count(agent) != 1]
-
-    def theirs(dataset: str, tasks: Sequence[str], agent: str) -> str:
-        pairs = [published.get(dataset, {}).get(task, {}).get(agent) for task in tasks]
-        known = [pair for pair in pairs if pair is not None]
-        if len(known) < len(tasks):
-            return NONE
-        return _spread(*known[0]) if len(tasks) == 1 else f"{np.mean([mean for mean, _ in known]):.1f}"
-
-    def boxes(dataset: str, tasks: Sequence[str], held: dict[Key, Any]) -> list[Box]:
-        top = max((one.mean for one in held.values()), default=np.nan)
-        found = [Box(theirs(dataset, tasks, agent)) for agent in apart]
-        for key in series:
-            if key not in held:
-                found.append(Box(NONE))
-                continue
-            text = NONE if key[1] in apart else theirs(dataset, tasks, key[1])
-            under = () if text == NONE else (f"published {text}",)
-            found.append(Box(_spread(held[key].mean, held[key].std), under, "best" if held[key].mean == top else ""))
-        return found
-
-    cells = _cells_of(summary)
-    whole = {(held.dataset, (held.variant, held.agent)): held for held in summary.agents}
+    ours = [algorithm for _, algorithm in series]
+    separate = [name for name in _published_algorithms(published) if ours.count(name) != 1]
+    by_key = _by_key(summary)
+    whole = {(one.dataset, one.key): one for one in summary.algorithms}
     groups = []
     for dataset, tasks in _tasks_of(summary).items():
+        numbers = published.get(dataset, {})
         rows = []
         for task in tasks:
-            own = {key: cells[dataset, task, key] for key in series if (dataset, task, key) in cells}
-            rows.append([Box(task), _behaviour(own.values()), *boxes(dataset, [task], own)])
+            own = {key: by_key[dataset, task, key] for key in series if (dataset, task, key) in by_key}
+            row = _last_cells(own, series, separate, numbers, [task])
+            rows.append([TableCell(task), _dataset_return(own.values()), *row])
         if len(tasks) > 1:
-            full = {key: whole[dataset, key] for key in series
-                    if (dataset, key) in whole and set(whole[dataset, key].tasks) == set(tasks)}  # fmt: skip
-            behaviour = np.mean([_first(cells, dataset, task).behaviour for task in tasks])
-            rows.append([Box("average"), Box(f"{behaviour:.1f}"), *boxes(dataset, tasks, full)])
+            keys = [key for key in series if (dataset, key) in whole]
+            complete = {key: whole[dataset, key] for key in keys if set(whole[dataset, key].tasks) == set(tasks)}
+            mean = np.mean([_first(by_key, dataset, task).dataset_return for task in tasks])
+            row = _last_cells(complete, series, separate, numbers, tasks)
+            rows.append([TableCell("average"), TableCell(f"{mean:.1f}"), *row])
         groups.append((dataset, rows))
+    columns = ("Task", "Dataset return", *(f"{name.upper()} published" for name in separate), *_names(series))
     note = f"Mean ± sample standard deviation over seeds; {_episodes(summary)} a seed; the best mean of a row is bold."
-    columns = ("Task", "Behaviour", *(f"{agent.upper()} published" for agent in apart), *_names(series))
     return Table("Last policy", columns, groups, note)
 
 
-def best_table(summary: Summary, series: dict[Key, Series]) -> Table:
-    """The best evaluation of each seed, and what choosing it adds to the last policy."""
+def _last_cells(
+    own: Mapping[Key, TaskSummary | AlgorithmSummary],
+    series: dict[Key, Series],
+    separate: Sequence[str],
+    published: Mapping[str, Mapping[str, tuple[float, float | None]]],
+    tasks: Sequence[str],
+) -> list[TableCell]:
+    """The cells of a row of `last_table`: published columns, then the series."""
+    top = max((one.mean for one in own.values()), default=np.nan)
+    cells = [TableCell(_published_text(published, tasks, name)) for name in separate]
+    for key in series:
+        if key not in own:
+            cells.append(TableCell(NONE))
+            continue
+        text = NONE if key[1] in separate else _published_text(published, tasks, key[1])
+        under = () if text == NONE else (f"published {text}",)
+        mark = "best" if own[key].mean == top else ""
+        cells.append(TableCell(_mean_std(own[key].mean, own[key].std), under, mark))
+    return cells
 
-    def box(held: TaskSummary) -> Box:
-        return Box(_spread(held.best_mean, held.best_std), (f"{held.gap:+.1f}",))
+
+def _published_text(
+    published: Mapping[str, Mapping[str, tuple[float, float | None]]], tasks: Sequence[str], algorithm: str
+) -> str:
+    """What is published of an algorithm on a task, or the mean over several tasks."""
+    pairs = [published.get(task, {}).get(algorithm) for task in tasks]
+    known = [pair for pair in pairs if pair is not None]
+    if len(known) < len(tasks):
+        return NONE
+    return _mean_std(*known[0]) if len(tasks) == 1 else f"{np.mean([mean for mean, _ in known]):.1f}"
+
+
+def best_table(summary: Summary, series: dict[Key, Series]) -> Table:
+    """The best evaluation of each seed, and its difference to the last policy."""
+
+    def cell(one: TaskSummary) -> TableCell:
+        return TableCell(_mean_std(one.best_mean, one.best_std), (f"{one.gap:+.1f}",))
 
     note = (
-        "The best evaluation of each seed, chosen by looking at its returns, which nobody can without the simulator; "
-        "below it what that choice adds to the last policy. Evaluations during training may have fewer episodes."
+        "The best evaluation of each seed, chosen by its returns, which needs the simulator; below it the difference "
+        "to the last policy. Evaluations during training may have fewer episodes."
     )
-    table = _by_task("Best of run", summary, series, box, note)
-    cells = _cells_of(summary)
+    table = _by_task("Best of run", summary, series, cell, note)
+    by_key = _by_key(summary)
     for (dataset, rows), tasks in zip(table.groups, _tasks_of(summary).values(), strict=True):
         if len(tasks) > 1:
-            own = {key: [cells[dataset, task, key] for task in tasks if (dataset, task, key) in cells]
-                   for key in series}  # fmt: skip
-            means = {key: (np.mean([one.best_mean for one in held]), np.mean([one.gap for one in held]))
-                     for key, held in own.items() if len(held) == len(tasks)}  # fmt: skip
-            texts = {key: (f"{best:.1f}", f"{gap:+.1f}") for key, (best, gap) in means.items()}
-            rows.append([Box("average"), *(Box(texts[key][0], texts[key][1:]) if key in texts else Box(NONE)
-                                           for key in series)])  # fmt: skip
+            average = [TableCell("average")]
+            for key in series:
+                own = [by_key[dataset, task, key] for task in tasks if (dataset, task, key) in by_key]
+                if len(own) < len(tasks):
+                    average.append(TableCell(NONE))
+                    continue
+                best, gap = np.mean([one.best_mean for one in own]), np.mean([one.gap for one in own])
+                average.append(TableCell(f"{best:.1f}", (f"{gap:+.1f}",)))
+            rows.append(average)
     return table
 
 
 def verdict_table(summary: Summary, series: dict[Key, Series]) -> Table:
-    """Whether each agent beats the policy that logged its data."""
+    """Whether each algorithm beats the policy that logged its data."""
 
-    def box(held: TaskSummary) -> Box:
-        text = f"{SIGNS[held.verdict]} {held.verdict}"
-        return Box(text, (interval(held.improvement, "+.1f"),), _MARKS[held.verdict])
+    def cell(one: TaskSummary) -> TableCell:
+        text = f"{SIGNS[one.verdict]} {one.verdict}"
+        return TableCell(text, (interval(one.improvement, "+.1f"),), _MARKS[one.verdict])
 
     note = (
-        "Last policy minus behaviour, with a 95 % bootstrap interval over seeds and, within each, episodes: "
-        "`beats its data` where all of it lies above zero, `below` where all lies below, else `matches`."
+        "Last policy minus dataset return, with a 95 % bootstrap interval over seeds and, within each, episodes: "
+        "`beats its data` where the interval is above zero, `below` where it is below zero, else `matches`."
     )
-    return _by_task("Against the data", summary, series, box, note)
+    return _by_task("Against the data", summary, series, cell, note)
 
 
 def worst_table(summary: Summary, series: dict[Key, Series]) -> Table:
     """The extremes of single episodes."""
 
-    def box(held: TaskSummary) -> Box:
-        return Box(f"{held.min:.1f}", (f"best {held.max:.1f}",))
+    def cell(one: TaskSummary) -> TableCell:
+        return TableCell(f"{one.min:.1f}", (f"best {one.max:.1f}",))
 
-    return _by_task("Worst episode of the last policy", summary, series, box, "Over all seeds and episodes.")
+    return _by_task("Worst episode of the last policy", summary, series, cell, "Over all seeds and episodes.")
+
+
+def metric_table(metric: Metric, summary: Summary, series: dict[Key, Series]) -> Table:
+    """Mean ± sample standard deviation over seeds of a metric of a plug-in."""
+    means = {(one.dataset, one.task, one.key): mean_std(one.metrics[metric.name]) for one in summary.tasks}
+    choose = max if metric.better == "higher" else min
+
+    def cell(one: TaskSummary) -> TableCell:
+        mean, std = means[one.dataset, one.task, one.key]
+        row = [means[one.dataset, one.task, key][0] for key in series if (one.dataset, one.task, key) in means]
+        best = choose((value for value in row if not np.isnan(value)), default=np.nan)
+        return TableCell(_mean_std(mean, std), (), "best" if mean == best else "")
+
+    note = (
+        f"{metric.caption} Mean ± sample standard deviation over seeds, of the last policy; {metric.better} is better."
+    )
+    return _by_task(f"Metric {metric.name}", summary, series, cell, note)
 
 
 def aggregate_table(summary: Summary, series: dict[Key, Series]) -> Table:
-    """Interquartile mean of scores and the count of verdicts, for every agent."""
-    cells, groups = _cells_of(summary), []
+    """Interquartile mean of scores and the count of verdicts, for every algorithm."""
+    by_key, groups = _by_key(summary), []
     for dataset, tasks in _tasks_of(summary).items():
         rows = []
-        for held in _agents_of(summary, dataset, series):
-            key = held.variant, held.agent
-            own = [cells[dataset, task, key].verdict for task in tasks if (dataset, task, key) in cells]
-            rows.append([
-                Box(series[key].name), Box(interval(held.iqm, ".1f")), Box(_spread(held.score, held.score_std)),
-                *(Box(str(own.count(word)) if own.count(word) else NONE, (), _MARKS[word] if word in own else "")
-                  for word in ("beats its data", "matches", "below")),
-                Box(f"{len(held.seeds)} x {len(held.tasks)}"),
-            ])  # fmt: skip
+        for one in _algorithms_of(summary, dataset, series):
+            verdicts = [by_key[dataset, task, one.key].verdict for task in tasks if (dataset, task, one.key) in by_key]
+            row = [TableCell(series[one.key].name), TableCell(interval(one.iqm, ".1f"))]
+            row.append(TableCell(_mean_std(one.score, one.score_std)))
+            for word in ("beats its data", "matches", "below"):
+                count = verdicts.count(word)
+                row.append(TableCell(str(count), (), _MARKS[word]) if count else TableCell(NONE))
+            rows.append([*row, TableCell(f"{len(one.seeds)} x {len(one.tasks)}")])
         groups.append((dataset, rows))
-    columns = ("Agent", "IQM of scores [95 %]", "Mean score ± std", "▲ beats", "≈ matches", "▼ below", "Seeds x tasks")
-    return Table("In short", columns, groups, "Score: 0 is a random policy, 100 an expert trained online.")
+    verdict_columns = ("▲ beats", "≈ matches", "▼ below")
+    columns = ("Algorithm", "IQM of scores [95 %]", "Mean score ± std", *verdict_columns, "Seeds x tasks")
+    return Table("Summary", columns, groups, "Score: 0 is a random policy, 100 an expert trained online.")
 
 
 def improvement_table(comparison: Comparison, series: dict[Key, Series]) -> Table:
-    """How likely the row's agent returns more than the column's."""
-    keys, held = comparison.agents, comparison.probability
+    """The probability that the row's algorithm returns more than the column's."""
+    keys, probability = comparison.keys, comparison.probability
     rows = []
     for i, key in enumerate(keys):
-        row = [Box(series[key].name)]
+        row = [TableCell(series[key].name)]
         for j in range(len(keys)):
-            if i == j or np.isnan(held.value[i, j]):
-                row.append(Box(NONE))
+            if i == j or np.isnan(probability.value[i, j]):
+                row.append(TableCell(NONE))
                 continue
-            value = float(held.value[i, j])
-            ends = () if np.isnan(held.low[i, j]) else (f"[{held.low[i, j]:.2f}, {held.high[i, j]:.2f}]",)
-            row.append(Box(f"{value:.2f}", ends, "", value))
+            value, low, high = float(probability.value[i, j]), probability.low[i, j], probability.high[i, j]
+            ends = () if np.isnan(low) else (f"[{low:.2f}, {high:.2f}]",)
+            row.append(TableCell(f"{value:.2f}", ends, "", value))
         rows.append(row)
     return Table(comparison.dataset, ("row over column", *(series[key].name for key in keys)), [("", rows)])
 
 
 def time_table(finished: Sequence[Finished], series: dict[Key, Series]) -> Table:
-    """Seconds a run and updates a second, by dataset."""
-    held: dict[tuple[str, Key], list[Finished]] = {}
+    """Time of a run and updates per second, by dataset."""
+    groups: dict[tuple[str, Key], list[dict[str, Any]]] = {}
     for one in finished:
-        held.setdefault((one.cell.dataset, (one.cell.variant, one.cell.agent)), []).append(one)
+        groups.setdefault((one.run.dataset, one.run.key), []).append(one.result)
     rows = []
-    for dataset in dict.fromkeys(dataset for dataset, _ in held):
-        row = [Box(dataset)]
-        for key in series:
-            results = [one.result for one in held.get((dataset, key), [])]
-            if not results:
-                row.append(Box(NONE))
-                continue
-            speed = [result["updates_per_second"] for result in results]
-            ends = f"{min(speed):.1f}" if min(speed) == max(speed) else f"{min(speed):.1f} to {max(speed):.1f}"
-            mean = float(np.mean([result["seconds"] for result in results]))
-            row.append(Box(duration(mean), (f"{ends} updates/s", f"{len(results)} run{'s' * (len(results) > 1)}")))
-        rows.append(row)
-    note = (
-        "Mean time of a run with its evaluations, counted since it was last resumed; updates per second without them."
-    )
+    for dataset in dict.fromkeys(dataset for dataset, _ in groups):
+        cells = [_time_cell(groups.get((dataset, key), [])) for key in series]
+        rows.append([TableCell(dataset), *cells])
+    note = "Mean time of a run with its evaluations, since it was last resumed; updates per second without them."
     return Table("Run time", ("Dataset", *_names(series)), [("", rows)], note)
 
 
-def cells_table(gathered: Gathered) -> Table:
-    """Every cell: its state, length, time and speed."""
-    results = {one.cell.path: one.result for one in gathered.finished}
+def _time_cell(results: list[dict[str, Any]]) -> TableCell:
+    if not results:
+        return TableCell(NONE)
+    speeds = [result["updates_per_second"] for result in results]
+    low, high = min(speeds), max(speeds)
+    speed = f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
+    mean = float(np.mean([result["seconds"] for result in results]))
+    return TableCell(duration(mean), (f"{speed} updates/s", plural(len(results), "run")))
+
+
+def runs_table(loaded: LoadedStudy) -> Table:
+    """Every run: its state, length, time and speed."""
+    results = {one.run.path: one.result for one in loaded.finished}
     rows = []
-    for cell, state, error in gathered.states:
-        row = [Box(cell.label), Box(state, (error,) if error else (), "" if state == "finished" else "down")]
-        if (result := results.get(cell.path)) is None:
-            row += [Box(NONE)] * 4
+    for run, state, error in loaded.states:
+        mark = "" if state == "finished" else "down"
+        row = [TableCell(run.label), TableCell(state, (error,) if error else (), mark)]
+        result = results.get(run.path)
+        if result is None:
+            row += [TableCell(NONE)] * 4
         else:
+            evaluating = duration(result["seconds_evaluating"]) if "seconds_evaluating" in result else NONE
             row += [
-                Box(f"{result['updates']:,}"), Box(duration(result["seconds"])),
-                Box(duration(result["seconds_evaluating"])) if "seconds_evaluating" in result else Box(NONE),
-                Box(f"{result['updates_per_second']:.1f}"),
-            ]  # fmt: skip
+                TableCell(f"{result['updates']:,}"),
+                TableCell(duration(result["seconds"])),
+                TableCell(evaluating),
+                TableCell(f"{result['updates_per_second']:.1f}"),
+            ]
         rows.append(row)
-    return Table("Cells", ("Cell", "State", "Updates", "Time", "Evaluating", "Updates/s"), [("", rows)])
+    return Table("Runs", ("Run", "State", "Updates", "Time", "Evaluating", "Updates/s"), [("", rows)])
 
 
-def settings_table(apart: Apart) -> Table:
-    """Settings that differ, a row for every set of values; what most cells do not have stands out."""
+def settings_table(diff: SettingsDiff) -> Table:
+    """Settings that differ, a row for every set of values; values that most runs do not have are marked."""
     rows = []
-    for labels, values in apart.rows:
-        boxes = [Box(say(value), (), "changed" if value != usual else "")
-                 for value, usual in zip(values, apart.usual, strict=True)]  # fmt: skip
-        rows.append([Box(", ".join(labels)), *boxes])
-    return Table("Settings that differ", ("Cells", *apart.names), [("", rows)] if apart.names else [], words=True)
+    for labels, values in diff.rows:
+        cells = [
+            TableCell(format_value(value), (), "changed" if value != usual else "")
+            for value, usual in zip(values, diff.usual, strict=True)
+        ]
+        rows.append([TableCell(", ".join(labels)), *cells])
+    return Table("Settings that differ", ("Runs", *diff.names), [("", rows)] if diff.names else [], words=True)
 
 
-def say(value: Any) -> str:
-    """A setting's value."""
+def format_value(value: Any) -> str:
+    """A setting's value as text."""
     if value is None:
         return NONE
     if isinstance(value, bool):
@@ -238,50 +281,51 @@ def interval(estimate: Estimate, form: str) -> str:
 
 
 def _by_task(
-    title: str, summary: Summary, series: dict[Key, Series], box: Callable[[TaskSummary], Box], note: str
+    title: str, summary: Summary, series: dict[Key, Series], cell: Callable[[TaskSummary], TableCell], note: str
 ) -> Table:
     """A row for each task, a column for each series."""
-    cells, groups = _cells_of(summary), []
+    by_key, groups = _by_key(summary), []
     for dataset, tasks in _tasks_of(summary).items():
         rows = []
         for task in tasks:
-            own = (cells.get((dataset, task, key)) for key in series)
-            rows.append([Box(task), *(Box(NONE) if held is None else box(held) for held in own)])
+            own = (by_key.get((dataset, task, key)) for key in series)
+            rows.append([TableCell(task), *(TableCell(NONE) if one is None else cell(one) for one in own)])
         groups.append((dataset, rows))
     return Table(title, ("Task", *_names(series)), groups, note)
 
 
-def _cells_of(summary: Summary) -> _Cells:
-    return {(held.dataset, held.task, (held.variant, held.agent)): held for held in summary.tasks}
+def _by_key(summary: Summary) -> _ByKey:
+    return {(one.dataset, one.task, one.key): one for one in summary.tasks}
 
 
 def _tasks_of(summary: Summary) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for held in summary.tasks:
-        tasks = found.setdefault(held.dataset, [])
-        if held.task not in tasks:
-            tasks.append(held.task)
-    return found
+    """Dataset -> its tasks."""
+    tasks_of: dict[str, list[str]] = {}
+    for one in summary.tasks:
+        tasks = tasks_of.setdefault(one.dataset, [])
+        if one.task not in tasks:
+            tasks.append(one.task)
+    return tasks_of
 
 
-def _agents_of(summary: Summary, dataset: str, series: dict[Key, Series]) -> list[AgentSummary]:
-    held = {(one.variant, one.agent): one for one in summary.agents if one.dataset == dataset}
-    return [held[key] for key in series if key in held]
+def _algorithms_of(summary: Summary, dataset: str, series: dict[Key, Series]) -> list[AlgorithmSummary]:
+    own = {one.key: one for one in summary.algorithms if one.dataset == dataset}
+    return [own[key] for key in series if key in own]
 
 
-def _first(cells: _Cells, dataset: str, task: str) -> TaskSummary:
-    return next(held for (place, name, _), held in cells.items() if (place, name) == (dataset, task))
+def _first(by_key: _ByKey, dataset: str, task: str) -> TaskSummary:
+    return next(one for (place, name, _), one in by_key.items() if (place, name) == (dataset, task))
 
 
-def _behaviour(held: Iterable[TaskSummary]) -> Box:
-    """One number, or the range where variants were trained on data of different behaviour."""
-    values = [one.behaviour for one in held]
+def _dataset_return(summaries: Iterable[TaskSummary]) -> TableCell:
+    """One number, or the range where variants were trained on different data."""
+    values = [one.dataset_return for one in summaries]
     text = f"{min(values):.1f}"
-    return Box(text if f"{max(values):.1f}" == text else f"{text} to {max(values):.1f}")
+    return TableCell(text if f"{max(values):.1f}" == text else f"{text} to {max(values):.1f}")
 
 
-def _published_agents(published: Published) -> list[str]:
-    return list(dict.fromkeys(agent for tasks in published.values() for agents in tasks.values() for agent in agents))
+def _published_algorithms(published: Published) -> list[str]:
+    return list(dict.fromkeys(name for tasks in published.values() for numbers in tasks.values() for name in numbers))
 
 
 def _names(series: dict[Key, Series]) -> tuple[str, ...]:
@@ -289,11 +333,11 @@ def _names(series: dict[Key, Series]) -> tuple[str, ...]:
 
 
 def _episodes(summary: Summary) -> str:
-    counts = sorted({held.episodes for held in summary.tasks})
+    counts = sorted({one.episodes for one in summary.tasks})
     return f"{counts[0]} episodes" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} episodes"
 
 
-def _spread(mean: float, std: float | None) -> str:
+def _mean_std(mean: float, std: float | None) -> str:
     if np.isnan(mean):
         return NONE
     return f"{mean:.1f}" if std is None or np.isnan(std) else f"{mean:.1f} ± {std:.1f}"

@@ -1,14 +1,14 @@
-"""A report's tables for a terminal: aligned columns, nothing marked up."""
+"""A report's tables for a terminal: aligned columns of plain text."""
 
-from hcsac.experiments.report.tables import Box, Table
+from hcsac.experiments.report.tables import Table, TableCell
 
 
 def table_text(table: Table) -> str:
-    """Title, columns, rows; what stands below a number on the page stands behind it here, the best carries a star."""
+    """Title, columns, rows. The small lines below a number follow it on its line; a star marks the best number."""
     grouped = any(group for group, _ in table.groups)
     lines = [[*(["Dataset"] if grouped else []), *table.columns]]
     for group, rows in table.groups:
-        lines += [[*([group] if grouped else []), *map(_box, row)] for row in rows]
+        lines += [[*([group] if grouped else []), *map(_cell_text, row)] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     named = len(lines[0]) - len(table.columns) + 1
     text = [
@@ -21,5 +21,6 @@ def table_text(table: Table) -> str:
     return "\n".join([table.title, *text])
 
 
-def _box(box: Box) -> str:
-    return " ".join(["*" * (box.mark == "best") + box.text, *box.under])
+def _cell_text(cell: TableCell) -> str:
+    text = f"*{cell.text}" if cell.mark == "best" else cell.text
+    return " ".join([text, *cell.under])

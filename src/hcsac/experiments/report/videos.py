@@ -1,4 +1,4 @@
-"""Short videos of the last policies, small enough to lie inside the page."""
+"""Short videos of the last policies, small enough to be part of the page."""
 
 import base64
 import os
@@ -15,79 +15,97 @@ from hcsac.experiments.report.styles import series_of
 from hcsac.policy import render
 
 WIDTH, HEIGHT, SECONDS = 240, 180, 5.0
-MOST = 12_000_000  # bytes of all videos of a page
-_WORKERS = 4  # videos made at once, where there are cores: each is drawn by a process of its own
+MAX_BYTES = 12_000_000  # of all videos of a page
+_WORKERS = 4  # videos rendered at once, if there are cores: each in a process of its own
 
 
 class Clip(NamedTuple):
-    """A video, and what it shows."""
+    """A video and its caption."""
 
-    place: str  # the dataset and the task
-    caption: str  # who is seen
+    heading: str  # the dataset and the task
+    caption: str  # the series and the seed
     source: str  # a data URI
 
 
-def film(finished: Sequence[Finished], tell: Callable[[str], None], most: int = MOST) -> tuple[list[Clip], str]:
-    """A clip of the first seed of every agent in every task of every dataset, and why some or all are missing.
+class _Wanted(NamedTuple):
+    """A video to render."""
+
+    dataset: str
+    task: str
+    name: str  # of the series
+    finished: Finished
+
+
+def render_clips(
+    finished: Sequence[Finished], log: Callable[[str], None], max_bytes: int = MAX_BYTES
+) -> tuple[list[Clip], str]:
+    """A clip of the first seed of every series on every task of every dataset, and why some or all are missing.
 
     Args:
-        tell: is told of every video.
-        most: bytes of all videos together; the rest is left out.
+        log: called with a line per video.
+        max_bytes: of all videos together; the remaining videos are left out.
     """
-    series = series_of(one.cell for one in finished)
-    shown: dict[tuple[str, str], dict[str, Finished]] = {}  # (dataset, task) -> name -> run
-    for one in finished:
-        for task in one.cell.tasks:
-            name = series[one.cell.variant, one.cell.agent].name
-            shown.setdefault((one.cell.dataset, task), {}).setdefault(name, one)
-    wanted = [(*where, name, one) for where, by_name in shown.items() for name, one in by_name.items()]
+    wanted = _wanted(finished)
     clips: list[Clip] = []
-    without: dict[str, list[str]] = {}  # reason -> what there is no video of
-    hopeless: dict[str, UserError] = {}
+    missing: dict[str, list[str]] = {}  # reason -> what there is no video of
+    failed_tasks: dict[str, UserError] = {}
     size = 0
     with tempfile.TemporaryDirectory() as folder:
         pool = ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1))
         try:
             paths = [Path(folder) / f"{number}.mp4" for number in range(len(wanted))]
-            made = [pool.submit(_made, one, task, path, hopeless)
-                    for (_, task, _, one), path in zip(wanted, paths, strict=True)]  # fmt: skip
-            for number, ((dataset, task, name, one), video) in enumerate(zip(wanted, made, strict=True), 1):
-                what = f"{name}, {dataset}: {task}"
-                tell(f"video {number} of {len(wanted)}: {what}")
+            videos = [
+                pool.submit(_rendered, one.finished, one.task, path, failed_tasks)
+                for one, path in zip(wanted, paths, strict=True)
+            ]
+            for number, (one, video) in enumerate(zip(wanted, videos, strict=True), 1):
+                label = f"{one.name}, {one.dataset}: {one.task}"
+                log(f"video {number} of {len(wanted)}: {label}")
                 try:
                     content = video.result()
                 except RenderUnavailable as error:
                     return [], f"No videos: {error}"
                 except UserError as error:
-                    reason = str(error).replace(str(one.run.path), "its run")
-                    without.setdefault(reason, []).append(what)
+                    reason = str(error).replace(str(one.finished.directory.path), "its run")
+                    missing.setdefault(reason, []).append(label)
                     continue
-                if size + len(content) > most:
-                    reason = f"{len(clips)} videos are {size / 1e6:.1f} MB, and the page is to stay small."
-                    without[reason] = [f"the last {len(wanted) - number + 1}"]
+                if size + len(content) > max_bytes:
+                    reason = f"the limit of {max_bytes / 1e6:.1f} MB for all videos of a page is reached."
+                    missing[reason] = [f"the last {len(wanted) - number + 1}"]
                     break
                 size += len(content)
                 source = "data:video/mp4;base64," + base64.b64encode(content).decode()
-                clips.append(Clip(f"{dataset}: {task}", f"{name}, seed {one.cell.seeds[0]}", source))
+                caption = f"{one.name}, seed {one.finished.run.seeds[0]}"
+                clips.append(Clip(f"{one.dataset}: {one.task}", caption, source))
         finally:
             pool.shutdown(cancel_futures=True)
-    return clips, " ".join(f"No video of {'; '.join(names)}: {reason}" for reason, names in without.items())
+    return clips, " ".join(f"No video of {'; '.join(labels)}: {reason}" for reason, labels in missing.items())
 
 
-def _made(one: Finished, task: str, path: Path, hopeless: dict[str, UserError]) -> bytes:
-    """`hopeless` keeps the tasks that cannot be drawn, so that no other run tries them."""
-    if task in hopeless:
-        raise hopeless[task]
+def _wanted(finished: Sequence[Finished]) -> list[_Wanted]:
+    """The first run of every series on every task of every dataset, by dataset and task."""
+    series = series_of(one.run for one in finished)
+    shown: dict[tuple[str, str], dict[str, Finished]] = {}  # (dataset, task) -> name -> run
+    for one in finished:
+        for task in one.run.tasks:
+            shown.setdefault((one.run.dataset, task), {}).setdefault(series[one.run.key].name, one)
+    return [_Wanted(*place, name, one) for place, by_name in shown.items() for name, one in by_name.items()]
+
+
+def _rendered(one: Finished, task: str, path: Path, failed_tasks: dict[str, UserError]) -> bytes:
+    """The content of a video. `failed_tasks` collects tasks that cannot be rendered, so that no other run tries."""
+    if task in failed_tasks:
+        raise failed_tasks[task]
     try:
-        render(one.run.path, path, [task], seconds=SECONDS, width=WIDTH, height=HEIGHT, progress=False)
+        render(one.directory.path, path, [task], seconds=SECONDS, width=WIDTH, height=HEIGHT, progress=False)
     except RenderUnavailable:
         raise
     except UserError as error:
-        if f"task {task!r}" not in str(error):  # it is the run that is at fault
+        if f"task {task!r}" not in str(error):  # the problem is the run, not the task
             raise
-        try:  # some environments draw at their own size only
-            render(one.run.path, path, [task], seconds=SECONDS, progress=False)
+        try:  # some environments render at their own size only
+            render(one.directory.path, path, [task], seconds=SECONDS, progress=False)
         except UserError as again:
-            hopeless[task] = again
+            failed_tasks[task] = again
             raise
     return path.read_bytes()
