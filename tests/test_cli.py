@@ -184,7 +184,7 @@ def test_report(stored, tmp_path, capsys):
     for row in ([], ["--row", "50"]):
         assert run("report", out, *row) == 0
         assert capsys.readouterr().out.endswith("\nsharing.jsonl: 1 corrupt line skipped\n")
-    assert "its rows are 0 to 95" in refuse(capsys, tmp_path, "report", out, "--row", "96")
+    assert "choose one from 0 to 95" in refuse(capsys, tmp_path, "report", out, "--row", "96")
     assert "no-such-run" in refuse(capsys, tmp_path, "report", "no-such-run")
 
 
