@@ -184,7 +184,7 @@ def test_sharing_history(stored, tmp_path, capsys):
     for options in ([], ["--transition", "50"]):
         assert run("sharing-history", out, *options) == 0
         assert capsys.readouterr().out.endswith("\nsharing.jsonl: 1 corrupt line skipped\n")
-    assert "its rows are 0 to 95" in refuse(capsys, tmp_path, "sharing-history", out, "--transition", "96")
+    assert "choose one from 0 to 95" in refuse(capsys, tmp_path, "sharing-history", out, "--transition", "96")
     assert "no-such-run" in refuse(capsys, tmp_path, "sharing-history", "no-such-run")
 
 

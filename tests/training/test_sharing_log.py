@@ -1,4 +1,4 @@
-"""The ledger: what a sharing writes down, and that who borrowed a row, when and why can be read back from it."""
+"""The sharing log: what a sharing step writes, and that the uses of a transition can be read from it."""
 
 import json
 
@@ -20,7 +20,7 @@ def loan(source, target, rows, values, weight=None, threshold=float("nan"), temp
 
 
 def write(tmp_path, data, loans, updates=(6,), reward=None, sharing="quantile", **named):
-    """A ledger of seeds 3 and 8, with these loans (of both seeds) at every update, and its records."""
+    """A sharing log of seeds 3 and 8, with these loans (of both seeds) at every update, and its records."""
     run = RunDirectory(tmp_path / "run")
     identity = {"tasks": list(data.task_names), "settings": {"sharing": sharing}}
     run.begin(identity, resume=False)
@@ -33,7 +33,7 @@ def write(tmp_path, data, loans, updates=(6,), reward=None, sharing="quantile", 
     return run
 
 
-def test_a_record_says_what_moved_and_what_it_was_worth(slides, tmp_path):
+def test_a_record_has_counts_values_and_rewards(slides, tmp_path):
     true = np.random.default_rng(0).normal(size=(96, 2))
     rows, values = [2, 5, 40], [7.0, 9.0, 8.0]
     loans = [[loan(0, 1, rows, values, threshold=6.5)], [loan(0, 1, [], [], threshold=99.0)]]
@@ -50,7 +50,7 @@ def test_a_record_says_what_moved_and_what_it_was_worth(slides, tmp_path):
     assert none["borrowed_q"] is none["claimed_reward"] is none["true_reward"] is None
 
 
-def test_values_that_are_no_numbers_make_records_that_json_can_hold(slides, tmp_path):
+def test_nan_is_null_in_json(slides, tmp_path):
     broken = loan(0, 1, [1], [np.nan], threshold=np.nan)._replace(own_quantiles=np.full(5, np.nan))
     run = write(tmp_path, slides, [[broken], [broken]])
     (record, _) = run.lines("sharing.jsonl")
@@ -59,7 +59,7 @@ def test_values_that_are_no_numbers_make_records_that_json_can_hold(slides, tmp_
 
 
 @pytest.mark.parametrize("valued", [True, False])
-def test_every_row_is_read_back_with_its_borrowers(valued, slides, tmp_path):
+def test_the_uses_of_every_transition_are_read_back(valued, slides, tmp_path):
     """Against the loans themselves, for all 96 rows; at 12 seed 3 borrows otherwise than at 6."""
     random = np.random.default_rng(1)
 
@@ -90,7 +90,7 @@ def test_every_row_is_read_back_with_its_borrowers(valued, slides, tmp_path):
         assert {(b.threshold, b.weight, b.weighted) for b in history.borrowings} <= {(-9.0, 1.0, False)}
 
 
-def test_pairs_take_a_bit_for_every_row_offered(slides, tmp_path):
+def test_a_file_has_a_bit_for_each_candidate(slides, tmp_path):
     def size(loans, **named):
         run = write(tmp_path / str(len(list(tmp_path.iterdir()))), slides, [loans, []], **named)
         return (run.path / "sharing" / "6.safetensors").stat().st_size
@@ -102,7 +102,7 @@ def test_pairs_take_a_bit_for_every_row_offered(slides, tmp_path):
     assert size([full]) < 48 / 8 + 4 * 48 + 2 * header
 
 
-def test_the_ledger_of_a_run_is_what_it_trained_on(slides, tmp_path, priced):
+def test_the_sharing_log_of_a_run_is_what_it_trained_on(slides, tmp_path, priced):
     """The pairs of the last sharing are those of the checkpoint, and their values what the saved critics say."""
     priced(lambda state, action: np.ones(len(state)))
     soft = settings(sharing="cds", cds_soft=True)
@@ -128,7 +128,7 @@ def test_the_ledger_of_a_run_is_what_it_trained_on(slides, tmp_path, priced):
 
 
 @pytest.mark.parametrize("changes", [{"share_quantile": 1.0, "share": "slide-left:slide-right"}, {"sharing": "all"}])
-def test_borrowing_little_or_all_is_allowed_and_reported(changes, slides, tmp_path):
+def test_sharing_nothing_or_all_is_recorded(changes, slides, tmp_path):
     run = train("hcsac", slides, tmp_path / "run", settings(**changes), progress=False)
     records = lines(run.path / "sharing.jsonl")
     if "share" in changes:
@@ -156,12 +156,12 @@ def test_tensorboard_shows_the_records(slides, tmp_path):
     assert [event.value for event in shown] == pytest.approx([record["own_q"][2] for record in records])
 
 
-def test_what_cannot_be_told_is_said(finished, slides, tmp_path):
+def test_errors_of_the_sharing_log(finished, slides, tmp_path):
     for row in (-1, 96):
-        with pytest.raises(UserError, match=f"row {row} is not in the data of .*; its rows are 0 to 95"):
+        with pytest.raises(UserError, match=f"transition {row} is not in the data of .*; choose one from 0 to 95"):
             borrowers(finished, row)
     other = train("mtcsac", slides, tmp_path / "other", settings("mtcsac", updates=2), progress=False)
-    with pytest.raises(UserError, match="with sharing = 'none' it has shared none so far"):
+    with pytest.raises(UserError, match="with sharing = 'none' it has shared no transitions so far"):
         borrowers(other, 0)
     for name in ("12.safetensors", "rows.safetensors"):
         (finished.path / "sharing" / name).write_bytes(b"\x00" * 40)
@@ -169,7 +169,7 @@ def test_what_cannot_be_told_is_said(finished, slides, tmp_path):
             borrowers(finished, 0)
 
 
-def test_going_back_to_a_checkpoint_forgets_later_sharings(finished):
+def test_resuming_deletes_later_sharing_steps(finished):
     finished.forget_after(12)
     assert {path.name for path in (finished.path / "sharing").iterdir()} == {
         "6.safetensors", "12.safetensors", "rows.safetensors",
@@ -178,7 +178,7 @@ def test_going_back_to_a_checkpoint_forgets_later_sharings(finished):
     assert borrowers(finished, 0).sharings == 2
 
 
-def test_reading_the_ledger_changes_nothing(finished):
+def test_reading_the_sharing_log_changes_nothing(finished):
     before = tree(finished.path)
     borrowers(finished, 5)
     assert tree(finished.path) == before

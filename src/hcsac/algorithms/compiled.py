@@ -3,11 +3,11 @@
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from hcsac.errors import UserError
+from hcsac.files import cache_folder
 from hcsac.settings import Settings
 from hcsac.types import Info
 
@@ -20,8 +20,7 @@ def compile_update(recipe: Callable[..., Info]) -> Callable[..., Info]:
     Gradients must be taken inside the region. Compiled apart from its backward pass, a loss stores every ReLU's mask as
     single bytes, which on a CPU took longer than all matrix products together.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hcsac" / "compiled"
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("compiled")))
     torch._dynamo.config.trace_autograd_ops = True
     return torch.compile(recipe, fullgraph=True)
 

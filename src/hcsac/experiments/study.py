@@ -10,14 +10,14 @@ from typing import Any, get_type_hints
 
 import torch
 
-from hcsac.algorithms import ALGORITHMS, preset
+from hcsac.algorithms import ALGORITHMS, changed, preset
 from hcsac.data.episode import ALIGNMENTS
 from hcsac.data.formats import OpenedDataset
 from hcsac.data.refs import name_of
 from hcsac.errors import UserError, unknown
 from hcsac.experiments.forms import converted
 from hcsac.experiments.study_run import StudyRun, require_compatible_settings, require_separate_directories
-from hcsac.settings import Settings
+from hcsac.settings import Settings, applicable
 from hcsac.tasks import get_task
 
 SLIDES = ("bc", "csac", "mtcsac", "hcsac")  # the algorithms of the slides' comparison
@@ -110,61 +110,64 @@ class Study:
             shared_process = self.replicas == "together"
         elif shared_process is None:
             shared_process = torch.cuda.is_available()
+        self._require_settings()
         runs: list[StudyRun] = []
         for label, refs in self.datasets.items():
             task_of = {ref: OpenedDataset(ref).task for ref in refs}
             tasks = self.tasks or tuple(dict.fromkeys(task_of.values()))
             _require_known(tasks, task_of.values(), f"task of dataset {label!r}")
             _require_known(self.published.get(label, {}), tasks, f"task of dataset {label!r} under published")
-            for variant, changes in self._variants():
-                runs += self._runs_of(label, task_of, tasks, variant, changes, output)
+            for algorithm in self.algorithms:
+                for variant, alignment, settings in self._configurations(algorithm):
+                    for group in [(task,) for task in tasks] if algorithm in self.single_task else [tasks]:
+                        parts = filter(None, (label, variant, algorithm, "+".join(group)))
+                        refs_of = tuple(ref for ref in refs if task_of[ref] in group)
+                        path = output.joinpath(*map(_slug, parts))
+                        run = StudyRun(label, variant, algorithm, group, refs_of, settings, self.seeds, alignment, path)
+                        runs.append(run)
         if not shared_process:
             runs = [one for run in runs for one in _separate(run)]
         require_separate_directories(runs)
         require_compatible_settings(runs)
         return runs
 
-    def _runs_of(
-        self,
-        label: str,
-        task_of: dict[str, str],
-        tasks: tuple[str, ...],
-        variant: str,
-        changes: Mapping[str, Any],
-        output: Path,
-    ) -> Iterator[StudyRun]:
-        """The runs of one variant on one dataset group, with all seeds together."""
-        changes = dict(changes)
-        alignment = changes.pop("alignment", self.alignment)
-        chosen = _algorithms_of(changes, self.algorithms)
-        changes.pop(_KEY, None)
-        changes.pop(_OLD_KEY, None)
-        if alignment not in ALIGNMENTS:
-            raise unknown("alignment", alignment, ALIGNMENTS)
-        for algorithm in (name for name in self.algorithms if name in chosen):
-            settings = _changed(preset(self.preset, algorithm), self.settings, "settings")
-            settings = _changed(settings, changes, f"variant {variant!r}")
-            for group in [(task,) for task in tasks] if algorithm in self.single_task else [tasks]:
-                yield StudyRun(
-                    dataset=label,
-                    variant=variant,
-                    algorithm=algorithm,
-                    tasks=group,
-                    refs=tuple(ref for ref in self.datasets[label] if task_of[ref] in group),
-                    settings=settings,
-                    seeds=self.seeds,
-                    alignment=alignment,
-                    path=output.joinpath(*map(_slug, filter(None, (label, variant, algorithm, "+".join(group))))),
-                )
+    def _configurations(self, algorithm: str) -> Iterator[tuple[str, str, Settings]]:
+        """Variant, alignment and settings of every different configuration of an algorithm.
 
-    def _variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Name and changes of every combination of a variant and of values that vary."""
-        named = self.variants or {"": {}}
-        for name, changes in named.items():
-            for values in itertools.product(*self.vary.values()):
-                varied = dict(zip(self.vary, values, strict=True))
-                words = [name, *(f"{key}={value}" for key, value in varied.items())]
-                yield ",".join(filter(None, words)), changes | varied
+        A name counts for the algorithms that have the setting. What varies nothing in an algorithm gives it no second
+        configuration.
+        """
+        base = _changed(algorithm, preset(self.preset, algorithm), self.settings, "settings")
+        seen = set()
+        for name, changes in (self.variants or {"": {}}).items():
+            if algorithm not in _algorithms_of(changes, self.algorithms):
+                continue
+            flat = {key: value for key, value in changes.items() if key not in (_KEY, _OLD_KEY, "alignment")}
+            alignment = changes.get("alignment", self.alignment)
+            if alignment not in ALIGNMENTS:
+                raise unknown("alignment", alignment, ALIGNMENTS)
+            vary = applicable(type(base), self.vary)
+            for values in itertools.product(*vary.values()):
+                varied = dict(zip(vary, values, strict=True))
+                variant = ",".join(filter(None, [name, *(f"{key}={value}" for key, value in varied.items())]))
+                settings = _changed(algorithm, base, flat | varied, f"variant {variant!r}")
+                if (alignment, settings) not in seen:
+                    seen.add((alignment, settings))
+                    yield variant, alignment, settings
+
+    def _require_settings(self) -> None:
+        """Raise a `UserError` for a name that is a setting of none of the algorithms it is meant for."""
+        places = [("settings", self.settings, self.algorithms), ("vary", self.vary, self.algorithms)]
+        for name, changes in self.variants.items():
+            flat = {key: value for key, value in changes.items() if key not in (_KEY, _OLD_KEY, "alignment")}
+            places.append((f"variant {name!r}", flat, tuple(_algorithms_of(changes, self.algorithms))))
+        for place, changes, algorithms in places:
+            known = [key for algorithm in algorithms for key in preset(self.preset, algorithm).as_dict()]
+            for key, value in changes.items():
+                if isinstance(value, Mapping) and key not in algorithms:
+                    raise UserError(f"{place}: {unknown('algorithm', key, algorithms)}")
+                if not isinstance(value, Mapping) and key not in known:
+                    raise UserError(f"{place}: {unknown('setting', key, known)}")
 
 
 def read_study(path: Path) -> Study:
@@ -234,9 +237,11 @@ def _algorithms_of(changes: Mapping[str, Any], default: Sequence[str]) -> Sequen
     return changes.get(_KEY, changes.get(_OLD_KEY, default))
 
 
-def _changed(settings: Settings, changes: Mapping[str, Any], where: str) -> Settings:
+def _changed(algorithm: str, settings: Settings, changes: Mapping[str, Any], where: str) -> Settings:
+    """The settings with those of the changes that the algorithm has; a table of its name is for it alone."""
+    flat = {key: value for key, value in changes.items() if not isinstance(value, Mapping)}
     try:
-        return settings.replace(changes)
+        return changed(algorithm, settings, applicable(type(settings), flat) | dict(changes.get(algorithm, {})))
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hcsac.files import cache_folder
+
 _DIGEST = hashlib.sha256().digest_size  # bytes after the array in each file: of all that stands before them
 _READ = 1 << 20
 
@@ -19,7 +21,7 @@ def kept(key: str, shape: tuple[int, int], blocks: Callable[[], Iterable[np.ndar
 
     A cache folder that cannot be written to costs nothing but time: the table is made in memory.
     """
-    path = cache_folder() / f"{key}.npy"
+    path = cache_folder("rewards") / f"{key}.npy"
     held = _open(path, shape)
     if held is not None:
         return held
@@ -28,11 +30,6 @@ def kept(key: str, shape: tuple[int, int], blocks: Callable[[], Iterable[np.ndar
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:
         return np.concatenate(list(blocks()))
-
-
-def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/hcsac/rewards, or ~/.cache/hcsac/rewards."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hcsac" / "rewards"
 
 
 def _open(path: Path, shape: tuple[int, int]) -> np.ndarray | None:

@@ -1,8 +1,8 @@
-"""The ledger of a run: what every sharing moved from which task to which, and who borrowed a row, when and why.
+"""The sharing log of a run: which transitions were shared from which task to which, when and why.
 
-`sharing.jsonl` holds one record per sharing, replica and direction. `sharing/UPDATE.safetensors` holds the pairs: a bit
-for every row of the lending task, and the values of the rows borrowed where values decide. `sharing/rows.safetensors`
-says once what a row is, so that the ledger is read without the data.
+`sharing.jsonl` has one record for each sharing step, seed and direction. `sharing/UPDATE.safetensors` has the shared
+transitions: a bit for each transition of the source task, and the values of those shared where values decide.
+`sharing/rows.safetensors` has episode, task and reward of every transition, so that the log is read without the data.
 """
 
 import math
@@ -22,42 +22,42 @@ from hcsac.sharing.rules import cds_weight
 from hcsac.sharing.selection import LEVELS, Loan
 from hcsac.training.run_directory import RunDirectory
 
-# rows [n], task they count for -> their mean reward there.
+# Transitions [n], task they are used for -> their mean reward there.
 MeanReward = Callable[[np.ndarray, int], float]
 
 
 class Borrowing(NamedTuple):
-    """One task's borrowing of a row in one sharing of one replica."""
+    """One use of a transition by another task, in one sharing step of one seed."""
 
     update: int
     seed: int
-    task: str  # the one that borrowed it
-    value: float | None  # Q of the row under that task; None where values do not decide
-    threshold: float | None  # the value it had to reach, or from which its weight is counted
-    weight: float  # how much it counts in the losses
-    weighted: bool  # whether the rule weighs rows
-    claimed: float  # its reward there
+    task: str  # to which it was shared
+    value: float | None  # Q of the transition for that task; None where values do not decide
+    threshold: float | None  # the value it had to reach, or relative to which its weight is computed
+    weight: float  # its factor in the losses, in [0, 1]
+    weighted: bool  # whether the rule weights transitions
+    claimed: float  # the reward assigned to it there
 
 
 class RowHistory(NamedTuple):
-    """A row of D and all that borrowed it."""
+    """A transition of D and its uses by other tasks."""
 
-    row: int
-    task: str  # the one it was logged under
+    row: int  # its index in D
+    task: str  # for which it was logged
     episode: int  # of that task, from 0
     step: int  # of that episode, from 0
     reward: float
-    sharings: int  # that it could have been lent in
+    sharings: int  # sharing steps in which it was a candidate
     borrowings: list[Borrowing]
 
 
 class SharingLogWriter:
-    """Writes down the sharings of a run.
+    """Writes the sharing steps of a run.
 
     Args:
-        reward: the reward table [N, M] by which borrowed rows are paid.
-        valued: whether values decide what is borrowed, so that they are kept.
-        true_reward: what every row would have earned in every task [N, M], where that is known.
+        reward: the table [N, M] of the rewards assigned to transitions, for each task that may use them.
+        valued: whether values decide which transitions are shared, so that they are stored.
+        true_reward: the table [N, M] of the rewards of each task itself, where they are known.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SharingLogWriter:
         self.first = [int(rows[0]) for rows in map(dataset.rows_of, range(dataset.num_tasks))]
 
     def write(self, update: int, loans: Sequence[Sequence[Loan]], claimed: MeanReward) -> list[dict[str, Any]]:
-        """Store the pairs of this sharing and give its records, one per replica and direction."""
+        """Store the transitions of this sharing step, and return its records, one for each seed and direction."""
         folder = self.run.path / files.SHARED
         folder.mkdir(exist_ok=True)
         if not (folder / files.TRANSITIONS).exists():
@@ -108,14 +108,14 @@ class SharingLogWriter:
         }
 
     def _pairs(self, seed: int, loan: Loan) -> dict[str, np.ndarray]:
-        taken = np.zeros(loan.offered, bool)
-        taken[loan.row - self.first[loan.source]] = True
+        shared = np.zeros(loan.offered, bool)
+        shared[loan.row - self.first[loan.source]] = True
         name = f"{seed}.{loan.source}.{loan.target}"
-        return {f"{name}.rows": np.packbits(taken)} | ({f"{name}.value": loan.value} if self.valued else {})
+        return {f"{name}.rows": np.packbits(shared)} | ({f"{name}.value": loan.value} if self.valued else {})
 
     def _rows(self) -> dict[str, np.ndarray]:
         start = self.dataset.episode_start
-        flat = self.reward.stride(1) == 0  # every task pays alike: one column says it all
+        flat = self.reward.stride(1) == 0  # all tasks assign the same rewards: one column is enough
         return {
             "episode_start": start,
             "episode_task": self.dataset.task[start[:-1]],
@@ -124,26 +124,26 @@ class SharingLogWriter:
 
 
 def borrowers(run: RunDirectory, row: int) -> RowHistory:
-    """Who borrowed this row of D, when and why: every borrowing in the order of updates, seeds and tasks.
+    """With which tasks the transition `row` of D was shared, when and why: its uses by update, seed and task.
 
     Raises:
-        UserError: the run has shared nothing, has no such row, or its ledger is damaged.
+        UserError: the run has shared nothing, has no such transition, or its sharing log is corrupt.
     """
     folder, identity = run.path / files.SHARED, run.identity()
     if not (folder / files.TRANSITIONS).exists():
         rule = identity["settings"].get("sharing", "none")
-        raise UserError(f"{run.path} holds no ledger of rows: with sharing = {rule!r} it has shared none so far.")
+        raise UserError(f"{run.path} has no sharing log: with sharing = {rule!r} it has shared no transitions so far.")
     start, task_of, reward = _rows_of(folder / files.TRANSITIONS)
     if not 0 <= row < len(reward):
-        raise UserError(f"row {row} is not in the data of {run.path}; its rows are 0 to {len(reward) - 1}.")
+        raise UserError(f"transition {row} is not in the data of {run.path}; choose one from 0 to {len(reward) - 1}.")
     episode = int(np.searchsorted(start, row, side="right")) - 1
     source = int(task_of[episode])
     first = int(np.searchsorted(task_of, source))  # episode of its task
     records = [record for record in run.lines(files.SHARING) if record["from"] == identity["tasks"][source]]
-    place, found = row - int(start[first]), []
+    offset, uses = row - int(start[first]), []
     for record in records:
         pair = (source, identity["tasks"].index(record["to"]))
-        found.append(_borrowing(record, folder / f"{record['update']}.safetensors", pair, place, reward[row]))
+        uses.append(_borrowing(record, folder / f"{record['update']}.safetensors", pair, offset, reward[row]))
     return RowHistory(
         row,
         identity["tasks"][source],
@@ -151,18 +151,18 @@ def borrowers(run: RunDirectory, row: int) -> RowHistory:
         row - int(start[episode]),
         float(reward[row, source % reward.shape[1]]),
         len({record["update"] for record in records}),
-        [one for one in found if one is not None],
+        [use for use in uses if use is not None],
     )
 
 
 def _borrowing(
-    record: dict[str, Any], path: Path, pair: tuple[int, int], place: int, claimed: np.ndarray
+    record: dict[str, Any], path: Path, pair: tuple[int, int], offset: int, claimed: np.ndarray
 ) -> Borrowing | None:
     name = f"{record['seed']}.{pair[0]}.{pair[1]}"
     try:
         with safe_open(path, framework="numpy") as file:
-            packed = file.get_slice(f"{name}.rows")[: place // 8 + 1]
-            bits = np.unpackbits(packed)[: place + 1]
+            packed = file.get_slice(f"{name}.rows")[: offset // 8 + 1]
+            bits = np.unpackbits(packed)[: offset + 1]
             if not bits[-1]:
                 return None
             values = f"{name}.value"
@@ -185,7 +185,7 @@ def _borrowing(
 
 
 def _number(value: float | None) -> float | None:
-    """What JSON can hold."""
+    """None for numbers that JSON does not have."""
     return None if value is None or not math.isfinite(value) else float(value)
 
 
@@ -196,7 +196,7 @@ def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
 
 def _rows_of(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
-        held = load_file(path)
-        return held["episode_start"], held["episode_task"], held["reward"]
+        tensors = load_file(path)
+        return tensors["episode_start"], tensors["episode_task"], tensors["reward"]
     except (OSError, SafetensorError, KeyError) as error:
         raise UserError(f"{path} is corrupt ({error}); train again in another directory.") from error
