@@ -68,7 +68,7 @@ def collect(
     """Collect and write `NAMESPACE/TASK-medium-v0` and `NAMESPACE/TASK-medium-replay-v0` (`refs.name_of`).
 
     `medium-replay` is all training episodes until the mean return of the last five reached `level` (or until `steps`:
-    the metadata say what was reached). `medium` is the policy at that point, frozen, with the same exploration noise.
+    the metadata have the return). `medium` is the policy at that point, frozen, with the same exploration noise.
     Simulator states are stored as float32, which keeps the files small and replays a step to within rounding. Work in
     progress is kept in `directory`; calling again with the same arguments continues it and gives the same datasets as
     an uninterrupted collection.
@@ -77,7 +77,7 @@ def collect(
         The names of the two datasets.
 
     Raises:
-        UserError: an unknown task, a level that must be given, a dataset name that is taken, or a directory that holds
+        UserError: an unknown task, a level that must be given, a dataset name that is taken, or a directory of
             another collection.
     """
     level = settings.level

@@ -143,7 +143,7 @@ def load(
 
 
 def _source(opened: OpenedDataset) -> Source:
-    """To be read into memory; a format that does not tell the lengths beforehand is read once all the same."""
+    """To be read into memory; also read only once where the format does not know the lengths."""
     if opened.streams:
         return _streamed(opened)
     episodes = list(opened)
