@@ -51,10 +51,14 @@ class CollectSettings:
     def agent_settings(self) -> TD3Settings:
         """The settings of TD3."""
         return TD3Settings(
-            hidden_layers=2, hidden_size=self.hidden_size, critic_layer_norm=True,
-            batch_size=self.batch_size, actor_learning_rate=self.learning_rate,
-            critic_learning_rate=self.learning_rate, device="cpu",
-        )  # fmt: skip
+            hidden_layers=2,
+            hidden_size=self.hidden_size,
+            critic_layer_norm=True,
+            batch_size=self.batch_size,
+            actor_learning_rate=self.learning_rate,
+            critic_learning_rate=self.learning_rate,
+            device="cpu",
+        )
 
 
 def collect(
@@ -95,9 +99,13 @@ def collect(
     medium = work.demonstrate(progress)
     replay = _evenly(work.buffer.episodes, settings.replay_episodes)
     common = {
-        "seed": settings.seed, "level": level, "level_reached": reached, "steps_seen": work.buffer.size,
-        "exploration_noise": settings.noise, "command": command,
-    }  # fmt: skip
+        "seed": settings.seed,
+        "level": level,
+        "level_reached": reached,
+        "steps_seen": work.buffer.size,
+        "exploration_noise": settings.noise,
+        "command": command,
+    }
     for name, episodes in zip(names, (medium, replay), strict=True):
         store.write(name, task, episodes, common)
     return names

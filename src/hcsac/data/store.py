@@ -62,9 +62,12 @@ def write(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # author, e-mail, permalink: ours are in `metadata`
             dataset = minari.create_dataset_from_buffers(
-                name, [_to_buffer(e) for e in episodes], env=env,
-                observation_space=None if env else spaces[0], action_space=None if env else spaces[1],
-            )  # fmt: skip
+                name,
+                [_to_buffer(e) for e in episodes],
+                env=env,
+                observation_space=None if env else spaces[0],
+                action_space=None if env else spaces[1],
+            )
         returns = [episode.episode_return for episode in episodes]
         own = {"task": task_name, "behaviour_return": float(np.mean(returns))}
         if compress:

@@ -140,8 +140,8 @@ def _find_format(path: Path) -> tuple[str, DatasetFormat]:
     found = [(name, item) for name, item in FORMATS.items() if _matches(name, item, path)]
     if not found:
         raise UserError(
-            f"{path} has no known dataset format; known: {describe_formats()}. Give another path, or name the plug-in "
-            "that reads it in HCSAC_PLUGINS."
+            f"{path} has no known dataset format; known: {describe_formats()}. Give another path, or the plug-in that "
+            "reads it: --plugin MODULE."
         )
     if len(found) > 1:
         names = " and ".join(name for name, _ in found)
