@@ -264,7 +264,7 @@ def test_toml_wins_over_the_preset_and_options_over_toml(stored, tmp_path):
         (["reproduce", "--algorithms", "bc,csaz"], "did you mean 'csac'?"),
         (["reproduce", "--tasks", "slide-left,slide-rite"], "did you mean 'slide-right'?"),
         (["reproduce", "--data", "lub", "--tasks", "slide-left"], "did you mean 'lab/slide-left-medium-v0'?"),
-        (["collect", "walker-speed:quick"], "is no speed"),
+        (["collect", "walker-speed:quick"], "is no target speed"),
         (["collect", "walker-wolk"], "did you mean 'walker-walk'?"),
     ],
 )

@@ -170,7 +170,7 @@ def test_foreign_datasets(folder: Path, small: list[Episode]) -> None:
     box = gymnasium.spaces.Box
     spaces = {"observation_space": box(-np.inf, np.inf, (24,)), "action_space": box(-1, 1, (6,))}
     _foreign("other/bare-v0", small[0], **spaces)
-    with pytest.raises(UserError, match=r"does not say its task; write it as TASK=other/bare-v0"):
+    with pytest.raises(UserError, match=r"does not name its task; write it as TASK=other/bare-v0"):
         load("other/bare-v0")
     assert load("walker-walk=other/bare-v0").task_names == ("walker-walk",)
     assert store.read("other/bare-v0", task="walker-stand")[0] == "walker-stand"

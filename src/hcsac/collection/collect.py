@@ -51,10 +51,14 @@ class CollectSettings:
     def agent_settings(self) -> TD3Settings:
         """The settings of TD3."""
         return TD3Settings(
-            hidden_layers=2, hidden_size=self.hidden_size, critic_layer_norm=True,
-            batch_size=self.batch_size, actor_learning_rate=self.learning_rate,
-            critic_learning_rate=self.learning_rate, device="cpu",
-        )  # fmt: skip
+            hidden_layers=2,
+            hidden_size=self.hidden_size,
+            critic_layer_norm=True,
+            batch_size=self.batch_size,
+            actor_learning_rate=self.learning_rate,
+            critic_learning_rate=self.learning_rate,
+            device="cpu",
+        )
 
 
 def collect(
@@ -68,7 +72,7 @@ def collect(
     """Collect and write `NAMESPACE/TASK-medium-v0` and `NAMESPACE/TASK-medium-replay-v0` (`refs.name_of`).
 
     `medium-replay` is all training episodes until the mean return of the last five reached `level` (or until `steps`:
-    the metadata say what was reached). `medium` is the policy at that point, frozen, with the same exploration noise.
+    the metadata have the return). `medium` is the policy at that point, frozen, with the same exploration noise.
     Simulator states are stored as float32, which keeps the files small and replays a step to within rounding. Work in
     progress is kept in `directory`; calling again with the same arguments continues it and gives the same datasets as
     an uninterrupted collection.
@@ -77,7 +81,7 @@ def collect(
         The names of the two datasets.
 
     Raises:
-        UserError: an unknown task, a level that must be given, a dataset name that is taken, or a directory that holds
+        UserError: an unknown task, a level that must be given, a dataset name that is taken, or a directory of
             another collection.
     """
     level = settings.level
@@ -95,9 +99,13 @@ def collect(
     medium = work.demonstrate(progress)
     replay = _evenly(work.buffer.episodes, settings.replay_episodes)
     common = {
-        "seed": settings.seed, "level": level, "level_reached": reached, "steps_seen": work.buffer.size,
-        "exploration_noise": settings.noise, "command": command,
-    }  # fmt: skip
+        "seed": settings.seed,
+        "level": level,
+        "level_reached": reached,
+        "steps_seen": work.buffer.size,
+        "exploration_noise": settings.noise,
+        "command": command,
+    }
     for name, episodes in zip(names, (medium, replay), strict=True):
         store.write(name, task, episodes, common)
     return names

@@ -62,9 +62,12 @@ def write(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # author, e-mail, permalink: ours are in `metadata`
             dataset = minari.create_dataset_from_buffers(
-                name, [_to_buffer(e) for e in episodes], env=env,
-                observation_space=None if env else spaces[0], action_space=None if env else spaces[1],
-            )  # fmt: skip
+                name,
+                [_to_buffer(e) for e in episodes],
+                env=env,
+                observation_space=None if env else spaces[0],
+                action_space=None if env else spaces[1],
+            )
         returns = [episode.episode_return for episode in episodes]
         own = {"task": task_name, "behaviour_return": float(np.mean(returns))}
         if compress:
@@ -143,7 +146,7 @@ def load(
 
 
 def _source(opened: OpenedDataset) -> Source:
-    """To be read into memory; a format that does not tell the lengths beforehand is read once all the same."""
+    """To be read into memory; also read only once where the format does not know the lengths."""
     if opened.streams:
         return _streamed(opened)
     episodes = list(opened)

@@ -120,7 +120,7 @@ def test_a_ref_and_a_folder(folder: Path, tmp_path: Path, walk: list[Episode]) -
     late = [shift(episode, action=1) for episode in walk]
     save(tmp_path / "log", late)
     assert not check(tmp_path / "log", "walker-walk", steps=20).passed
-    with pytest.raises(UserError, match="does not say its task; write it as TASK="):
+    with pytest.raises(UserError, match="does not name its task; write it as TASK="):
         check(tmp_path / "log")
     with pytest.raises(UserError, match="do not name their task; give it as task_name"):
         check(walk)

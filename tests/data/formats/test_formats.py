@@ -106,7 +106,7 @@ def test_the_commands_read_it(plugin, logs, capsys):
     assert run("data", "import", left, "--task", "slide-left", "--name", "lab/left-v0") == 0
     assert store.read("lab/left-v0")[2]["source"] == "tests-json"
     assert run("data", "import", left, "--name", "lab/other-v0") == 2
-    assert "does not say its task; write it as TASK=" in capsys.readouterr().err
+    assert "does not name its task; write it as TASK=" in capsys.readouterr().err
 
 
 def test_a_dataset_that_names_its_task(tmp_path):

@@ -5,6 +5,16 @@ from hcsac.data.checks.findings import ERROR, KINDS, WARNING, Check, Finding, Re
 from hcsac.data.checks.matrix import SAMPLED, Matrix, cross_task
 
 __all__ = [
-    "ERROR", "KINDS", "SAMPLED", "STEPS", "WARNING", "Check", "Finding", "Matrix", "Report",
-    "check", "cross_task", "examine",
-]  # fmt: skip
+    "ERROR",
+    "KINDS",
+    "SAMPLED",
+    "STEPS",
+    "WARNING",
+    "Check",
+    "Finding",
+    "Matrix",
+    "Report",
+    "check",
+    "cross_task",
+    "examine",
+]

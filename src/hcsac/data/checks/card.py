@@ -79,9 +79,14 @@ def as_json(report: Report, matrix: Matrix | None = None) -> dict[str, Any]:
         {"name": check.name, "status": check.status, "message": check.message, "numbers": check.numbers or {}}
         for check in report.checks
     ]
-    return {"task": report.task, "passed": report.passed, "verdict": report.verdict,
-            "findings": [vars(finding) for finding in report.findings], "checks": checks,
-            "cross_task": None if matrix is None else matrix.as_json()}  # fmt: skip
+    return {
+        "task": report.task,
+        "passed": report.passed,
+        "verdict": report.verdict,
+        "findings": [vars(finding) for finding in report.findings],
+        "checks": checks,
+        "cross_task": None if matrix is None else matrix.as_json(),
+    }
 
 
 def _write(folder: Path, subject: str, text: str, numbers: dict[str, Any]) -> list[Path]:

@@ -63,8 +63,12 @@ def check_returns(episodes: Sequence[Episode], task_name: str) -> Check:
     message = f"mean {values.mean():.1f}, std {spread:.1f}, range {values.min():.1f} to {values.max():.1f}"
     if task is not None and task.random_return is not None:
         message += f"; random actions return {task.random_return:.1f}"
-    numbers = {"mean": float(values.mean()), "std": float(spread), "returns": values.tolist(),
-               "histogram": {"counts": counts.tolist(), "edges": edges.tolist()}}  # fmt: skip
+    numbers = {
+        "mean": float(values.mean()),
+        "std": float(spread),
+        "returns": values.tolist(),
+        "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
+    }
     return Check("returns", f"{message}.\n{_histogram(counts, edges)}", tuple(findings), numbers=numbers)
 
 

@@ -43,8 +43,14 @@ class Matrix:
     def as_json(self) -> dict[str, object]:
         """The same as JSON values."""
         cells = [[None if score is None else vars(score) for score in row] for row in self.cells]
-        return {"datasets": list(self.rows), "dataset_tasks": list(self.row_tasks), "tasks": list(self.tasks),
-                "dataset_returns": list(self.dataset_returns), "random": list(self.random), "cells": cells}  # fmt: skip
+        return {
+            "datasets": list(self.rows),
+            "dataset_tasks": list(self.row_tasks),
+            "tasks": list(self.tasks),
+            "dataset_returns": list(self.dataset_returns),
+            "random": list(self.random),
+            "cells": cells,
+        }
 
 
 def cross_task(data: Mapping[str, tuple[str, Sequence[Episode]]], steps: int = SAMPLED, seed: int = 0) -> Matrix:

@@ -58,8 +58,10 @@ def best(scores: np.ndarray) -> int:
 
 def listed(values: np.ndarray, form: str) -> str:
     """The three values with their offsets."""
-    return ", ".join(f"{value:{form}} at {offset:+d}" if offset else f"{value:{form}} at 0"
-                     for value, offset in zip(values, OFFSETS, strict=True))  # fmt: skip
+    return ", ".join(
+        f"{value:{form}} at {offset:+d}" if offset else f"{value:{form}} at 0"
+        for value, offset in zip(values, OFFSETS, strict=True)
+    )
 
 
 def fit_offsets(episodes: Sequence[Episode], task_name: str, seed: int) -> dict[str, np.ndarray | None]:

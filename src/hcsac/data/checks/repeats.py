@@ -53,8 +53,11 @@ def _copies(episodes: Sequence[Episode], window: int) -> Iterator[tuple[int, int
     order = np.argsort(key, kind="stable")
     same = np.flatnonzero(key[order][1:] == key[order][:-1])
     before, after = order[same], order[same + 1]
-    pairs = sorted(zip(of[before].tolist(), of[after].tolist(), (at[after] - at[before]).tolist(), at[before].tolist(),
-                       strict=True))  # fmt: skip
+    pairs = sorted(
+        zip(
+            of[before].tolist(), of[after].tolist(), (at[after] - at[before]).tolist(), at[before].tolist(), strict=True
+        )
+    )
     for first, second, shift, begin, end in _runs(pairs):
         yield first, begin, second, begin + shift, end - begin + window
 

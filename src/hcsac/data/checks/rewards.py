@@ -69,8 +69,11 @@ def check_rewards(steps: Steps, expected: np.ndarray, task_name: str, how: str) 
     message = f"{how}; error of the reward {listed(errors, '.1e')}"
     stored = steps.take(lambda e: e.reward).astype(np.float64)
     off = ~_equal(stored, expected)
-    numbers = {"steps": len(steps), "errors": dict(zip(map(str, OFFSETS), errors.tolist(), strict=True)),
-               "differing_steps": int(off.sum())}  # fmt: skip
+    numbers = {
+        "steps": len(steps),
+        "errors": dict(zip(map(str, OFFSETS), errors.tolist(), strict=True)),
+        "differing_steps": int(off.sum()),
+    }
     findings: tuple[Finding, ...] = ()
     offset = best(-errors)
     if offset and errors[OFFSETS.index(offset)] <= TOLERANCE:

@@ -47,7 +47,8 @@ def dataset_format(name: str) -> Callable[[T], T]:
     """
 
     def register(item: T) -> T:
-        FORMATS.add(name, _checked(name, item))
+        checked = _checked(name, item)
+        FORMATS.add(name, checked, module=type(checked).__module__)
         return item
 
     return register

@@ -74,18 +74,18 @@ class OpenedDataset:
 
     @property
     def streams(self) -> bool:
-        """Whether the format tells the lengths of episodes without reading them."""
+        """Whether the format knows the lengths of episodes without reading them."""
         return hasattr(self._reader, "lengths")
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Steps of every episode; where the format does not tell them, all episodes are read for it."""
-        told = self._optional("lengths")
-        return [len(episode) for episode in self] if told is None else [int(length) for length in told]
+        """Steps of every episode; all episodes are read for it where the format does not know them."""
+        lengths = self._optional("lengths")
+        return [len(episode) for episode in self] if lengths is None else [int(length) for length in lengths]
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What else the dataset says of itself."""
+        """The dataset's metadata, as JSON values."""
         return dict(self._optional("metadata") or {})
 
     def state(self) -> list[Any]:
@@ -111,7 +111,7 @@ class OpenedDataset:
             return name
         if own is None:
             raise UserError(
-                f"dataset {self.ref!r} does not say its task; write it as TASK={self.ref}, "
+                f"dataset {self.ref!r} does not name its task; write it as TASK={self.ref}, "
                 f"TASK being one of {', '.join(task_names())}."
             )
         return str(own)
@@ -140,8 +140,8 @@ def _find_format(path: Path) -> tuple[str, DatasetFormat]:
     found = [(name, item) for name, item in FORMATS.items() if _matches(name, item, path)]
     if not found:
         raise UserError(
-            f"{path} has no known dataset format; known: {describe_formats()}. Give another path, or name the plug-in "
-            "that reads it in HCSAC_PLUGINS."
+            f"{path} has no known dataset format; known: {describe_formats()}. Give another path, or the plug-in that "
+            "reads it: --plugin MODULE."
         )
     if len(found) > 1:
         names = " and ".join(name for name, _ in found)
