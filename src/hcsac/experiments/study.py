@@ -111,20 +111,20 @@ class Study:
         elif shared_process is None:
             shared_process = torch.cuda.is_available()
         self._require_settings()
+        configurations = list(_in_turn({name: list(self._configurations(name)) for name in self.algorithms}))
         runs: list[StudyRun] = []
         for label, refs in self.datasets.items():
             task_of = {ref: OpenedDataset(ref).task for ref in refs}
             tasks = self.tasks or tuple(dict.fromkeys(task_of.values()))
             _require_known(tasks, task_of.values(), f"task of dataset {label!r}")
             _require_known(self.published.get(label, {}), tasks, f"task of dataset {label!r} under published")
-            for algorithm in self.algorithms:
-                for variant, alignment, settings in self._configurations(algorithm):
-                    for group in [(task,) for task in tasks] if algorithm in self.single_task else [tasks]:
-                        parts = filter(None, (label, variant, algorithm, "+".join(group)))
-                        refs_of = tuple(ref for ref in refs if task_of[ref] in group)
-                        path = output.joinpath(*map(_slug, parts))
-                        run = StudyRun(label, variant, algorithm, group, refs_of, settings, self.seeds, alignment, path)
-                        runs.append(run)
+            for algorithm, (variant, alignment, settings) in configurations:
+                for group in [(task,) for task in tasks] if algorithm in self.single_task else [tasks]:
+                    of_group = tuple(ref for ref in refs if task_of[ref] in group)
+                    path = output.joinpath(*map(_slug, filter(None, (label, variant, algorithm, "+".join(group)))))
+                    runs.append(
+                        StudyRun(label, variant, algorithm, group, of_group, settings, self.seeds, alignment, path)
+                    )
         if not shared_process:
             runs = [one for run in runs for one in _separate(run)]
         require_separate_directories(runs)
@@ -220,6 +220,12 @@ def slides_study(
         alignment=alignment,
         settings=dict(changes or {}),
     )
+
+
+def _in_turn(lists: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, Any]]:
+    """Key and element: the first of every list, then the second of every list, and so on."""
+    for n in range(max(map(len, lists.values()), default=0)):
+        yield from ((key, entries[n]) for key, entries in lists.items() if n < len(entries))
 
 
 def _separate(run: StudyRun) -> list[StudyRun]:
