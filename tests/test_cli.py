@@ -195,7 +195,7 @@ def test_sharing_history_of_a_run_that_shares_nothing(stored, tmp_path, capsys):
     assert run("sharing-history", out) == 0
     assert "has shared no transitions (sharing = 'none')." in capsys.readouterr().out
     assert not (out / "sharing.png").exists()
-    assert "has shared none" in refuse(capsys, tmp_path, "sharing-history", out, "--transition", "0")
+    assert "has shared no transitions so far" in refuse(capsys, tmp_path, "sharing-history", out, "--transition", "0")
 
 
 SHARE = ["train", "hcsac", "--data", "lab/slide-left-medium-v0", "--data", "lab/slide-right-medium-v0"]

@@ -55,7 +55,7 @@ def sharing_gain(
 
 
 @click.command(cls=SettingsCommand, algorithms=lambda: ["hcsac", "bc", "csac", "mtcsac", "td3_bc"])
-@click.option("--preset", "preset_name", default="quick", show_default=True, help="quick, slides or report.")
+@click.option("--preset", "preset_name", default="quick", show_default=True, help="quick, slides or paper.")
 @click.option("--data", "namespace", default="sample", show_default=True, help="Namespace of NAMESPACE/TASK-LEVEL-v0.")
 @click.option(
     "--algorithms",
