@@ -1,5 +1,7 @@
 """The command line: that it works, and that each bad input is one sentence, status 2, and nothing touched."""
 
+import json
+import re
 import subprocess
 import sys
 
@@ -7,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from hcsac.algorithms import ALGORITHMS, preset, sentence, settings_of
 from hcsac.data import store
 from hcsac.data.episode import to_arrivals
-from hcsac.settings import Settings
 from hcsac.tasks import Task, register_task, registry
 from tests.conftest import TASKS, run, slide_episodes
 
@@ -213,7 +215,7 @@ SHARE = ["train", "hcsac", "--data", "lab/slide-left-medium-v0", "--data", "lab/
         (["--own-fraction", "-0.1"], "own_fraction = -0.1 is out of bounds"),
         (["--own-fraction", "2"], "own_fraction = 2.0 is out of bounds"),
         (["--sharing", "uds", "--reward-rule", "keep"], "'uds' means reward_rule = 'zero', not 'keep'"),
-        (["--sharing", "utds"], "at least 5 critics, not 2"),
+        (["--sharing", "utds"], "needs critics of at least 5, not 2"),
     ],
 )
 def test_bad_sharing(stored, tmp_path, monkeypatch, capsys, options, says):
@@ -221,12 +223,26 @@ def test_bad_sharing(stored, tmp_path, monkeypatch, capsys, options, says):
     assert says in refuse(capsys, tmp_path, *SHARE, *options)
 
 
-def test_only_hcsac_shares(stored, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("bc", ["--sharing", "all"], "bc has no setting 'sharing' (hcsac, td3_bc have it); leave out --sharing."),
+        ("mtcsac", ["--sharing", "none"], "mtcsac has no setting 'sharing'"),
+        ("bc", ["--cql-weight", "3"], "bc has no setting 'cql_weight' (csac, mtcsac, hcsac have it)"),
+        ("bc", ["--no-backup-entropy"], "bc has no setting 'backup_entropy'"),
+        ("td3_bc", ["--bc-warmup", "3"], "td3_bc has no setting 'bc_warmup'"),
+    ],
+)
+def test_a_setting_of_another_algorithm_is_refused(stored, tmp_path, monkeypatch, capsys, name, options, says):
     monkeypatch.chdir(tmp_path)
-    for agent in ("bc", "mtcsac"):
-        said = refuse(capsys, tmp_path, "train", agent, *SHARE[2:], "--sharing", "all")
-        assert f"{agent} shares nothing, whatever --sharing all says" in said
-    assert run("train", "mtcsac", *SHARE[2:], "--sharing", "none", *TINY) == 0
+    assert says in refuse(capsys, tmp_path, "train", name, *SHARE[2:], *options)
+
+
+def test_a_file_with_a_setting_of_another_algorithm_is_refused(stored, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("cql_weight = 3.0\n")
+    said = refuse(capsys, tmp_path, "train", "bc", *SHARE[2:], "--config", "mine.toml")
+    assert "bc has no setting 'cql_weight' (csac, mtcsac, hcsac have it); leave it out." in said
 
 
 def test_toml_wins_over_the_preset_and_options_over_toml(stored, tmp_path):
@@ -250,7 +266,7 @@ def test_toml_wins_over_the_preset_and_options_over_toml(stored, tmp_path):
         (["train", "hcsak", "--data", "lab/slide-left-medium-v0"], "did you mean 'hcsac'?"),
         (["train", "bc", "--data", "lab/slide-left-mediun-v0"], "did you mean 'lab/slide-left-medium-v0'?"),
         (["train", "bc", "--data", "lab/slide-left-medium-v0", "--preset", "slide"], "did you mean 'slides'?"),
-        (["train", "bc", "--data", "lab/slide-left-medium-v0", "--discont", "1"], "--discount"),
+        (["train", "mtcsac", "--data", "lab/slide-left-medium-v0", "--discont", "1"], "--discount"),
         (["train", "bc", "--data", "lab/slide-left-medium-v0", "--discount", "much"], "--discount"),
         (["train", "bc", "--data", "lab/slide-left-medium-v0", "--discount", "7"], "discount"),
         (["train", "bc", "--data", "lab/slide-left-medium-v0", "--embedding", "ad"], "did you mean 'add'?"),
@@ -300,7 +316,7 @@ def test_rewards_that_cannot_be_recomputed(stored, tmp_path, monkeypatch, capsys
 def test_a_directory_of_somebody_else(stored, tmp_path, capsys):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter").write_text("years")
-    said = refuse(capsys, tmp_path, "train", "bc", "--data", stored[0], "--output", tmp_path / "thesis", *TINY)
+    said = refuse(capsys, tmp_path, "train", "bc", "--data", stored[0], "--output", tmp_path / "thesis")
     assert "thesis" in said
 
 
@@ -333,13 +349,47 @@ def test_names_of_earlier_releases_work_but_are_not_listed(old, new, tmp_path, m
     assert "did you mean 'sharing-gain'?" in refuse(capsys, tmp_path, "sharin-gain")
 
 
-def test_help_names_every_setting(capsys):
-    from dataclasses import fields
+@pytest.mark.parametrize("name", ALGORITHMS.names())
+def test_help_names_the_settings_of_the_algorithm_alone_and_the_values_of_the_preset(capsys, name):
+    every = {setting for other in ALGORITHMS.names() for setting in settings_of(other)().as_dict()}
+    for chosen, arguments in (("slides", []), ("quick", ["--preset", "quick"]), ("quick", ["--preset=quick"])):
+        assert run("train", name, *arguments, "--help") == 0
+        out = " ".join(capsys.readouterr().out.split())
+        own = preset(chosen, name).as_dict()
+        for setting in every:
+            assert (re.search(rf"--{setting.replace('_', '-')}\b", out) is not None) == (setting in own), setting
+        assert f"learning rate of the actor (and of a temperature) [{own['actor_learning_rate']:g}]" in out
 
-    run("train", "--help")
-    out = capsys.readouterr().out
-    for entry in fields(Settings):
-        assert f"--{entry.name.replace('_', '-')}" in out
+
+def test_help_lists_the_algorithms(capsys):
+    assert run("train", "--help") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for name in ALGORITHMS.names():
+        assert f"{name} {sentence(ALGORITHMS.get(name))[:20]}" in out
+
+
+def test_the_algorithm_may_follow_options_and_lists_may_be_short(stored, tmp_path):
+    out, refs = tmp_path / "run", ",".join(stored[:2])
+    assert run("train", "--data", refs, "--seeds", "0-1,4", "--output", out, "hcsac", *TINY) == 0
+    identity = json.loads((out / "run.json").read_text())
+    assert (identity["seeds"], identity["data"], identity["agent"]) == ([0, 1, 4], list(stored[:2]), "hcsac")
+    assert (identity["given"]["reward_rule"], identity["settings"]["reward_rule"]) == (None, "keep")
+    assert identity["plugins"] == []
+
+
+@pytest.mark.parametrize(
+    ("seeds", "says"), [("3-1", "0,1,2 or 0-4"), ("0-", "0,1,2 or 0-4"), ("0,0", "each given once")]
+)
+def test_seeds_that_are_none(stored, tmp_path, capsys, seeds, says):
+    assert says in refuse(capsys, tmp_path, "train", "hcsac", "--data", stored[0], "--seeds", seeds, *TINY)
+
+
+@pytest.mark.parametrize(("device", "says"), [
+    ("cuda:99", "setting device = 'cuda:99', but PyTorch sees"), ("gpu", "give auto, cpu, cuda or cuda:N"),
+    ("cuda:x", "give auto, cpu, cuda or cuda:N")])  # fmt: skip
+def test_devices_that_are_not_there(stored, tmp_path, capsys, device, says):
+    said = refuse(capsys, tmp_path, "train", "hcsac", "--data", stored[0], "--device", device)
+    assert says in said
 
 
 def test_reproduce(stored, tmp_path, monkeypatch, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hcsac.algorithms import preset
 from hcsac.data import store
 from hcsac.errors import UserError
 from hcsac.experiments import LocalLauncher, StudyRun, require_all, run_all
@@ -102,9 +103,10 @@ def test_a_lost_node_does_not_count_as_a_failed_attempt(runs, tmp_path):
 
 
 def test_settings_that_exclude_each_other_are_refused_before_the_first_run_starts(runs):
-    wrong = replace(runs[2], algorithm="hcsac", settings=runs[2].settings.replace({"sharing": "utds"}))
+    settings = preset("quick", "hcsac").replace({"sharing": "utds"})
+    wrong = replace(runs[2], algorithm="hcsac", settings=settings)
     launcher = Scripted({})
-    with pytest.raises(UserError, match=r"medium hcsac slide-left seed 2: .*at least 5 critics, not 2"):
+    with pytest.raises(UserError, match=r"medium hcsac slide-left seed 2: .*needs critics of at least 5, not 2"):
         run_all([*runs[:2], wrong], launcher, progress=False)
     assert launcher.started == []
 

@@ -54,15 +54,15 @@ def read(tmp_path):
 def test_every_combination_is_a_run(read, tmp_path):
     study = read(STUDY_FILE)
     runs = study.runs(tmp_path / "out")
-    # base: (bc on 2 tasks + hcsac) x 2 weights; concat and shifted: hcsac x 2 weights; each 2 seeds apart
-    assert len(runs) == (3 * 2 + 2 + 2) * 2
+    # base: bc, which has no cql_weight, on 2 tasks, and hcsac x 2 weights; concat and shifted: hcsac x 2; 2 seeds apart
+    assert len(runs) == (2 + 2 + 2 + 2) * 2
     assert len({one.path for one in runs}) == len(runs)
     first, last = runs[0], runs[-1]
     assert (first.dataset, first.variant, first.algorithm, first.tasks, first.seeds) == (
-        "medium", "base,cql_weight=1.0", "bc", ("slide-left",), (0,),
+        "medium", "base", "bc", ("slide-left",), (0,),
     )  # fmt: skip
     assert first.refs == ("lab/slide-left-medium-v0",)
-    assert first.path == tmp_path / "out/medium/base-cql_weight=1.0/bc/slide-left/seed-0"
+    assert first.path == tmp_path / "out/medium/base/bc/slide-left/seed-0"
     assert last.tasks == ("slide-left", "slide-right")
     assert (last.alignment, last.settings.cql_weight, last.settings.updates) == ("off_by_one", 5.0, 6)
     assert {one.settings.embedding for one in runs if one.variant.startswith("concat")} == {"concat"}
@@ -72,7 +72,58 @@ def test_every_combination_is_a_run(read, tmp_path):
 def test_seeds_together_are_replicas(read, tmp_path):
     runs = read('replicas = "together"\n' + STUDY_FILE).runs(tmp_path)
     assert {one.seeds for one in runs} == {(0, 1)}
-    assert len(runs) == 10
+    assert len(runs) == 8
+
+
+TWO = """
+algorithms = ["bc", "csac", "hcsac"]
+[datasets]
+medium = ["lab/slide-left-medium-v0", "lab/slide-right-medium-v0"]
+"""
+
+
+def chosen(runs, algorithm, *names):
+    """Variant and settings of the runs of an algorithm on its first task."""
+    return [
+        (run.variant, *(getattr(run.settings, name) for name in names))
+        for run in runs
+        if run.algorithm == algorithm and run.tasks[0] == "slide-left"
+    ]
+
+
+def test_what_an_algorithm_lacks_makes_one_run_of_it(read, tmp_path):
+    runs = read(TWO + "[vary]\ncql_weight = [1.0, 5.0]\n").runs(tmp_path)
+    assert chosen(runs, "bc") == [("",)]
+    assert chosen(runs, "csac", "cql_weight") == [("cql_weight=1.0", 1.0), ("cql_weight=5.0", 5.0)]
+    variants = '[variants]\nadd = { embedding = "add" }\nconcat = { embedding = "concat" }\n'
+    runs = read(TWO + variants).runs(tmp_path)
+    assert chosen(runs, "csac") == [("add",)]
+    assert chosen(runs, "hcsac", "embedding") == [("add", "add"), ("concat", "concat")]
+
+
+def test_a_table_of_settings_is_for_one_algorithm(read, tmp_path):
+    runs = read(TWO + "[settings]\nupdates = 6\n[settings.bc]\nhidden_size = 32\n[settings.hcsac]\nupdates = 7\n").runs(
+        tmp_path
+    )
+    assert chosen(runs, "bc", "updates", "hidden_size") == [("", 6, 32)]
+    assert chosen(runs, "csac", "updates", "hidden_size") == [("", 6, 256)]
+    assert chosen(runs, "hcsac", "updates") == [("", 7)]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("[settings.bc]\ncql_weight = 1.0", "settings: bc has no setting 'cql_weight'"),
+        ("[settings.bk]\nhidden_size = 1", "settings: unknown algorithm 'bk'; did you mean 'bc'?"),
+        ("[settings]\ntd3_alpha = 1.0", "settings: unknown setting 'td3_alpha'"),
+        ("[vary]\ntd3_alpha = [1.0]", "vary: unknown setting 'td3_alpha'"),
+        ('[variants]\na = { algorithms = ["bc"], cql_weight = 1.0 }', "variant 'a': unknown setting 'cql_weight'"),
+    ],
+)
+def test_a_setting_of_no_algorithm_of_the_study_is_refused(read, tmp_path, table, says):
+    with pytest.raises(UserError) as error:
+        read(f"{TWO}{table}\n").runs(tmp_path)
+    assert says in str(error.value)
 
 
 def test_the_slides_study(tmp_path):
@@ -103,7 +154,7 @@ def test_published_studies_are_valid(path, tmp_path):
         (('preset = "slides"', 'preset = "slide"'), "did you mean 'slides'?"),
         (("updates = 6", "update = 6"), "settings: unknown setting 'update'; did you mean 'updates'?"),
         (("updates = 6", 'updates = "six"'), "settings: setting updates = 'six' is not of type int"),
-        (("{ embedding =", "{ embeding ="), "variant 'concat,cql_weight=1.0': unknown setting 'embeding'"),
+        (("{ embedding =", "{ embeding ="), "variant 'concat': unknown setting 'embeding'"),
         (
             ('"concat", algorithms = ["hcsac"]', '"concat", algorithms = ["mtcsac"]'),
             "unknown algorithm of variant 'concat'",
@@ -117,9 +168,9 @@ def test_published_studies_are_valid(path, tmp_path):
         (("seeds = [0, 1]", "seeds = []"), "a study without seeds has nothing to run"),
         (("[1.0, 5.0]", "1.0"), "key vary has the wrong form"),
         (("[datasets]", "[dataset]"), "did you mean 'datasets'?"),
-        (("[1.0, 5.0]", "[1, 1]"), "would share the directory"),
+        (("[1.0, 5.0]", "[1, 1]"), "vary: cql_weight lists a value twice; give each once"),
         (("base = {}", '"con.cat" = {}\n"con cat" = {}\n"con/cat" = {}'), "would share the directory"),
-        (('embedding = "concat"', 'sharing = "utds"'), "ensemble of at least 5 critics"),
+        (('embedding = "concat"', 'sharing = "utds"'), "needs critics of at least 5"),
         (("seeds = [0, 1]", "seeds = [0, 1"), "not valid TOML"),
         (("seeds = [0, 1]", "seeds = [-1]"), "seeds = [0, 1, 2], each once"),
         (("seeds = [0, 1]", "seeds = [true]"), "seeds = [0, 1, 2], each once"),
@@ -154,11 +205,11 @@ def test_a_study_refuses_to_become_another(read, tmp_path):
     assert read_record(out) == record
     assert start_study(read(STUDY_FILE), out) == record
     changed = read(STUDY_FILE.replace("updates = 6", "updates = 7"))
-    with pytest.raises(UserError, match="20 runs changed, as medium base,cql_weight=1.0 bc slide-left seed 0 "
+    with pytest.raises(UserError, match="16 runs changed, as medium base bc slide-left seed 0 "
                                         r"\(updates 6 became 7\)"):  # fmt: skip
         start_study(changed, out)
     assert read_record(out) == record
-    with pytest.raises(UserError, match="10 runs new"):
+    with pytest.raises(UserError, match="8 runs new"):
         start_study(read(STUDY_FILE.replace("seeds = [0, 1]", "seeds = [0, 1, 2]")), out)
     fewer = STUDY_FILE.replace('concat = { embedding = "concat", algorithms = ["hcsac"] }\n', "")
     with pytest.raises(UserError, match=r"4 runs gone, as medium concat,cql_weight=1\.0 hcsac"):

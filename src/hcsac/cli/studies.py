@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hcsac.cli.options import SettingsCommand, alignment_option, config_option, given_settings, seeds_option
+from hcsac.settings import Settings
 
 jobs_option = click.option(
     "--jobs", type=click.IntRange(1), help="Runs at once (default: one per core, or one on a GPU)."
@@ -113,10 +114,9 @@ def reproduce(
     click.echo(f"written: {', '.join(map(str, files))}")
 
 
-def _main_settings(settings: Any) -> str:
+def _main_settings(settings: Settings) -> str:
     length = f"{settings.updates} updates" if settings.updates else f"{settings.epochs} epochs"
     return (
         f"{settings.hidden_layers} x {settings.hidden_size} units, batch size {settings.batch_size}, {length}, "
-        f"warm-up {settings.bc_warmup}, learning rates {settings.actor_learning_rate:g} / "
-        f"{settings.critic_learning_rate:g}"
+        f"learning rate of the actor {settings.actor_learning_rate:g}"
     )

@@ -86,6 +86,9 @@ class Study:
         for key, entries in (("datasets", self.datasets), ("vary", self.vary)):
             if not all(entries.values()):
                 raise _wrong_form(key)
+        for key, values in self.vary.items():
+            if any(value in values[:n] for n, value in enumerate(values)):
+                raise UserError(f"vary: {key} lists a value twice; give each once.")
         _require_known(self.published, self.datasets, "dataset under published")
         for name, changes in self.variants.items():
             if _KEY in changes and _OLD_KEY in changes:
@@ -134,8 +137,8 @@ class Study:
     def _configurations(self, algorithm: str) -> Iterator[tuple[str, str, Settings]]:
         """Variant, alignment and settings of every different configuration of an algorithm.
 
-        A name counts for the algorithms that have the setting. What varies nothing in an algorithm gives it no second
-        configuration.
+        A name counts for the algorithms that have the setting. A variant whose settings an algorithm lacks gives it no
+        second configuration.
         """
         base = _changed(algorithm, preset(self.preset, algorithm), self.settings, "settings")
         seen = set()
@@ -146,14 +149,16 @@ class Study:
             alignment = changes.get("alignment", self.alignment)
             if alignment not in ALIGNMENTS:
                 raise unknown("alignment", alignment, ALIGNMENTS)
+            lacks = len(applicable(type(base), flat)) < len(flat)
             vary = applicable(type(base), self.vary)
             for values in itertools.product(*vary.values()):
                 varied = dict(zip(vary, values, strict=True))
                 variant = ",".join(filter(None, [name, *(f"{key}={value}" for key, value in varied.items())]))
                 settings = _changed(algorithm, base, flat | varied, f"variant {variant!r}")
-                if (alignment, settings) not in seen:
-                    seen.add((alignment, settings))
-                    yield variant, alignment, settings
+                if lacks and (alignment, settings) in seen:
+                    continue
+                seen.add((alignment, settings))
+                yield variant, alignment, settings
 
     def _require_settings(self) -> None:
         """Raise a `UserError` for a name that is a setting of none of the algorithms it is meant for."""
