@@ -1,5 +1,6 @@
 """Run directories: what is refused, that nothing is overwritten, and what they show of a run."""
 
+import json
 import re
 import tempfile
 from dataclasses import replace
@@ -98,6 +99,24 @@ def test_a_run_without_a_checkpoint_or_with_a_corrupt_file_is_an_error(finished)
         (finished.path / "run.json").write_text(content)
         with pytest.raises(UserError, match=r"run\.json is corrupt"):
             evaluate(finished.path)
+
+
+def test_a_setting_younger_than_the_run_had_its_default(slides, tmp_path):
+    run = train("hcsac", slides, tmp_path / "run", settings(), progress=False)
+    content = json.loads((run.path / "run.json").read_text())
+    del content["settings"]["bc_weight"]
+    (run.path / "run.json").write_text(json.dumps(content))
+    train("hcsac", slides, tmp_path / "run", settings(), resume=True, progress=False)
+    with pytest.raises(UserError, match=r"\(setting bc_weight: 0.0, not 2.0\)"):
+        train("hcsac", slides, tmp_path / "run", settings(bc_weight=2.0), resume=True, progress=False)
+
+
+def test_what_was_given_stands_beside_what_it_resolved_to(slides, tmp_path):
+    identity = train("hcsac", slides, tmp_path / "run", settings(sharing="uds"), progress=False).identity()
+    assert (identity["given"]["reward_rule"], identity["settings"]["reward_rule"]) == (None, "zero")
+    assert (identity["given"]["target_pessimism"], identity["settings"]["target_pessimism"]) == (None, "min")
+    assert identity["given"].keys() == identity["settings"].keys()
+    assert identity["plugins"] == []
 
 
 def test_off_by_one_is_part_of_what_a_run_is(slides, tmp_path):

@@ -151,7 +151,7 @@ def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasiu
     return env
 
 
-def box_size(space: gymnasium.Space, what: str) -> int:
+def box_size(space: gymnasium.Space[Any], what: str) -> int:
     """Length of the vectors of a flat Box; `what` names the space in the `UserError` for any other space."""
     if not isinstance(space, gymnasium.spaces.Box):
         raise UserError(f"{what} is {type(space).__name__}, but only Box is supported; wrap the environment.")
@@ -168,7 +168,7 @@ def robot_spaces(observation_size: int, action_size: int) -> tuple[gymnasium.spa
     return observation, gymnasium.spaces.Box(-1.0, 1.0, (action_size,), np.float32)
 
 
-def _require_unit_box(space: gymnasium.Space, task: Task) -> None:
+def _require_unit_box(space: gymnasium.Space[Any], task: Task) -> None:
     assert isinstance(space, gymnasium.spaces.Box)
     if not (np.all(space.low == -1) and np.all(space.high == 1)):
         raise UserError(

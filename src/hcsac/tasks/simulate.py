@@ -93,7 +93,7 @@ def random_rollout(task_name: str, seed: int) -> dict[str, np.ndarray]:
         env.action_space.seed(seed)
         observation, info = env.reset(seed=seed)
         observations, infos = [observation], [info]
-        steps: list[tuple] = []
+        steps: list[tuple[Any, ...]] = []
         while not steps or not (any(steps[-1][2:]) or len(steps) == 10_000):
             action = env.action_space.sample()
             observation, reward, terminated, truncated, info = env.step(action)

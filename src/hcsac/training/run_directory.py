@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hcsac import files
+from hcsac.algorithms import settings_of
 from hcsac.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -225,8 +226,10 @@ class RunDirectory:
                     f"{self.path} contains another run ({name}: {stored.get(key)!r}, not {identity[key]!r}); "
                     "choose another directory."
                 )
+        # A setting that is younger than the run had its default then.
+        settings = settings_of(identity["agent"])().as_dict() | stored["settings"]
         for key, value in identity["settings"].items():
-            other = stored["settings"].get(key)
+            other = settings[key]
             if other != value:
                 raise UserError(
                     f"{self.path} contains another run (setting {key}: {other!r}, not {value!r}); "
