@@ -18,7 +18,7 @@ from hcsac.algorithms import make_algorithm, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.data.rewards import reward_blocks
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import Sharer, borrowed
+from hcsac.sharing.selection import Sharer, shared_pairs
 from hcsac.tasks import replay
 from hcsac.training.loop import SCORING_ROWS
 from hcsac.types import Spec
@@ -32,7 +32,7 @@ def scoring(rounds: int) -> dict[str, Any]:
         settings = resolve("hcsac", preset("slides", "hcsac").replace({"precision": precision}), data.task_names)
         agent = make_algorithm("hcsac", Spec(S, A, data.task_names), settings, [0])
         active = ActiveDataset(data, 0.99, "keep", generators([0], 2), CPU)
-        chunk, row = next(active.pieces(SCORING_ROWS)), next(active.pieces(1))
+        chunk, row = next(active.chunks(SCORING_ROWS)), next(active.chunks(1))
         calls: dict[str, Callable[[], Any]] = {
             "batched": lambda agent=agent, chunk=chunk: agent.values(*chunk, 0),
             "one row at a time": lambda agent=agent, row=row: agent.values(*row, 0),
@@ -50,8 +50,8 @@ def sharing(rows: tuple[int, ...]) -> dict[str, Any]:
         task = np.repeat(np.arange(2), count // 2)
         values = np.random.default_rng(0).standard_normal((1, count), dtype=np.float32)
         began = time.perf_counter()
-        [loans] = Sharer(settings, task, ("a", "b"), 1, 1)(lambda _, values=values: values)
-        pairs = borrowed(loans)
+        [shared] = Sharer(settings, task, ("a", "b"), 1, 1)(lambda _, values=values: values)
+        pairs = shared_pairs(shared)
         seconds = time.perf_counter() - began
         size = sum(array.nbytes for array in pairs if array is not None) / len(pairs.row)
         results[str(count)] = {"seconds": seconds, "rows_per_second": count / seconds, "bytes_per_borrowed_row": size}

@@ -1,6 +1,6 @@
 """Seconds of an update of every algorithm: textbook baseline, ours, and other libraries, in turn in one process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,12 @@ def random_data(tasks: int, rows: int = ROWS) -> Dataset:
         episode_return=np.zeros(episodes),
         task_names=tuple(f"task-{i}" for i in range(tasks)),
     )
+
+
+def slides_settings(algorithm: str, changes: Mapping[str, Any]) -> Settings:
+    """The slides' settings with those of `changes` that the algorithm has."""
+    settings = preset("slides", algorithm)
+    return settings.replace({name: value for name, value in changes.items() if name in settings.as_dict()})
 
 
 def ours(
@@ -97,7 +103,7 @@ def measure(sizes: str, rounds: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for agent in ("bc", "csac", "hcsac") if sizes == "slides" else ("bc", "hcsac"):  # report: CSAC as large as HCSAC
         sized = {name: getattr(preset(sizes, "hcsac"), name) for name in names}
-        settings = preset("slides", agent).replace(sized)
+        settings = slides_settings(agent, sized)
         data = random_data(1 if agent == "csac" else 2)
         variants = {
             "textbook": textbook(agent, settings, data),

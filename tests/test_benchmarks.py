@@ -7,23 +7,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import flops, machine, rates, report, studies
-from benchmarks.updates import A, S, ours, random_data, textbook
-from hcsac.algorithms import preset
+from benchmarks.updates import A, S, ours, random_data, slides_settings, textbook
 from hcsac.experiments.report import write_report
-from hcsac.settings import applicable
 
 SMALL = {"hidden_size": 32, "batch_size": 16, "cql_samples": 4, "device": "cpu", "compile": "off"}
-
-
-def small(agent, **changes):
-    chosen = preset("slides", agent)
-    return chosen.replace(applicable(type(chosen), SMALL | changes))
 
 
 @pytest.mark.parametrize("agent", ["bc", "csac", "hcsac"])
 def test_operations_are_those_that_torch_counts(agent):
     """Up to the embedding's own products, which the count leaves out."""
-    settings = small(agent, embedding="none")
+    settings = slides_settings(agent, {**SMALL, "embedding": "none"})
     update = ours(agent, settings, random_data(1 if agent == "csac" else 2, 2000))
     with FlopCounterMode(display=False) as counter:
         update()
@@ -35,7 +28,7 @@ def test_operations_are_those_that_torch_counts(agent):
 def test_the_textbook_update_learns(agent):
     data = random_data(2, 2000)
     torch.manual_seed(0)
-    step = textbook(agent, small(agent), data)
+    step = textbook(agent, slides_settings(agent, SMALL), data)
     made = step.__closure__
     assert made is not None
     actor = next(cell.cell_contents for cell in made if hasattr(cell.cell_contents, "actor")).actor

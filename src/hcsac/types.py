@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """One minibatch per replica.
 
     `discount` is gamma, or 0 where the world ended (a time limit does not end the world).
-    `task` is the task a row counts for, which for a borrowed row is not the task it was logged under.
+    `task` is the task that uses a transition; for a shared transition it is not the task it was logged under.
     `weight` is how much a row counts in the losses of actor and critics; None where every row counts 1.
     """
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hcsac.experiments import draw_sharing_history, sharing_history_table, transition_history
-from hcsac.training import Borrowing, RowHistory, RunDirectory
+from hcsac.experiments import draw_sharing_history, sharing_history_table, transition_history_text
+from hcsac.training import RunDirectory, SharedUse, TransitionHistory
 
 SETTINGS = {"sharing": "cds", "share_interval": 4, "batch_size": 50}
 IDENTITY = {"tasks": ["a", "b"], "seeds": [0, 1], "rows": 201, "settings": SETTINGS}
@@ -64,8 +64,10 @@ def test_nothing_shared(run):
     ],
 )
 def test_the_history_of_a_transition_gives_the_reason(value, weighted, says):
-    one = Borrowing(6, 1, "b", value, 1.5, 0.25 if weighted else 1.0, weighted, 0.9)
-    first, reason = transition_history(RowHistory(7, "a", 2, 1, 0.5, 3, [one])).splitlines()
+    one = SharedUse(6, 1, "b", value, 1.5, 0.25 if weighted else 1.0, weighted, 0.9)
+    first, reason = transition_history_text(TransitionHistory(7, "a", 2, 1, 0.5, 3, [one])).splitlines()
     assert first == "transition 7: a, episode 2, step 1, reward 0.5"
     assert says in reason
-    assert transition_history(RowHistory(7, "a", 2, 1, 0.5, 1, [])).endswith("shared with no task in 1 sharing step.")
+    assert transition_history_text(TransitionHistory(7, "a", 2, 1, 0.5, 1, [])).endswith(
+        "shared with no task in 1 sharing step."
+    )

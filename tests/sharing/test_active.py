@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from hcsac.algorithms.algorithm import generators
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import Borrowed
+from hcsac.sharing.selection import SharedPairs
 from hcsac.sharing.stratified import draw_from_strata, strata
 
 CPU = torch.device("cpu")
@@ -38,12 +38,12 @@ def pairs_of(data, batch, replica=0):
     return np.array(rows), batch.task[replica].numpy()
 
 
-def test_is_uniform_over_own_and_borrowed_pairs(slides):
-    """Chi-square over every pair, the first and the last of D and of what is borrowed included."""
+def test_is_uniform_over_own_and_shared_pairs(slides):
+    """Chi-square over every pair, the first and the last of D and of the shared pairs included."""
     d = active(slides)
-    lent = [(0, 1), (1, 1), (95, 0), (50, 0)]
-    d.set_borrowed([Borrowed(np.array([n for n, _ in lent]), np.array([i for _, i in lent], np.int8))])
-    pairs = [*((n, int(slides.task[n])) for n in range(len(slides))), *lent]
+    shared = [(0, 1), (1, 1), (95, 0), (50, 0)]
+    d.set_shared([SharedPairs(np.array([n for n, _ in shared]), np.array([i for _, i in shared], np.int8))])
+    pairs = [*((n, int(slides.task[n])) for n in range(len(slides))), *shared]
     rows, tasks = pairs_of(slides, d.sample(100_000))
     counts = Counter(zip(rows.tolist(), tasks.tolist(), strict=True))
     assert set(counts) == set(pairs)
@@ -51,17 +51,17 @@ def test_is_uniform_over_own_and_borrowed_pairs(slides):
 
 
 @pytest.mark.parametrize("rule", ["keep", "zero"])
-def test_everything_of_a_borrowed_row_but_its_reward_is_its_own(rule, slides):
+def test_everything_of_a_shared_transition_but_its_reward_is_its_own(rule, slides):
     ended = slides.terminated.copy()
     ended[[5, 60]] = True
     data = replace(slides, terminated=ended)
     d = active(data, rule)
-    lent = np.arange(0, 96, 5)
-    d.set_borrowed([Borrowed(lent, (1 - slides.task[lent]).astype(np.int8))])
+    shared = np.arange(0, 96, 5)
+    d.set_shared([SharedPairs(shared, (1 - slides.task[shared]).astype(np.int8))])
     batch = d.sample(3000)
     rows, tasks = pairs_of(slides, batch)
     foreign = tasks != slides.task[rows]
-    assert set(rows[foreign]) == set(lent)
+    assert set(rows[foreign]) == set(shared)
     np.testing.assert_array_equal(batch.action[0], slides.action[rows])
     np.testing.assert_array_equal(batch.next_observation[0], slides.next_observation[rows])
     np.testing.assert_array_equal(batch.discount[0], np.where(ended[rows], 0, np.float32(0.99)))
@@ -72,30 +72,30 @@ def test_everything_of_a_borrowed_row_but_its_reward_is_its_own(rule, slides):
     )  # fmt: skip
 
 
-def test_replicas_borrow_for_themselves(slides):
+def test_each_replica_has_its_own_shared_pairs(slides):
     d = active(slides, seeds=(0, 1, 2))
-    lent = [Borrowed(np.array(rows, np.int64), np.array(tasks, np.int8)) for rows, tasks in
+    shared = [SharedPairs(np.array(rows, np.int64), np.array(tasks, np.int8)) for rows, tasks in
             [([0], [1]), ([], []), ([95] * 30, [0] * 30)]]  # fmt: skip
-    d.set_borrowed(lent)
+    d.set_shared(shared)
     batch = d.sample(2000)
     for r, expected in enumerate([{0}, set(), {95}]):
         rows, tasks = pairs_of(slides, batch, r)
         assert set(rows[tasks != slides.task[rows]]) == expected
 
 
-def test_a_borrowed_row_costs_at_most_16_bytes(slides):
+def test_a_shared_pair_costs_at_most_16_bytes(slides):
     d = active(slides, weighted=True)
     held = {name: tensor.nbytes for name, tensor in vars(d).items() if torch.is_tensor(tensor)}
-    d.set_borrowed([Borrowed(np.arange(96), (1 - slides.task).astype(np.int8), np.ones(96, np.float32))])
+    d.set_shared([SharedPairs(np.arange(96), (1 - slides.task).astype(np.int8), np.ones(96, np.float32))])
     assert {name: tensor.nbytes for name, tensor in vars(d).items() if torch.is_tensor(tensor)} == held
-    assert sum(tensor.nbytes for pair in d.borrowed for tensor in pair) <= 16 * 96
+    assert sum(tensor.nbytes for pair in d.shared for tensor in pair) <= 16 * 96
 
 
-def test_setting_borrowed_starts_again_from_d(slides):
+def test_set_shared_starts_again_from_d(slides):
     d = active(slides)
-    d.set_borrowed([Borrowed(np.array([0]), np.array([1], np.int8))])
-    d.set_borrowed([Borrowed(np.array([1]), np.array([1], np.int8))])
-    assert d.borrowed[0].row.tolist() == [1]
+    d.set_shared([SharedPairs(np.array([0]), np.array([1], np.int8))])
+    d.set_shared([SharedPairs(np.array([1]), np.array([1], np.int8))])
+    assert d.shared[0].row.tolist() == [1]
 
 
 def test_only_termination_stops_bootstrapping(slides):
@@ -114,8 +114,8 @@ def test_shares_the_datasets_memory_on_a_cpu(slides):
         assert getattr(d, name).data_ptr() == getattr(slides, name).__array_interface__["data"][0]
 
 
-def test_pieces_are_all_rows_in_order(slides):
-    observation, action = (torch.cat(part) for part in zip(*active(slides).pieces(7), strict=True))
+def test_chunks_are_all_transitions_in_order(slides):
+    observation, action = (torch.cat(part) for part in zip(*active(slides).chunks(7), strict=True))
     np.testing.assert_array_equal(observation, slides.observation)
     np.testing.assert_array_equal(action, slides.action)
 
@@ -129,7 +129,7 @@ def test_replicas_draw_what_they_would_draw_alone(slides):
 @pytest.mark.parametrize("own_fraction", [None, 0.5])
 def test_state_round_trip(own_fraction, slides):
     first = active(slides, weighted=True, own_fraction=own_fraction)
-    first.set_borrowed([Borrowed(np.array([5, 6]), np.array([1, 1], np.int8), np.array([0.25, 0.75], np.float32))])
+    first.set_shared([SharedPairs(np.array([5, 6]), np.array([1, 1], np.int8), np.array([0.25, 0.75], np.float32))])
     first.sample(8)
     second = active(slides, seeds=(99,), weighted=True, own_fraction=own_fraction)
     second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
@@ -139,12 +139,14 @@ def test_state_round_trip(own_fraction, slides):
 
 def test_weights_go_with_their_pairs(slides):
     d = active(slides, seeds=(0, 1), weighted=True)
-    assert (d.sample(16).weight == 1).all()  # nothing borrowed yet
-    lent, weight = np.array([3, 7, 11]), np.array([0.1, 0.2, 0.3], np.float32)
-    d.set_borrowed([Borrowed(lent, np.ones(3, np.int8), weight), Borrowed(lent[:0], np.ones(0, np.int8), weight[:0])])
+    assert (d.sample(16).weight == 1).all()  # nothing shared yet
+    shared, weight = np.array([3, 7, 11]), np.array([0.1, 0.2, 0.3], np.float32)
+    d.set_shared(
+        [SharedPairs(shared, np.ones(3, np.int8), weight), SharedPairs(shared[:0], np.ones(0, np.int8), weight[:0])]
+    )
     batch = d.sample(5000)
     rows, tasks = pairs_of(slides, batch)
-    expected = dict(zip(lent.tolist(), weight.tolist(), strict=True))
+    expected = dict(zip(shared.tolist(), weight.tolist(), strict=True))
     foreign = tasks != slides.task[rows]
     assert set(rows[foreign]) == set(expected)
     assert batch.weight[0].tolist() == [expected[n] if away else 1 for n, away in zip(rows, foreign, strict=True)]
@@ -153,7 +155,7 @@ def test_weights_go_with_their_pairs(slides):
 
 
 class TestOwnFraction:
-    """Task 0 has 96 own rows and borrows 30, task 1 has 32 and borrows 4, task 2 has 16 and borrows none."""
+    """Task 0 has 96 own transitions and 30 shared with it, task 1 has 32 and 4, task 2 has 16 and none."""
 
     OWN, LENT, FRACTION = np.array([96, 32, 16]), np.array([30, 4, 0]), 0.7
 
@@ -163,7 +165,7 @@ class TestOwnFraction:
         return np.stack([draw_from_strata(held, batch_size, generator).numpy() for _ in range(batches)])
 
     def parts(self):
-        """Places of every task's own rows and borrowed rows, and their share of a minibatch by the definition."""
+        """Places of every task's own and shared pairs, and their share of a minibatch by the definition."""
         ends = np.cumsum([0, *self.OWN, *self.LENT])
         ranges = [np.arange(a, b) for a, b in pairwise(ends)]
         f = self.FRACTION
@@ -196,19 +198,19 @@ class TestOwnFraction:
         frequencies = [np.isin(drawn, places).mean() for places, _ in self.parts()]
         np.testing.assert_allclose(frequencies, [share for _, share in self.parts()], atol=0.015)
 
-    def test_borrowing_does_not_change_the_task_mix(self, slides):
-        """All of task 0's rows lent to task 1 make it two thirds of D*, but half of every minibatch all the same."""
+    def test_sharing_does_not_change_the_task_mix(self, slides):
+        """All of task 0's rows shared to task 1 make it two thirds of D*, but half of every minibatch all the same."""
         d = active(slides, own_fraction=0.75)
-        d.set_borrowed([Borrowed(np.arange(48), np.ones(48, np.int8))])
+        d.set_shared([SharedPairs(np.arange(48), np.ones(48, np.int8))])
         rows, tasks = pairs_of(slides, d.sample(400))
         assert np.sum(tasks == 1) == 200
         assert np.sum((tasks == 1) & (rows >= 48)) == 150
         assert np.sum((tasks == 0) & (rows < 48)) == 200
 
     def test_replicas_draw_what_they_would_draw_alone(self, slides):
-        lent = [Borrowed(np.arange(9), np.ones(9, np.int8)), Borrowed(np.arange(4), np.ones(4, np.int8))]
+        shared = [SharedPairs(np.arange(9), np.ones(9, np.int8)), SharedPairs(np.arange(4), np.ones(4, np.int8))]
         many, one = active(slides, seeds=(3, 7), own_fraction=0.5), active(slides, seeds=(7,), own_fraction=0.5)
-        many.set_borrowed(lent)
-        one.set_borrowed(lent[1:])
+        many.set_shared(shared)
+        one.set_shared(shared[1:])
         for both, alone in zip(many.sample(32)[:6], one.sample(32)[:6], strict=True):
             torch.testing.assert_close(both[1:], alone, rtol=0, atol=0)

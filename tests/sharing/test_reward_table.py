@@ -43,7 +43,7 @@ def made(monkeypatch):
 
 
 @pytest.mark.parametrize(("rule", "worth"), [("keep", [1.0, 1.0]), ("zero", [1.0, 0.0])])
-def test_reward_of_a_borrowed_row(rule, worth, slides):
+def test_reward_of_a_shared_transition(rule, worth, slides):
     data = replace(slides, reward=np.ones(96, np.float32))
     table = reward_table(data, rule)
     assert (table.shape, table.dtype) == ((96, 2), np.float32)
@@ -154,6 +154,6 @@ def test_a_cache_that_cannot_be_written_costs_only_time(walker, cache):
 def test_refuses_what_cannot_be_recomputed(slides, cache):
     with pytest.raises(UserError, match="use reward rule keep or zero"):
         reward_table(slides, "recompute")
-    alone = slides.select(["slide-left"])  # lends nothing and borrows nothing
+    alone = slides.select(["slide-left"])  # shares nothing
     np.testing.assert_array_equal(reward_table(alone, "recompute")[:, 0], alone.reward)
     assert not cache.exists()

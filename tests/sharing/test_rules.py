@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from hcsac.algorithms import settings_of
 from hcsac.errors import UserError
 from hcsac.sharing.rules import cds_weight, threshold
-from hcsac.sharing.selection import LEVELS, Sharer, borrowed, directions
+from hcsac.sharing.selection import LEVELS, Sharer, directions, shared_pairs
 
 
 def share(rule, task, tasks, score, quantile=0.5, replicas=1, updates=1, **changes):
-    """For every replica its pairs and its loans."""
+    """For every replica its pairs, and what each direction shares."""
     changes = {"sharing": rule, "share_quantile": quantile, "cds_quantile": quantile} | changes
     settings = settings_of("hcsac")().replace(changes)
     sharer = Sharer(settings, task, [f"t{i}" for i in range(tasks)], replicas, updates)
-    return [(borrowed(loans), loans) for loans in sharer(score)]
+    return [(shared_pairs(shared), shared) for shared in sharer(score)]
 
 
 def pairs_of(pairs):
@@ -69,7 +69,7 @@ def test_quantile_is_algorithm_1(rule, problem):
     for row, i in disagree:  # only rows that sit on the threshold within rounding may differ
         assert abs(q[i][row] - threshold(q[i][task == i], quantile)) < 1e-9
     for flow in flows:
-        assert flow.offered == np.sum(task == flow.source)
+        assert flow.candidates == np.sum(task == flow.source)
         count = sum(1 for row, i in got if i == flow.target and task[row] == flow.source)
         assert len(flow.row) == len(flow.value) == count
         assert list(flow.value) == [q[flow.target][n] for n in flow.row]
@@ -104,7 +104,7 @@ def test_the_temperature_of_soft_cds_is_a_running_average_over_the_updates_betwe
         settings_of("hcsac")(sharing="cds", cds_soft=True, cds_decay=decay, cds_quantile=0.0), task, "ab", 1, updates
     )
     values = [np.array([[1.0, 5.0, 2.0, 4.0]]), np.array([[1.0, 5.0, 9.0, 11.0]])]  # |Delta| 2 on average, then 9
-    first, second = (next(loan for loan in sharer(lambda i, v=v: v)[0] if loan.target == 0) for v in values)
+    first, second = (next(one for one in sharer(lambda i, v=v: v)[0] if one.target == 0) for v in values)
     assert first.temperature == 2.0
     expected = 2.0
     for _ in range(updates):  # as if it were averaged at every update
@@ -133,7 +133,7 @@ def test_only_the_named_directions_lend(problem, data):
     text = ",".join(f"t{j}:t{i}" for j, i in named)
     asked = []
     ((pairs, flows),) = share("quantile", task, tasks, lambda i: asked.append(i) or q[i][None], quantile, share=text)
-    assert set(asked) == {i for _, i in named}  # a task that borrows nothing is not scored
+    assert set(asked) == {i for _, i in named}  # a task that no other shares with is not scored
     ((unrestricted, _),) = share("quantile", task, tasks, lambda i: q[i][None], quantile)
     assert set(pairs_of(pairs)) == {(n, i) for n, i in pairs_of(unrestricted) if (task[n], i) in named}
     assert {(flow.source, flow.target) for flow in flows} == set(named)
@@ -149,7 +149,7 @@ def test_only_the_named_directions_lend(problem, data):
         ("", "'' of setting share is not of the form"),
         ("walker-walk:alk", "unknown task in setting share 'alk'"),
         ("walker-walk:walker-run,", "'' of setting share is not of the form"),
-        ("walker-run:walker-run", "lends a task its own rows"),
+        ("walker-run:walker-run", "is from a task to itself"),
     ],
 )
 def test_bad_directions(text, says):
@@ -171,7 +171,7 @@ def test_directions():
 
 
 @pytest.mark.parametrize("rule", ["quantile", "all", "cds"])
-def test_a_loan_says_the_quantiles_of_the_borrowers_own_values(rule):
+def test_the_quantiles_are_those_of_the_targets_own_values(rule):
     random = np.random.default_rng(0)
     task, q = np.repeat([0, 1, 2], 50), random.normal(size=(3, 2, 150)).astype(np.float32)
     for r, (_, flows) in enumerate(share(rule, task, 3, lambda i: q[i], replicas=2)):
@@ -183,7 +183,7 @@ def test_a_loan_says_the_quantiles_of_the_borrowers_own_values(rule):
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 4), st.floats(0, 1))
 def test_real_values_in_float32_as_the_critics_give_them(seed, tasks, quantile):
-    """By counting: a borrowed value is one that at most the worst `quantile` of the own values exceed or equal."""
+    """By counting: a shared value is one that at most the worst `quantile` of the own values exceed or equal."""
     random = np.random.default_rng(seed)
     task = np.concatenate([np.arange(tasks), random.integers(tasks, size=40)])
     q = random.normal(scale=50, size=(tasks, 1, len(task))).astype(np.float32)
@@ -231,7 +231,7 @@ def test_values_that_are_no_numbers_lend_nothing():
     assert [len(flow.row) for flow in flows] == [0, 0]
 
 
-def test_a_row_on_the_threshold_is_borrowed():
+def test_a_transition_on_the_threshold_is_shared():
     task = np.array([0, 0, 0, 1, 1])
     values = np.array([[1.0, 2.0, 3.0, 3.0, 2.999]])
     ((pairs, flows),) = share(
@@ -246,7 +246,7 @@ def test_all(rule):
     ((pairs, flows),) = share(rule, np.array([0, 1, 1, 2]), 3, lambda i: np.zeros((1, 4)))
     assert sorted(pairs_of(pairs)) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 2), (3, 0), (3, 1)]
     assert pairs.weight is None
-    assert all(np.isnan(flow.threshold) and len(flow.row) == flow.offered for flow in flows)
+    assert all(np.isnan(flow.threshold) and len(flow.row) == flow.candidates for flow in flows)
 
 
 def test_none():

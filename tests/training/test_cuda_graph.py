@@ -8,7 +8,7 @@ from hcsac.algorithms import make_algorithm, resolve, settings_of
 from hcsac.algorithms.algorithm import generators
 from hcsac.settings import applicable
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import Borrowed
+from hcsac.sharing.selection import SharedPairs
 from hcsac.training.cuda_graph import UPDATES_PER_GRAPH as SPAN
 from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.types import Spec
@@ -82,7 +82,7 @@ def test_captures_anew_when_the_warm_up_ends_and_when_d_star_changes(slides):
     assert (recorder.captures, recorder.launches) == (1, 1)
     advance(updates, [SPAN] * 2)
     assert (recorder.captures, recorder.launches) == (2, 2)
-    active.set_borrowed([Borrowed(np.array([0]), np.array([1], np.int8))])
+    active.set_shared([SharedPairs(np.array([0]), np.array([1], np.int8))])
     advance(updates, [SPAN] * 2)
     assert (recorder.captures, recorder.launches, agent.updates) == (3, 4, 7 * SPAN)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from hcsac import Dataset, evaluate, export_policy, load_policy, train
 from hcsac.algorithms import recorded_settings
 from hcsac.experiments import read_record
-from hcsac.training import RunDirectory, borrowers, learning_curve
+from hcsac.training import RunDirectory, learning_curve, transition_history
 from tests.conftest import TASKS, run, slide_episodes
 
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "format_1"
@@ -60,7 +60,7 @@ def test_an_interrupted_run_ends_as_the_uninterrupted_one(old):
 def test_records_and_ledger_are_read(old, capsys):
     finished = RunDirectory(old / "finished")
     assert len(learning_curve(finished, "slide-left")[0]) == 4
-    assert {b.task for row in range(48) for b in borrowers(finished, row).borrowings} == {"slide-right"}
+    assert {b.task for row in range(48) for b in transition_history(finished, row).uses} == {"slide-right"}
     assert run("sharing-history", finished.path) == 0
     assert "slide-left" in capsys.readouterr().out
 

@@ -93,7 +93,7 @@ def test_recomputed_rewards_reach_the_sampler(slides, tmp_path, priced):
     np.testing.assert_allclose(foreign, 100 + slides.next_observation[:, 0], rtol=1e-6)
     run = train("hcsac", slides, tmp_path / "run", settings(reward_rule="recompute"), progress=False)
     assert run.finished
-    assert lines(run.path / "metrics.jsonl")[-1]["target"] > 10  # half of what is sampled is borrowed by now
+    assert lines(run.path / "metrics.jsonl")[-1]["target"] > 10  # half of what is sampled is shared by now
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_bad_rewards_leave_nothing_behind(reward, message, slides, tmp_path, pri
     assert not (tmp_path / "run").exists()
 
 
-def test_who_borrows_nothing_needs_no_rewards(slides, tmp_path):
+def test_without_sharing_no_rewards_are_needed(slides, tmp_path):
     given = settings("hcsac", sharing="none", reward_rule="recompute", updates=2)
     assert train("hcsac", slides, tmp_path / "run", given, progress=False).finished
 
@@ -152,7 +152,7 @@ def test_each_replica_is_the_run_with_its_seed(finished, slides, tmp_path):
 
 
 def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch):
-    """Sharing and checkpoint fall on one update, so the saved critics are those that chose; scored in pieces."""
+    """Sharing and checkpoint fall on one update, so the saved critics are those that chose; scored in chunks."""
     monkeypatch.setattr(loop, "SCORING_ROWS", 7)
     run = train("hcsac", slides, tmp_path / "run", settings(), seeds=(0, 1), progress=False)
     state, update = checkpoint.load(run.checkpoint)

@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from hcsac.errors import UserError
-from hcsac.sharing.selection import LEVELS, Loan
-from hcsac.training import RunDirectory, borrowers, checkpoint, train
+from hcsac.sharing.selection import LEVELS, SharedTransitions
+from hcsac.training import RunDirectory, checkpoint, train, transition_history
 from hcsac.training.sharing_log import SharingLogWriter
 from tests.training.conftest import agent_of, lines, settings, tree
 
 
-def loan(source, target, rows, values, weight=None, threshold=float("nan"), temperature=float("nan")):
+def shared(source, target, rows, values, weight=None, threshold=float("nan"), temperature=float("nan")):
     own = np.array([1.0, 2, 3, 4, 5])
     rows, values = np.array(rows, np.int64), np.array(values, np.float32)
-    return Loan(source, target, 48, rows, values, weight, threshold, temperature, own)
+    return SharedTransitions(source, target, 48, rows, values, weight, threshold, temperature, own)
 
 
-def write(tmp_path, data, loans, updates=(6,), reward=None, sharing="quantile", **named):
-    """A sharing log of seeds 3 and 8, with these loans (of both seeds) at every update, and its records."""
+def write(tmp_path, data, steps, updates=(6,), reward=None, sharing="quantile", **named):
+    """A sharing log of seeds 3 and 8, with these steps (of both seeds) at every update, and its records."""
     run = RunDirectory(tmp_path / "run")
     identity = {"tasks": list(data.task_names), "settings": {"sharing": sharing}}
     run.begin(identity, resume=False)
@@ -28,7 +28,7 @@ def write(tmp_path, data, loans, updates=(6,), reward=None, sharing="quantile", 
     writer = SharingLogWriter(run, data, [3, 8], table, **{"valued": True} | named)
     for update in updates:
         run.append(
-            "sharing.jsonl", writer.write(update, loans, lambda rows, task: table[rows, task].double().mean().item())
+            "sharing.jsonl", writer.write(update, steps, lambda rows, task: table[rows, task].double().mean().item())
         )
     return run
 
@@ -36,8 +36,8 @@ def write(tmp_path, data, loans, updates=(6,), reward=None, sharing="quantile", 
 def test_a_record_has_counts_values_and_rewards(slides, tmp_path):
     true = np.random.default_rng(0).normal(size=(96, 2))
     rows, values = [2, 5, 40], [7.0, 9.0, 8.0]
-    loans = [[loan(0, 1, rows, values, threshold=6.5)], [loan(0, 1, [], [], threshold=99.0)]]
-    run = write(tmp_path, slides, loans, true_reward=true)
+    steps = [[shared(0, 1, rows, values, threshold=6.5)], [shared(0, 1, [], [], threshold=99.0)]]
+    run = write(tmp_path, slides, steps, true_reward=true)
     some, none = run.lines("sharing.jsonl")
     assert some == {
         "update": 6, "seed": 3, "from": "slide-left", "to": "slide-right", "offered": 48, "borrowed": 3,
@@ -51,7 +51,7 @@ def test_a_record_has_counts_values_and_rewards(slides, tmp_path):
 
 
 def test_nan_is_null_in_json(slides, tmp_path):
-    broken = loan(0, 1, [1], [np.nan], threshold=np.nan)._replace(own_quantiles=np.full(5, np.nan))
+    broken = shared(0, 1, [1], [np.nan], threshold=np.nan)._replace(own_quantiles=np.full(5, np.nan))
     run = write(tmp_path, slides, [[broken], [broken]])
     (record, _) = run.lines("sharing.jsonl")
     assert record["own_q"] == record["borrowed_q"] == [None] * 5
@@ -60,15 +60,15 @@ def test_nan_is_null_in_json(slides, tmp_path):
 
 @pytest.mark.parametrize("valued", [True, False])
 def test_the_uses_of_every_transition_are_read_back(valued, slides, tmp_path):
-    """Against the loans themselves, for all 96 rows; at 12 seed 3 borrows otherwise than at 6."""
+    """Against the steps themselves, for all 96 transitions; at 12 others are shared for seed 3 than at 6."""
     random = np.random.default_rng(1)
 
-    def loans():
+    def all_shared():
         masks = random.random((2, 2, 48)) < 0.4
-        return [[loan(j, 1 - j, 48 * j + np.flatnonzero(masks[r, j]), random.normal(size=masks[r, j].sum()),
+        return [[shared(j, 1 - j, 48 * j + np.flatnonzero(masks[r, j]), random.normal(size=masks[r, j].sum()),
                       threshold=-9.0) for j in (0, 1)] for r in (0, 1)]  # fmt: skip
 
-    given = {6: loans(), 12: loans()}
+    given = {6: all_shared(), 12: all_shared()}
     run = RunDirectory(tmp_path / "run")
     run.begin({"tasks": list(slides.task_names), "settings": {"sharing": "quantile"}}, resume=False)
     reward = torch.rand(96, 2)  # as a reward rule that pays every task its own
@@ -76,8 +76,8 @@ def test_the_uses_of_every_transition_are_read_back(valued, slides, tmp_path):
     for update, of_update in given.items():
         run.append("sharing.jsonl", writer.write(update, of_update, lambda rows, task: 0.0))
     for row in range(96):
-        history = borrowers(run, row)
-        assert (history.task, history.sharings) == (slides.task_names[row // 48], 2)
+        history = transition_history(run, row)
+        assert (history.task, history.sharing_steps) == (slides.task_names[row // 48], 2)
         assert (history.episode, history.step) == (row % 48 // 12, row % 12)
         assert history.reward == pytest.approx(reward[row, row // 48].item())
         expected = [
@@ -85,17 +85,17 @@ def test_the_uses_of_every_transition_are_read_back(valued, slides, tmp_path):
              reward[row, one.target].item())
             for update, of_update in given.items() for r in (0, 1) for one in of_update[r] if row in one.row
         ]  # fmt: skip
-        found = [(b.update, b.seed, b.task, b.value, b.claimed) for b in history.borrowings]
+        found = [(b.update, b.seed, b.task, b.value, b.assigned_reward) for b in history.uses]
         assert found == [e if valued else (*e[:3], None, e[4]) for e in expected]
-        assert {(b.threshold, b.weight, b.weighted) for b in history.borrowings} <= {(-9.0, 1.0, False)}
+        assert {(b.threshold, b.weight, b.weighted) for b in history.uses} <= {(-9.0, 1.0, False)}
 
 
 def test_a_file_has_a_bit_for_each_candidate(slides, tmp_path):
-    def size(loans, **named):
-        run = write(tmp_path / str(len(list(tmp_path.iterdir()))), slides, [loans, []], **named)
+    def size(steps, **named):
+        run = write(tmp_path / str(len(list(tmp_path.iterdir()))), slides, [steps, []], **named)
         return (run.path / "sharing" / "6.safetensors").stat().st_size
 
-    empty, full = loan(0, 1, [], []), loan(0, 1, range(48), np.zeros(48))
+    empty, full = shared(0, 1, [], []), shared(0, 1, range(48), np.zeros(48))
     assert size([empty], valued=False) == size([full], valued=False)
     header = 150
     assert size([full], valued=False) < 48 / 8 + header
@@ -103,7 +103,7 @@ def test_a_file_has_a_bit_for_each_candidate(slides, tmp_path):
 
 
 def test_the_sharing_log_of_a_run_is_what_it_trained_on(slides, tmp_path, priced):
-    """The pairs of the last sharing are those of the checkpoint, and their values what the saved critics say."""
+    """The pairs of the last sharing step are those of the checkpoint, and their values those of the saved critics."""
     priced(lambda state, action: np.ones(len(state)))
     soft = settings(sharing="cds", cds_soft=True)
     run = train("hcsac", slides, tmp_path / "run", soft, seeds=(0, 1), progress=False)
@@ -115,12 +115,12 @@ def test_the_sharing_log_of_a_run_is_what_it_trained_on(slides, tmp_path, priced
                                                 for name in ("row", "task", "weight")), strict=True)}  # fmt: skip
         assert len(index) == 96
         for row in range(0, 96, 7):
-            (last,) = [b for b in borrowers(run, row).borrowings if (b.update, b.seed) == (24, seed)]
+            (last,) = [b for b in transition_history(run, row).uses if (b.update, b.seed) == (24, seed)]
             i = slides.task_names.index(last.task)
             assert last.weighted
             assert last.weight == pytest.approx(index[row, i], abs=1e-6)
             assert last.value == pytest.approx(q[i][r, row], abs=1e-4)
-            assert last.claimed == slides.reward[row]
+            assert last.assigned_reward == slides.reward[row]
     for record in lines(run.path / "sharing.jsonl"):
         assert record["true_reward"] == 1.0
         assert record["offered"] == record["borrowed"] == 48
@@ -133,11 +133,11 @@ def test_sharing_nothing_or_all_is_recorded(changes, slides, tmp_path):
     records = lines(run.path / "sharing.jsonl")
     if "share" in changes:
         assert {(r["from"], r["to"]) for r in records} == {("slide-left", "slide-right")}
-        assert all(borrowers(run, row).borrowings == [] for row in (48, 95))
-        assert borrowers(run, 95).sharings == 0
+        assert all(transition_history(run, row).uses == [] for row in (48, 95))
+        assert transition_history(run, 95).sharing_steps == 0
     else:
         assert {r["borrowed"] for r in records} == {48}
-        assert len(borrowers(run, 95).borrowings) == 4
+        assert len(transition_history(run, 95).uses) == 4
 
 
 def test_tensorboard_shows_the_records(slides, tmp_path):
@@ -159,14 +159,14 @@ def test_tensorboard_shows_the_records(slides, tmp_path):
 def test_errors_of_the_sharing_log(finished, slides, tmp_path):
     for row in (-1, 96):
         with pytest.raises(UserError, match=f"transition {row} is not in the data of .*; choose one from 0 to 95"):
-            borrowers(finished, row)
+            transition_history(finished, row)
     other = train("mtcsac", slides, tmp_path / "other", settings("mtcsac", updates=2), progress=False)
     with pytest.raises(UserError, match="with sharing = 'none' it has shared no transitions so far"):
-        borrowers(other, 0)
+        transition_history(other, 0)
     for name in ("12.safetensors", "rows.safetensors"):
         (finished.path / "sharing" / name).write_bytes(b"\x00" * 40)
         with pytest.raises(UserError, match=f"{name} is corrupt"):
-            borrowers(finished, 0)
+            transition_history(finished, 0)
 
 
 def test_resuming_deletes_later_sharing_steps(finished):
@@ -175,11 +175,11 @@ def test_resuming_deletes_later_sharing_steps(finished):
         "6.safetensors", "12.safetensors", "rows.safetensors",
     }  # fmt: skip
     assert {record["update"] for record in finished.lines("sharing.jsonl")} == {6, 12}
-    assert borrowers(finished, 0).sharings == 2
+    assert transition_history(finished, 0).sharing_steps == 2
 
 
 def test_reading_the_sharing_log_changes_nothing(finished):
     before = tree(finished.path)
-    borrowers(finished, 5)
+    transition_history(finished, 5)
     assert tree(finished.path) == before
-    json.dumps(borrowers(finished, 5)._asdict())
+    json.dumps(transition_history(finished, 5)._asdict())

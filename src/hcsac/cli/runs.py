@@ -88,11 +88,11 @@ def sharing_history(run: Path, transition: int | None) -> None:
 
     directory = training.RunDirectory(run)
     if transition is not None:
-        click.echo(experiments.transition_history(training.borrowers(directory, transition)))
+        click.echo(experiments.transition_history_text(training.transition_history(directory, transition)))
     else:
         directory.identity()
         click.echo(experiments.sharing_history_table(directory))
-        if picture := experiments.draw_sharing_history(directory):
-            click.echo(f"\nwritten: {picture}")
+        if chart := experiments.draw_sharing_history(directory):
+            click.echo(f"\nwritten: {chart}")
     for sentence in directory.corruption():
         click.echo(sentence)

@@ -15,7 +15,7 @@ from hcsac.experiments.sharing_gain import (
     sharing_gains,
     sharing_output,
 )
-from hcsac.experiments.sharing_history import draw_sharing_history, sharing_history_table, transition_history
+from hcsac.experiments.sharing_history import draw_sharing_history, sharing_history_table, transition_history_text
 from hcsac.experiments.status import status_table
 from hcsac.experiments.storage import Mirror, is_url, local_copy, opened
 from hcsac.experiments.study import Study, read_study, slides_study
@@ -62,7 +62,7 @@ __all__ = [
     "status_table",
     "summarise",
     "summary_tables",
-    "transition_history",
+    "transition_history_text",
     "write_csv",
     "write_metrics",
     "write_report",

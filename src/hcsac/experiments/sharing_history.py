@@ -12,7 +12,7 @@ import numpy as np
 
 from hcsac.errors import UserError
 from hcsac.experiments.words import plural
-from hcsac.training import RowHistory, RunDirectory
+from hcsac.training import RunDirectory, TransitionHistory
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
@@ -104,22 +104,23 @@ def draw_sharing_history(run: RunDirectory) -> Path | None:
     return path
 
 
-def transition_history(history: RowHistory) -> str:
+def transition_history_text(history: TransitionHistory) -> str:
     """With which tasks a transition was shared, when and why; a line each."""
     lines = [
-        f"transition {history.row}: {history.task}, episode {history.episode}, step {history.step}, "
+        f"transition {history.transition}: {history.task}, episode {history.episode}, step {history.step}, "
         f"reward {history.reward:.4g}"
     ]
-    if not history.borrowings:
-        lines.append(f"shared with no task in {plural(history.sharings, 'sharing step')}.")
-    for b in history.borrowings:
+    if not history.uses:
+        lines.append(f"shared with no task in {plural(history.sharing_steps, 'sharing step')}.")
+    for use in history.uses:
         reason = "the rule takes every transition"
-        if b.value is not None:
-            reason = f"Q {b.value:.6g} >= threshold {b.threshold:.6g}"
-            if b.weighted:
-                reason = f"Q {b.value:.6g}, threshold {b.threshold:.6g}, so weight {b.weight:.4g}"
+        if use.value is not None:
+            reason = f"Q {use.value:.6g} >= threshold {use.threshold:.6g}"
+            if use.weighted:
+                reason = f"Q {use.value:.6g}, threshold {use.threshold:.6g}, so weight {use.weight:.4g}"
         lines.append(
-            f"update {b.update}, seed {b.seed}: shared with {b.task}, assigned reward {b.claimed:.4g}; {reason}"
+            f"update {use.update}, seed {use.seed}: shared with {use.task}, "
+            f"assigned reward {use.assigned_reward:.4g}; {reason}"
         )
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The active dataset D*: an index over the rows of D, and the sampler that turns it into minibatches."""
+"""The active dataset D*: an index over the transitions of D, and the sampler that turns it into minibatches."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from torch import Tensor
 from hcsac.data.dataset import Dataset
 from hcsac.settings import RewardRule
 from hcsac.sharing.reward_table import reward_table
-from hcsac.sharing.selection import Borrowed
+from hcsac.sharing.selection import SharedPairs
 from hcsac.sharing.stratified import Strata, draw_from_strata, strata
 from hcsac.types import Batch
 
 
 class Pairs(NamedTuple):
-    """Rows of D and the tasks they count for, on the device, each [n]."""
+    """Rows of D and the tasks that use them, on the device, each [n]."""
 
     row: Tensor  # int64
     task: Tensor  # int8 where it is the index, int64 where it is drawn
@@ -25,16 +25,16 @@ class Pairs(NamedTuple):
 
 
 class ActiveDataset:
-    """D on the training device and, per replica, the pairs borrowed on top of it. Rows are never copied.
+    """D on the training device and, per replica, the pairs shared on top of it. Rows are never copied.
 
     On a CPU these are the dataset's own arrays, which may be memory-mapped files.
 
     Args:
-        rule: what borrowed rows are worth (`reward_table`).
+        rule: the reward of shared transitions (`reward_table`).
         generators: one per replica, on the device; each replica draws its own minibatches.
-        own_fraction: None to draw uniformly over D*. Otherwise every task has the part of a minibatch that its own rows
-            are of D, whatever it has borrowed, and this fraction of the part is drawn from its own rows, the rest from
-            what it has borrowed (all of it from its own where it has borrowed nothing).
+        own_fraction: None to draw uniformly over D*. Otherwise each task has the part of a minibatch that its own
+            transitions are of D, whatever is shared with it. This fraction of the part is drawn from its own
+            transitions, the rest from those shared with it (all of it from its own where none are).
         weighted: whether batches carry weights.
 
     Raises:
@@ -67,26 +67,26 @@ class ActiveDataset:
         self.own_fraction = own_fraction
         self.own_rows = np.bincount(dataset.task, minlength=dataset.num_tasks)
         self.weighted = weighted
-        self.changes = 0  # how often what is borrowed has changed
-        nothing = Borrowed(np.empty(0, np.int64), np.empty(0, np.int8))
-        self.set_borrowed([nothing for _ in generators])
+        self.changes = 0  # how often the shared pairs have changed
+        nothing = SharedPairs(np.empty(0, np.int64), np.empty(0, np.int8))
+        self.set_shared([nothing for _ in generators])
 
-    def set_borrowed(self, borrowed: Sequence[Borrowed]) -> None:
-        """Replace what every replica has borrowed; a sharing always starts again from D."""
+    def set_shared(self, shared: Sequence[SharedPairs]) -> None:
+        """Replace the shared pairs of every replica: each sharing step starts again from D."""
         device = self.task.device
         self._set([Pairs(torch.as_tensor(b.row, device=device), torch.as_tensor(b.task, device=device),
-                         None if b.weight is None else torch.as_tensor(b.weight, device=device)) for b in borrowed]
+                         None if b.weight is None else torch.as_tensor(b.weight, device=device)) for b in shared]
         )  # fmt: skip
 
-    def _set(self, borrowed: list[Pairs]) -> None:
+    def _set(self, shared: list[Pairs]) -> None:
         self.changes += 1
-        self.borrowed = borrowed
+        self.shared = shared
         if self.own_fraction is not None:
-            self.strata = [self._strata(pairs, self.own_fraction) for pairs in borrowed]
+            self.strata = [self._strata(pairs, self.own_fraction) for pairs in shared]
 
     def _strata(self, pairs: Pairs, own_fraction: float) -> Strata:
-        lent = np.bincount(pairs.task.cpu().numpy(), minlength=len(self.own_rows))
-        return strata(self.own_rows, lent, own_fraction, self.task.device)
+        shared = np.bincount(pairs.task.cpu().numpy(), minlength=len(self.own_rows))
+        return strata(self.own_rows, shared, own_fraction, self.task.device)
 
     def sample(self, batch_size: int) -> Batch:
         """One minibatch per replica, drawn with replacement from its D*."""
@@ -105,51 +105,51 @@ class ActiveDataset:
             weight=weight,
         )
 
-    def pieces(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Observation [n, S] and action [n, A] of every row of D in order, n <= `rows` at a time."""
+    def chunks(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Observation [n, S] and action [n, A] of every transition of D in order, n <= `rows` at a time."""
         for start, action in zip(torch.split(self.start_index, rows), torch.split(self.action, rows), strict=True):
             yield self.observations[start], action
 
     def mean_reward(self, row: np.ndarray, task: int) -> float:
-        """What these rows [n] claim to be worth to that task, on average; NaN for none."""
+        """Mean reward assigned to these transitions [n] for that task; NaN for none."""
         return self.reward[torch.as_tensor(row, device=self.task.device), task].double().mean().item()
 
     def _draw(self, replica: int, batch_size: int) -> Pairs:
         own = len(self.task)
-        borrowed = self.borrowed[replica]
-        pick = self._pick(replica, batch_size)  # places in D followed by what is borrowed
+        shared = self.shared[replica]
+        pick = self._pick(replica, batch_size)  # places in D followed by the shared pairs
         one = torch.ones(batch_size, device=self.task.device) if self.weighted else None
-        if len(borrowed.row) == 0:
+        if len(shared.row) == 0:
             return Pairs(pick, self.task[pick], one)
-        lent = pick >= own
+        is_shared = pick >= own
         index = (pick - own).clamp(min=0)
-        rows = torch.where(lent, borrowed.row[index], pick)
-        tasks = torch.where(lent, borrowed.task[index].long(), self.task[rows])
-        if one is not None and borrowed.weight is not None:
-            one = torch.where(lent, borrowed.weight[index], one)
+        rows = torch.where(is_shared, shared.row[index], pick)
+        tasks = torch.where(is_shared, shared.task[index].long(), self.task[rows])
+        if one is not None and shared.weight is not None:
+            one = torch.where(is_shared, shared.weight[index], one)
         return Pairs(rows, tasks, one)
 
     def _pick(self, replica: int, batch_size: int) -> Tensor:
         generator, device = self.generators[replica], self.task.device
         if self.own_fraction is None:
-            count = len(self.task) + len(self.borrowed[replica].row)
+            count = len(self.task) + len(self.shared[replica].row)
             return torch.randint(count, (batch_size,), generator=generator, device=device)
         return draw_from_strata(self.strata[replica], batch_size, generator)
 
     def state(self) -> dict[str, Tensor]:
-        """The index and the generators, for a checkpoint."""
+        """The index and the generators, for a checkpoint; the keys are those of format 1."""
         state: dict[str, Tensor] = {}
-        for r, pairs in enumerate(self.borrowed):
-            held = {name: tensor for name, tensor in pairs._asdict().items() if tensor is not None}
-            state |= {f"borrowed.{r}.{name}": tensor for name, tensor in held.items()}
+        for r, pairs in enumerate(self.shared):
+            tensors = {name: tensor for name, tensor in pairs._asdict().items() if tensor is not None}
+            state |= {f"borrowed.{r}.{name}": tensor for name, tensor in tensors.items()}
             state[f"sampler.{r}"] = self.generators[r].get_state()
         return state
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from `state` exactly."""
         device = self.task.device
-        held = [{name: state.get(f"borrowed.{r}.{name}") for name in Pairs._fields}
+        saved = [{name: state.get(f"borrowed.{r}.{name}") for name in Pairs._fields}
                 for r in range(len(self.generators))]  # fmt: skip
-        self._set([Pairs(**{n: None if t is None else t.to(device) for n, t in h.items()}) for h in held])  # type: ignore[arg-type]
+        self._set([Pairs(**{n: None if t is None else t.to(device) for n, t in h.items()}) for h in saved])  # type: ignore[arg-type]
         for r, generator in enumerate(self.generators):
             generator.set_state(state[f"sampler.{r}"].cpu())

@@ -1,4 +1,4 @@
-"""Tables that are made once and kept in the user's cache folder, which may be emptied at any time."""
+"""Tables that are computed once and stored in the user's cache folder, which may be emptied at any time."""
 
 import hashlib
 import io
@@ -12,19 +12,19 @@ import numpy as np
 
 from hcsac.files import cache_folder
 
-_DIGEST = hashlib.sha256().digest_size  # bytes after the array in each file: of all that stands before them
+_DIGEST = hashlib.sha256().digest_size  # bytes after the array in each file: of all the bytes before them
 _READ = 1 << 20
 
 
-def kept(key: str, shape: tuple[int, int], blocks: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
-    """The float32 table [N, M] kept under `key`, mapped; made of `blocks` [n, M] if there is none, or a damaged one.
+def cached(key: str, shape: tuple[int, int], blocks: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
+    """The float32 table [N, M] stored under `key`, mapped; made of `blocks` [n, M] if there is none, or a corrupt one.
 
-    A cache folder that cannot be written to costs nothing but time: the table is made in memory.
+    If the cache folder cannot be written to, the table is computed in memory each time.
     """
     path = cache_folder("rewards") / f"{key}.npy"
-    held = _open(path, shape)
-    if held is not None:
-        return held
+    table = _open(path, shape)
+    if table is not None:
+        return table
     try:
         _write(path, shape, blocks())
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -33,9 +33,9 @@ def kept(key: str, shape: tuple[int, int], blocks: Callable[[], Iterable[np.ndar
 
 
 def _open(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """The table in the file, or None if it is not there, not whole or not the right one."""
+    """The table in the file, or None if it is missing, incomplete or of another shape."""
     try:
-        if not _is_whole(path):
+        if not _is_complete(path):
             return None
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
@@ -43,7 +43,7 @@ def _open(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     return table if table.shape == shape and table.dtype == np.float32 else None
 
 
-def _is_whole(path: Path) -> bool:
+def _is_complete(path: Path) -> bool:
     digest, left = hashlib.sha256(), path.stat().st_size - _DIGEST
     with open(path, "rb") as file:
         while left > 0 and (part := file.read(min(left, _READ))):
@@ -69,11 +69,11 @@ def _write(path: Path, shape: tuple[int, int], blocks: Iterable[np.ndarray]) -> 
 
 
 def _header(shape: tuple[int, int]) -> bytes:
-    """What an .npy file of that table begins with."""
-    told = io.BytesIO()
-    described = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(told, described)
-    return told.getvalue()
+    """The header of an .npy file of that table."""
+    header = io.BytesIO()
+    content = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, content)
+    return header.getvalue()
 
 
 def _raw(block: np.ndarray) -> bytes:

@@ -1,4 +1,4 @@
-"""One sharing: which rows of D_j also join D_i*, for every direction and replica."""
+"""One sharing step: which transitions of D_j also join D_i*, for every direction and replica."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,26 +14,26 @@ from hcsac.types import Scorer
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the quantiles by which values are reported
 
 
-class Borrowed(NamedTuple):
-    """Pairs (row of D, task it now counts for), each [n], task after task; 9 bytes a pair, 13 with weights."""
+class SharedPairs(NamedTuple):
+    """Pairs (row of D, task that uses it), each [n], task after task; 9 bytes a pair, 13 with weights."""
 
     row: np.ndarray  # int64
     task: np.ndarray  # int8
     weight: np.ndarray | None = None  # float32
 
 
-class Loan(NamedTuple):
-    """What one task borrows of another in one sharing of one replica."""
+class SharedTransitions(NamedTuple):
+    """What is shared in one direction, in one sharing step of one replica."""
 
     source: int
     target: int
-    offered: int
+    candidates: int
     row: np.ndarray  # [n] int64, ascending
     value: np.ndarray  # [n] float32, Q_target of these rows
     weight: np.ndarray | None  # [n] float32
     threshold: float
     temperature: float
-    own_quantiles: np.ndarray  # [5] of Q_target over the target's own rows, at LEVELS
+    own_quantiles: np.ndarray  # [5] of Q_target over the target's own transitions, at LEVELS
 
 
 def directions(text: str | None, tasks: Sequence[str]) -> list[tuple[int, int]]:
@@ -42,7 +42,7 @@ def directions(text: str | None, tasks: Sequence[str]) -> list[tuple[int, int]]:
     A task may be named by what follows its domain, as walk for walker-walk, where only one task is meant so.
 
     Raises:
-        UserError: a word that is not from:to, a task that is not there, or one that lends to itself.
+        UserError: a word that is not from:to, a task that is not there, or a direction from a task to itself.
     """
     if text is None:
         return [(j, i) for i in range(len(tasks)) for j in range(len(tasks)) if j != i]
@@ -58,7 +58,7 @@ def directions(text: str | None, tasks: Sequence[str]) -> list[tuple[int, int]]:
             if name not in tasks:
                 raise unknown("task in setting share", name, tasks)
         if names[0] == names[1]:
-            raise UserError(f"direction {word!r} of setting share lends a task its own rows; name two tasks.")
+            raise UserError(f"direction {word!r} of setting share is from a task to itself; name two tasks.")
         found.append((tasks.index(names[0]), tasks.index(names[1])))
     return list(dict.fromkeys(found))
 
@@ -76,7 +76,7 @@ class Sharer:
         settings: of the run; without `sharing`, or with none, nothing is shared.
         task: [N] the task each transition of D was logged under, an index into `names`.
         replicas: R.
-        updates: between two sharings.
+        updates: between two sharing steps.
     """
 
     def __init__(self, settings: Any, task: np.ndarray, names: Sequence[str], replicas: int, updates: int):
@@ -87,47 +87,56 @@ class Sharer:
         self.rows = [np.flatnonzero(task == i) for i in range(len(names))]
         self.temperature = np.full((replicas, len(names)), np.nan)
 
-    def __call__(self, score: Scorer | None) -> list[list[Loan]]:
-        """One sharing (the body of Algorithm 1's outer loop).
+    def __call__(self, score: Scorer | None) -> list[list[SharedTransitions]]:
+        """One sharing step (the body of Algorithm 1's outer loop).
 
         Args:
             score: task i -> Q_i(s, a) of all N transitions, [R, N]; called once for each task that others share with.
                 None for an algorithm without values: they are NaN then.
 
         Returns:
-            For each replica one loan for each direction, by the borrowing task.
+            For each replica what each direction shares, by the task that uses it.
         """
-        loans: list[list[Loan]] = [[] for _ in self.temperature]
+        shared: list[list[SharedTransitions]] = [[] for _ in self.temperature]
         for i, sources in self.sources.items():
             if not sources:
                 continue
-            values = np.full((len(loans), self.count), np.nan, np.float32) if score is None else score(i)
-            for r, of_replica in enumerate(loans):
-                of_replica += self._borrow(i, sources, values[r], r)
-        return loans
+            values = np.full((len(shared), self.count), np.nan, np.float32) if score is None else score(i)
+            for r, of_replica in enumerate(shared):
+                of_replica += self._select(i, sources, values[r], r)
+        return shared
 
-    def _borrow(self, i: int, sources: list[int], values: np.ndarray, replica: int) -> list[Loan]:
+    def _select(self, i: int, sources: list[int], values: np.ndarray, replica: int) -> list[SharedTransitions]:
         assert self.rule is not None
-        own, offered = values[self.rows[i]], np.concatenate([values[self.rows[j]] for j in sources])
+        own, candidates = values[self.rows[i]], np.concatenate([values[self.rows[j]] for j in sources])
         memory = Memory(float(self.temperature[replica, i]), self.updates)
-        choice = self.rule.choose(own, offered, self.settings, memory)
-        _require_selection(choice, len(offered), self.rule.name)
-        self.temperature[replica, i] = choice.temperature
+        selection = self.rule.choose(own, candidates, self.settings, memory)
+        _require_selection(selection, len(candidates), self.rule.name)
+        self.temperature[replica, i] = selection.temperature
         quantiles = np.quantile(own, LEVELS)
-        loans, start = [], 0
+        shared, start = [], 0
         for j in sources:
             part = slice(start, start + len(self.rows[j]))
             start = part.stop
-            taken = choice.taken[part]
-            weight = None if choice.weight is None else choice.weight[part][taken]
-            loans.append(
-                Loan(j, i, len(taken), self.rows[j][taken], offered[part][taken], weight, choice.threshold,
-                     choice.temperature, quantiles)
-            )  # fmt: skip
-        return loans
+            taken = selection.taken[part]
+            weight = None if selection.weight is None else selection.weight[part][taken]
+            shared.append(
+                SharedTransitions(
+                    source=j,
+                    target=i,
+                    candidates=len(taken),
+                    row=self.rows[j][taken],
+                    value=candidates[part][taken],
+                    weight=weight,
+                    threshold=selection.threshold,
+                    temperature=selection.temperature,
+                    own_quantiles=quantiles,
+                )
+            )
+        return shared
 
     def state(self) -> dict[str, Tensor]:
-        """What the next sharing remembers of the last, for a checkpoint."""
+        """What the next sharing step needs of the last one, for a checkpoint."""
         return {"temperature": torch.from_numpy(self.temperature)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -150,12 +159,12 @@ def _require_selection(selection: Any, candidates: int, rule: str) -> None:
             )
 
 
-def borrowed(loans: Sequence[Loan]) -> Borrowed:
-    """The pairs of one replica's loans: D* is D plus these."""
-    if not loans:
-        return Borrowed(np.empty(0, np.int64), np.empty(0, np.int8))
-    return Borrowed(
-        np.concatenate([loan.row for loan in loans]),
-        np.repeat(np.array([loan.target for loan in loans], np.int8), [len(loan.row) for loan in loans]),
-        None if loans[0].weight is None else np.concatenate([loan.weight for loan in loans]),
+def shared_pairs(shared: Sequence[SharedTransitions]) -> SharedPairs:
+    """The pairs of all directions of one replica: D* is D plus these."""
+    if not shared:
+        return SharedPairs(np.empty(0, np.int64), np.empty(0, np.int8))
+    return SharedPairs(
+        np.concatenate([one.row for one in shared]),
+        np.repeat(np.array([one.target for one in shared], np.int8), [len(one.row) for one in shared]),
+        None if shared[0].weight is None else np.concatenate([one.weight for one in shared]),
     )

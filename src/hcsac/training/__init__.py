@@ -5,19 +5,19 @@ from hcsac.training.progress import Progress
 from hcsac.training.results import last_returns, learning_curve, summary
 from hcsac.training.run_directory import RunDirectory
 from hcsac.training.setup import train
-from hcsac.training.sharing_log import Borrowing, RowHistory, borrowers
+from hcsac.training.sharing_log import SharedUse, TransitionHistory, transition_history
 from hcsac.training.trackers import require_trackers
 
 __all__ = [
-    "Borrowing",
     "Callback",
     "Progress",
-    "RowHistory",
     "RunDirectory",
-    "borrowers",
+    "SharedUse",
+    "TransitionHistory",
     "last_returns",
     "learning_curve",
     "require_trackers",
     "summary",
     "train",
+    "transition_history",
 ]

@@ -11,7 +11,7 @@ from hcsac import files
 from hcsac.algorithms import Algorithm
 from hcsac.evaluation import Act, Evaluator
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import Sharer, borrowed
+from hcsac.sharing.selection import Sharer, shared_pairs
 from hcsac.training import checkpoint
 from hcsac.training.callbacks import Callbacks
 from hcsac.training.cuda_graph import Updates
@@ -81,13 +81,13 @@ class Loop:
 
     def share(self, update: int) -> list[dict[str, Any]]:
         """Replace D* by D and what the sharing rule selects under the present values (Algorithm 1); its records."""
-        loans = self.sharer(self.values if self.algorithm.has_values() else None)
-        self.active.set_borrowed([borrowed(of_replica) for of_replica in loans])
-        return self.sharing_log.write(update, loans, self.active.mean_reward)
+        shared = self.sharer(self.values if self.algorithm.has_values() else None)
+        self.active.set_shared([shared_pairs(of_replica) for of_replica in shared])
+        return self.sharing_log.write(update, shared, self.active.mean_reward)
 
     def values(self, task: int) -> np.ndarray:
         """Q_task of all transitions of D, [R, N], in chunks."""
-        chunks = self.active.pieces(SCORING_ROWS)
+        chunks = self.active.chunks(SCORING_ROWS)
         values = [self.algorithm.values(observation, action, task) for observation, action in chunks]
         return torch.cat(values, dim=1).cpu().numpy()
 

@@ -19,14 +19,14 @@ from hcsac import files
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.sharing.rules import cds_weight
-from hcsac.sharing.selection import LEVELS, Loan
+from hcsac.sharing.selection import LEVELS, SharedTransitions
 from hcsac.training.run_directory import RunDirectory
 
 # Transitions [n], task they are used for -> their mean reward there.
 MeanReward = Callable[[np.ndarray, int], float]
 
 
-class Borrowing(NamedTuple):
+class SharedUse(NamedTuple):
     """One use of a transition by another task, in one sharing step of one seed."""
 
     update: int
@@ -36,26 +36,26 @@ class Borrowing(NamedTuple):
     threshold: float | None  # the value it had to reach, or relative to which its weight is computed
     weight: float  # its factor in the losses, in [0, 1]
     weighted: bool  # whether the rule weights transitions
-    claimed: float  # the reward assigned to it there
+    assigned_reward: float  # the reward assigned to it there
 
 
-class RowHistory(NamedTuple):
+class TransitionHistory(NamedTuple):
     """A transition of D and its uses by other tasks."""
 
-    row: int  # its index in D
+    transition: int  # its index in D
     task: str  # for which it was logged
     episode: int  # of that task, from 0
     step: int  # of that episode, from 0
     reward: float
-    sharings: int  # sharing steps in which it was a candidate
-    borrowings: list[Borrowing]
+    sharing_steps: int  # sharing steps in which it was a candidate
+    uses: list[SharedUse]
 
 
 class SharingLogWriter:
     """Writes the sharing steps of a run.
 
     Args:
-        reward: the table [N, M] of the rewards assigned to transitions, for each task that may use them.
+        reward: the table [N, M] of the assigned rewards of transitions, for each task that may use them.
         valued: whether values decide which transitions are shared, so that they are stored.
         true_reward: the table [N, M] of the rewards of each task itself, where they are known.
     """
@@ -73,7 +73,9 @@ class SharingLogWriter:
         self.reward, self.true_reward = reward, true_reward
         self.first = [int(rows[0]) for rows in map(dataset.rows_of, range(dataset.num_tasks))]
 
-    def write(self, update: int, loans: Sequence[Sequence[Loan]], claimed: MeanReward) -> list[dict[str, Any]]:
+    def write(
+        self, update: int, shared: Sequence[Sequence[SharedTransitions]], assigned: MeanReward
+    ) -> list[dict[str, Any]]:
         """Store the transitions of this sharing step, and return its records, one for each seed and direction."""
         folder = self.run.path / files.SHARED
         folder.mkdir(exist_ok=True)
@@ -81,37 +83,39 @@ class SharingLogWriter:
             _save(self._rows(), folder / files.TRANSITIONS)
         pairs: dict[str, np.ndarray] = {}
         records = []
-        for seed, of_replica in zip(self.seeds, loans, strict=True):
-            for loan in of_replica:
-                pairs |= self._pairs(seed, loan)
-                records.append({"update": update, "seed": seed, **self._record(loan, claimed)})
+        for seed, of_replica in zip(self.seeds, shared, strict=True):
+            for one in of_replica:
+                pairs |= self._pairs(seed, one)
+                records.append({"update": update, "seed": seed, **self._record(one, assigned)})
         _save(pairs, folder / f"{update}.safetensors")
         return records
 
-    def _record(self, loan: Loan, claimed: MeanReward) -> dict[str, Any]:
-        tasks, some = self.dataset.task_names, len(loan.row) > 0
-        true = None if self.true_reward is None or not some else float(
-            self.true_reward[loan.row, loan.target].mean(dtype=np.float64)
-        )  # fmt: skip
+    def _record(self, shared: SharedTransitions, assigned: MeanReward) -> dict[str, Any]:
+        tasks, some = self.dataset.task_names, len(shared.row) > 0
+        true = weight = None
+        if some and self.true_reward is not None:
+            true = float(self.true_reward[shared.row, shared.target].mean(dtype=np.float64))
+        if some and shared.weight is not None:
+            weight = float(shared.weight.mean(dtype=np.float64))
         return {
-            "from": tasks[loan.source],
-            "to": tasks[loan.target],
-            "offered": loan.offered,
-            "borrowed": len(loan.row),
-            "threshold": _number(loan.threshold),
-            "temperature": _number(loan.temperature),
-            "weight": None if loan.weight is None or not some else _number(float(loan.weight.mean(dtype=np.float64))),
-            "own_q": [_number(value) for value in loan.own_quantiles],
-            "borrowed_q": [_number(value) for value in np.quantile(loan.value, LEVELS)] if some else None,
-            "claimed_reward": _number(claimed(loan.row, loan.target)) if some else None,
+            "from": tasks[shared.source],
+            "to": tasks[shared.target],
+            "offered": shared.candidates,
+            "borrowed": len(shared.row),
+            "threshold": _number(shared.threshold),
+            "temperature": _number(shared.temperature),
+            "weight": _number(weight),
+            "own_q": [_number(value) for value in shared.own_quantiles],
+            "borrowed_q": [_number(value) for value in np.quantile(shared.value, LEVELS)] if some else None,
+            "claimed_reward": _number(assigned(shared.row, shared.target)) if some else None,
             "true_reward": _number(true),
         }
 
-    def _pairs(self, seed: int, loan: Loan) -> dict[str, np.ndarray]:
-        shared = np.zeros(loan.offered, bool)
-        shared[loan.row - self.first[loan.source]] = True
-        name = f"{seed}.{loan.source}.{loan.target}"
-        return {f"{name}.rows": np.packbits(shared)} | ({f"{name}.value": loan.value} if self.valued else {})
+    def _pairs(self, seed: int, shared: SharedTransitions) -> dict[str, np.ndarray]:
+        bits = np.zeros(shared.candidates, bool)
+        bits[shared.row - self.first[shared.source]] = True
+        name = f"{seed}.{shared.source}.{shared.target}"
+        return {f"{name}.rows": np.packbits(bits)} | ({f"{name}.value": shared.value} if self.valued else {})
 
     def _rows(self) -> dict[str, np.ndarray]:
         start = self.dataset.episode_start
@@ -123,8 +127,8 @@ class SharingLogWriter:
         }
 
 
-def borrowers(run: RunDirectory, row: int) -> RowHistory:
-    """With which tasks the transition `row` of D was shared, when and why: its uses by update, seed and task.
+def transition_history(run: RunDirectory, index: int) -> TransitionHistory:
+    """With which tasks transition `index` of D was shared, when and why: its uses by update, seed and task.
 
     Raises:
         UserError: the run has shared nothing, has no such transition, or its sharing log is corrupt.
@@ -134,30 +138,30 @@ def borrowers(run: RunDirectory, row: int) -> RowHistory:
         rule = identity["settings"].get("sharing", "none")
         raise UserError(f"{run.path} has no sharing log: with sharing = {rule!r} it has shared no transitions so far.")
     start, task_of, reward = _rows_of(folder / files.TRANSITIONS)
-    if not 0 <= row < len(reward):
-        raise UserError(f"transition {row} is not in the data of {run.path}; choose one from 0 to {len(reward) - 1}.")
-    episode = int(np.searchsorted(start, row, side="right")) - 1
+    if not 0 <= index < len(reward):
+        raise UserError(f"transition {index} is not in the data of {run.path}; choose one from 0 to {len(reward) - 1}.")
+    episode = int(np.searchsorted(start, index, side="right")) - 1
     source = int(task_of[episode])
     first = int(np.searchsorted(task_of, source))  # episode of its task
     records = [record for record in run.lines(files.SHARING) if record["from"] == identity["tasks"][source]]
-    offset, uses = row - int(start[first]), []
+    offset, uses = index - int(start[first]), []
     for record in records:
         pair = (source, identity["tasks"].index(record["to"]))
-        uses.append(_borrowing(record, folder / f"{record['update']}.safetensors", pair, offset, reward[row]))
-    return RowHistory(
-        row,
+        uses.append(_use(record, folder / f"{record['update']}.safetensors", pair, offset, reward[index]))
+    return TransitionHistory(
+        index,
         identity["tasks"][source],
         episode - first,
-        row - int(start[episode]),
-        float(reward[row, source % reward.shape[1]]),
+        index - int(start[episode]),
+        float(reward[index, source % reward.shape[1]]),
         len({record["update"] for record in records}),
         [use for use in uses if use is not None],
     )
 
 
-def _borrowing(
-    record: dict[str, Any], path: Path, pair: tuple[int, int], offset: int, claimed: np.ndarray
-) -> Borrowing | None:
+def _use(
+    record: dict[str, Any], path: Path, pair: tuple[int, int], offset: int, assigned: np.ndarray
+) -> SharedUse | None:
     name = f"{record['seed']}.{pair[0]}.{pair[1]}"
     try:
         with safe_open(path, framework="numpy") as file:
@@ -172,7 +176,7 @@ def _borrowing(
         raise UserError(f"{path} is corrupt ({error}); train again in another directory.") from error
     threshold, temperature = record["threshold"], record["temperature"]
     weighted = temperature is not None and value is not None
-    return Borrowing(
+    return SharedUse(
         update=record["update"],
         seed=record["seed"],
         task=record["to"],
@@ -180,7 +184,7 @@ def _borrowing(
         threshold=threshold,
         weight=float(cds_weight(np.array([value - threshold]), temperature)[0]) if weighted else 1.0,
         weighted=weighted,
-        claimed=float(claimed[pair[1] % len(claimed)]),
+        assigned_reward=float(assigned[pair[1] % len(assigned)]),
     )
 
 
