@@ -185,7 +185,7 @@ def applicable(kind: type[Fields], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def groups(kind: type[Fields]) -> dict[str, list[dataclasses.Field[Any]]]:
-    """Heading -> fields of a settings class, the most special group first."""
+    """Heading -> fields of a settings class, in the order of its base classes."""
     found: dict[str, list[dataclasses.Field[Any]]] = {}
     for entry in fields(kind):
         found.setdefault(_home(kind, entry.name).group or "Algorithm", []).append(entry)

@@ -75,6 +75,7 @@ def test_reward_rule_and_directions_of_the_run_apply_to_every_rule(base, tmp_pat
     assert runs[1].path == tmp_path / "all-zero" / "slide-left-slide-right"
     assert f"all:zero {way}" in runs[1].label
     trained = base.identity()
+    del trained["given"]  # runs of the first format did not record it
     for changes, expected in (
         ({"reward_rule": "zero", "share": way}, ("all", "zero", None, way)),
         ({"sharing": "uds", "reward_rule": "zero"}, ("all", None, None, None)),
@@ -120,8 +121,18 @@ def test_gains_are_paired_by_seed_and_episode(base, tmp_path):
     assert "One seed" in gain_table(found, 1)
 
 
+def test_settings_are_those_that_were_given(base, tmp_path):
+    trained = base.identity()
+    given = trained["given"] | {"sharing": "uds", "reward_rule": "zero"}
+    base.write_json("run.json", trained | {"given": given})
+    assert settings_of(gain_runs(base, ["all"], False, tmp_path)) == [
+        ("none", None, None, None),
+        ("all", "zero", None, None),
+    ]
+
+
 def test_only_runs_that_can_be_repeated(tmp_path, slides):
-    with pytest.raises(UserError, match="no run of hcsac"):
+    with pytest.raises(UserError, match="no run on two tasks or more"):
         find_runs(tmp_path)
     train("hcsac", slides.select(["slide-left"]), tmp_path / "one", settings(updates=2), progress=False)
     with pytest.raises(UserError, match="on two tasks or more"):

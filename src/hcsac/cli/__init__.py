@@ -25,8 +25,8 @@ from hcsac.registry import use_plugins
     multiple=True,
     metavar="MODULE",
     expose_value=False,
-    help="Import MODULE first: its algorithms, sharing rules, dataset formats, metrics and tasks count as ours. It may "
-    "stand anywhere; the variable HCSAC_PLUGINS does the same.",
+    help="Import MODULE first: a plug-in with algorithms, sharing rules, dataset formats, metrics or tasks. The option "
+    "may stand anywhere in the command; the variable HCSAC_PLUGINS does the same.",
 )
 def cli() -> None:
     """Multi-task offline reinforcement learning: logged data of several tasks in, one policy that does them all out.
@@ -34,7 +34,7 @@ def cli() -> None:
     \b
     A first tour, on the data that ship in the package:
       hcsac data list
-      hcsac train hcsac --data sample/walker-walk-medium-v0 --data sample/walker-run-medium-v0 --preset quick
+      hcsac train hcsac --data sample/walker-walk-medium-v0,sample/walker-run-medium-v0 --preset quick
       hcsac evaluate runs/hcsac
       hcsac reproduce --preset quick
     """

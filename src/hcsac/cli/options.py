@@ -81,7 +81,7 @@ class SettingsCommand(click.Command):
         return unknown("option", error.option_name, flags)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [param.get_help_record(ctx) for param in super().get_params(ctx)]
+        own = [param.get_help_record(ctx) for param in super().get_params(ctx) if isinstance(param, click.Option)]
         with formatter.section("Options"):
             formatter.write_dl([record for record in own if record is not None])
         values = self._preset_values()

@@ -29,7 +29,7 @@ jobs_option = click.option(
 def sharing_gain(
     source: Path, rules: str, each_direction: bool, output: Path | None, jobs: int | None, **given: Any
 ) -> None:
-    """Measure the sharing gain of RUN, a run of hcsac or a directory of such runs.
+    """Measure the sharing gain of RUN: a run of hcsac (or another algorithm that can share), or a directory of runs.
 
     Trains every rule and a no-sharing baseline on the data and seeds of RUN. Prints the difference in return of the
     last policies per task, with a 95 % bootstrap interval. The same command resumes what was interrupted.

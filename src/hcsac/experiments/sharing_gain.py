@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hcsac.algorithms import recorded_settings
+from hcsac.algorithms import recorded_settings, settings_of
 from hcsac.errors import UserError
 from hcsac.evaluation import paired_interval
 from hcsac.experiments.study_run import StudyRun
+from hcsac.registry import SHARING_RULES
+from hcsac.settings import Sharing
+from hcsac.sharing.rules import unresolved
 from hcsac.sharing.selection import directions
 from hcsac.training import RunDirectory, last_returns
 
@@ -43,14 +46,14 @@ def find_runs(path: Path) -> list[RunDirectory]:
     runs = [run for run in found if _shares(run.identity())]
     if not runs:
         raise UserError(
-            f"no run of hcsac on two tasks or more in {path}; give one made by `hcsac train hcsac`, or a directory of "
-            "such runs."
+            f"no run on two tasks or more of an algorithm that can share in {path}; give one made by "
+            "`hcsac train hcsac`, or a directory of such runs."
         )
     return runs
 
 
 def _shares(identity: dict[str, Any]) -> bool:
-    return identity["agent"] == "hcsac" and len(identity["tasks"]) > 1
+    return issubclass(settings_of(identity["agent"]), Sharing) and len(identity["tasks"]) > 1
 
 
 def gain_runs(
@@ -73,14 +76,15 @@ def gain_runs(
     identity = base.identity()
     if not identity["data"]:
         raise UserError(f"{base.path} was trained on data without a name; train it on datasets that can be loaded.")
-    tasks, settings = tuple(identity["tasks"]), _without_rule(identity["settings"]).replace(given or {})
+    tasks, settings = tuple(identity["tasks"]), _as_given(identity).replace(given or {})
     reward, share = settings.reward_rule, settings.share
     variants = [settings.replace({"sharing": BASELINE, "reward_rule": None, "share": None})]
     for word in dict.fromkeys(rules):
         rule, _, own_reward = word.partition(":")
         if rule == BASELINE:
             raise UserError(f"rule {BASELINE!r} is the baseline of every comparison; leave it out of --rules.")
-        reward_rule = own_reward or (None if rule == "uds" else reward)
+        implies = SHARING_RULES.get(rule).implies
+        reward_rule = own_reward or (None if "reward_rule" in implies else reward)
         pairs = [f"{tasks[j]}:{tasks[i]}" for j, i in sorted(directions(share, tasks))] if each_direction else []
         for pair in dict.fromkeys([share, *pairs]):
             variants.append(settings.replace({"sharing": rule, "reward_rule": reward_rule, "share": pair}))
@@ -88,7 +92,7 @@ def gain_runs(
         StudyRun(
             dataset=base.path.name,
             variant=variant_name(variant),
-            algorithm="hcsac",
+            algorithm=identity["agent"],
             tasks=tasks,
             refs=tuple(identity["data"]),
             settings=variant,
@@ -106,15 +110,13 @@ def variant_name(settings: Any) -> str:
     return " ".join(filter(None, words))
 
 
-def _without_rule(trained: dict[str, Any]) -> Any:
-    """The settings of a run, without what its own sharing rule, or the default, made of them."""
-    settings: Any = recorded_settings("hcsac", trained)
-    changes: dict[str, Any] = {"sharing": BASELINE}
-    if settings.sharing in (BASELINE, "uds") or settings.reward_rule == "keep":
-        changes["reward_rule"] = None
-    if settings.sharing == "utds" or settings.target_pessimism == "min":
-        changes["target_pessimism"] = None
-    return settings.replace(changes)
+def _as_given(identity: dict[str, Any]) -> Any:
+    """The settings of a run as they were given, without what its sharing rule, or the default, made of them."""
+    name = identity["agent"]
+    if "given" in identity:
+        return recorded_settings(name, identity["given"])
+    settings = recorded_settings(name, identity["settings"])  # of a run of the first format
+    return settings.replace(unresolved(settings))
 
 
 def sharing_gains(runs: Sequence[StudyRun]) -> list[SharingGain]:

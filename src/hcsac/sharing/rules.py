@@ -110,6 +110,18 @@ def resolve_rule(settings: Any) -> dict[str, Any]:
     return changes
 
 
+def unresolved(settings: Any) -> dict[str, Any]:
+    """The reverse of `resolve_rule` for a run that did not record what was given: None where that gives the same."""
+    rule = rule_of(settings)
+    implied = {} if rule is None else rule.implies
+    stands_for_none = {
+        entry.name: implied.get(entry.name, entry.metadata["resolved"])
+        for entry in fields(settings)
+        if entry.metadata["resolved"] is not None
+    }
+    return {name: None for name, value in stands_for_none.items() if getattr(settings, name) == value}
+
+
 def _implied(rule: SharingRule, name: str, value: Any, settings: Any) -> Any:
     if not hasattr(settings, name):
         raise UserError(
