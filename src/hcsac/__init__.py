@@ -1,16 +1,18 @@
 """hcsac: one policy for all tasks of a robot, learned from logged data alone."""
 
-from hcsac.algorithms import preset
+from hcsac.algorithms import Algorithm, algorithm, preset
 from hcsac.data import Dataset, Episode, dataset_format, load
 from hcsac.errors import UserError
 from hcsac.experiments.metrics import metric
 from hcsac.policy import Policy, evaluate, export_policy, load_policy
 from hcsac.settings import Settings
+from hcsac.sharing.rules import Selection, sharing_rule
 from hcsac.tasks import Task, make_env, register_task, walker_speed
 from hcsac.training import Callback, RunDirectory, train
+from hcsac.types import Spec
 
 __all__ = [
-    "Callback", "Dataset", "Episode", "Policy", "RunDirectory", "Settings", "Task", "UserError", "dataset_format",
-    "evaluate", "export_policy", "load", "load_policy", "make_env", "metric", "preset", "register_task", "train",
-    "walker_speed",
+    "Algorithm", "Callback", "Dataset", "Episode", "Policy", "RunDirectory", "Selection", "Settings", "Spec", "Task",
+    "UserError", "algorithm", "dataset_format", "evaluate", "export_policy", "load", "load_policy", "make_env",
+    "metric", "preset", "register_task", "sharing_rule", "train", "walker_speed",
 ]  # fmt: skip

@@ -98,7 +98,7 @@ def load_plugins() -> None:
         UserError: a module cannot be imported.
     """
     for variable in VARIABLES:
-        for module in filter(None, map(str.strip, os.environ.get(variable, "").split(","))):
+        for module in _words(variable):
             _load(module, f"{variable} names", partial(importlib.import_module, module))
     for point in _entry_points():
         _load(point.module, f"the installed entry point {point.name!r} names", point.load)
@@ -110,8 +110,7 @@ def use_plugins(modules: Sequence[str]) -> None:
     Raises:
         UserError: a module cannot be imported.
     """
-    named = [word.strip() for word in os.environ.get(VARIABLES[0], "").split(",") if word.strip()]
-    os.environ[VARIABLES[0]] = ",".join(dict.fromkeys([*named, *modules]))
+    os.environ[VARIABLES[0]] = ",".join(dict.fromkeys([*_words(VARIABLES[0]), *modules]))
     load_plugins()
 
 
@@ -122,6 +121,10 @@ def require_plugins(modules: Sequence[str], what: str) -> None:
     if missing:
         names = ",".join(missing)
         raise UserError(f"{what} needs the plug-in {names}; give --plugin {names}, or set {VARIABLES[0]}={names}.")
+
+
+def _words(variable: str) -> list[str]:
+    return [word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()]
 
 
 @cache  # a look through every installed package is slow
@@ -158,7 +161,14 @@ def _registering(module: str) -> Iterator[None]:
 
 
 def _origin(module: str | None) -> str | None:
-    """The plug-in that registers a definition of `module` (None: not told); None for hcsac's own definitions."""
+    """The plug-in that registers a definition of `module` (None: not known); None for hcsac's own definitions.
+
+    It is the same one whether hcsac imports the plug-in or a program has imported it, or a part of it, before.
+    """
     if module is not None and module.split(".")[0] == "hcsac":
         return None
+    named = {point.module for point in _entry_points()}.union(*map(_words, VARIABLES))
+    around = [name for name in named if f"{module}.".startswith(f"{name}.")]
+    if around:
+        return max(around, key=len)
     return _loading[-1] if _loading else module

@@ -1,6 +1,7 @@
 """One exported run for all, and policies of every kind without a run."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,4 +39,4 @@ def state_of(agent, embedding, standardise=True, precision="float32", seeds=(0,)
         "agent": agent, "seeds": list(seeds), "observation_size": S, "action_size": A, "behaviour": {},
         "settings": chosen.as_dict(),
     }  # fmt: skip
-    return PolicyState.build(metadata, TASKS, 1, tensors)
+    return PolicyState.build(Path("here"), metadata, TASKS, 1, tensors)

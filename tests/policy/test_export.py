@@ -153,7 +153,7 @@ def test_what_cannot_be_exported(run, tmp_path, no_graph, monkeypatch):
         with pytest.raises(UserError, match=says):
             export_policy(*call)
     monkeypatch.setattr(registry.TASKS, "_items", {})
-    with pytest.raises(UserError, match=r"task 'slide-left' of this run is not registered; .* HCSAC_TASKS"):
+    with pytest.raises(UserError, match=r"task 'slide-left' of this run is not registered; .* HCSAC_PLUGINS"):
         export_policy(run.path, tmp_path / "out")
     monkeypatch.undo()
     (run.path / "evaluations.jsonl").unlink()

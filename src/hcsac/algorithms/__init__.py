@@ -15,9 +15,11 @@ from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer, 
 from hcsac.algorithms.presets import PRESETS, changed, preset, preset_names, recorded_settings, settings_of
 from hcsac.algorithms.registry import ALGORITHMS, algorithm, sentence
 from hcsac.errors import UserError
+from hcsac.registry import SHARING_RULES
 from hcsac.settings import Settings
 from hcsac.sharing.rules import resolve_rule, rule_of
 from hcsac.sharing.selection import directions
+from hcsac.tasks.registry import TASKS
 from hcsac.types import Spec
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "changed",
     "make_algorithm",
     "make_policy",
+    "plugins_of",
     "polyak_update",
     "preset",
     "preset_names",
@@ -112,6 +115,15 @@ def make_policy(name: str, spec: Spec, settings: Any, replicas: int) -> Determin
     weights = [torch.Generator()] * replicas
     actor = kind.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
     return DeterministicPolicy(actor, ObservationNormalizer.identity(spec.observation_size))
+
+
+def plugins_of(name: str, settings: Settings, tasks: Sequence[str]) -> set[str]:
+    """The plug-in modules that registered the algorithm, its sharing rule and the tasks."""
+    rule = rule_of(settings)
+    found = {ALGORITHMS.plugin(name), *map(TASKS.plugin, tasks)}
+    if rule is not None:
+        found.add(SHARING_RULES.plugin(rule.name))
+    return {module for module in found if module is not None}
 
 
 def _fast_bf16(on_gpu: bool) -> bool:

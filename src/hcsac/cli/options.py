@@ -61,7 +61,7 @@ class SettingsCommand(click.Command):
         return [*super().get_params(ctx), *(option for options in self.sections().values() for option in options)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        self.preset = _value_of("--preset", args)  # --help is acted on before other options are read
+        self.preset = option_value("--preset", args)  # --help is acted on before other options are read
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -113,7 +113,7 @@ def _with_value(record: tuple[str, str] | None, value: Any) -> tuple[str, str]:
     return record if value is None else (record[0], f"{record[1]}  [{value}]")
 
 
-def _value_of(flag: str, args: Iterable[str]) -> str:
+def option_value(flag: str, args: Iterable[str]) -> str:
     """The value of an option among arguments that are not parsed yet; "" where it is not there."""
     text = " ".join(args)
     found = re.findall(rf"(?:^| ){flag}[ =](\S+)", text)

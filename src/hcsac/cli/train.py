@@ -16,6 +16,7 @@ from hcsac.cli.options import (
     config_option,
     data_option,
     given_settings,
+    option_value,
     resume_option,
     seeds_option,
     threads_option,
@@ -23,6 +24,7 @@ from hcsac.cli.options import (
     use_threads,
 )
 from hcsac.errors import unknown
+from hcsac.registry import require_plugins
 
 _HELP = """{sentence}
 
@@ -57,6 +59,7 @@ class _Algorithms(Commands):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        _require_plugins_of_run(args)
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             raise unknown("algorithm", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
@@ -68,6 +71,15 @@ class _Algorithms(Commands):
             if names:
                 args = [names[0], *(word for word in args if word is not names[0])]
         return super().parse_args(ctx, args)
+
+
+def _require_plugins_of_run(args: list[str]) -> None:
+    """Before a run is continued: without its plug-ins neither its algorithm nor its settings are known."""
+    from hcsac.training import RunDirectory
+
+    run = RunDirectory(option_value("--output", args) or Path("runs") / args[0])
+    if "--resume" in args and run.started:
+        require_plugins(run.identity().get("plugins", ()), f"the run in {run.path}")
 
 
 @click.command(cls=_Algorithms, subcommand_metavar="ALGORITHM [OPTIONS]")

@@ -5,11 +5,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hcsac.algorithms import plugins_of
+from hcsac.data.formats import OpenedDataset
 from hcsac.errors import UserError
 from hcsac.experiments.files import write_text
 from hcsac.experiments.storage import RECORDS, Mirror
 from hcsac.experiments.study import Published, Study
 from hcsac.experiments.study_run import StudyRun
+from hcsac.registry import require_plugins
 
 FORMAT = 1
 
@@ -22,6 +25,7 @@ class StudyRecord(NamedTuple):
     published: Published  # see `Study`
     runs: list[StudyRun]
     output: Path  # directory of the study
+    plugins: tuple[str, ...] = ()  # the modules that registered algorithms, sharing rules, tasks and formats of it
 
 
 def record_path(output: Path) -> Path:
@@ -45,7 +49,7 @@ def start_study(study: Study, output: Path, accept_changes: bool = False, mirror
     # A study started on a machine with a GPU resumes on one without, and the other way round.
     shared_process = not any(run.separate_seed for run in before) if resumed else None
     runs = study.runs(output, shared_process)
-    record = StudyRecord(study.name, study.description, study.published, runs, output)
+    record = StudyRecord(study.name, study.description, study.published, runs, output, _plugins(runs))
     if resumed:
         _accept_or_refuse(before, record, accept_changes, mirror)
     # Without a record, but with runs of the study, it resumes: each run refuses to become another.
@@ -61,19 +65,21 @@ def read_record(output: Path) -> StudyRecord:
     """The study that was started in `output`.
 
     Raises:
-        UserError: there is none, its record is damaged, or a newer hcsac wrote it.
+        UserError: there is none, it needs a plug-in that is not loaded, or its record is damaged or of a newer hcsac.
     """
     path = record_path(output)
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         if content["format"] > FORMAT:
             raise UserError(f"{path} was written by a newer hcsac ({content['hcsac']}); upgrade this one.")
+        plugins = tuple(content.get("plugins", ()))
+        require_plugins(plugins, f"the study in {output}")
         published = {
             dataset: {task: {name: tuple(pair) for name, pair in numbers.items()} for task, numbers in tasks.items()}
             for dataset, tasks in content["published"].items()
         }
         runs = [StudyRun.from_dict(run, output) for run in content["cells"]]
-        return StudyRecord(content["name"], content["description"], published, runs, output)
+        return StudyRecord(content["name"], content["description"], published, runs, output, plugins)
     except OSError as error:
         raise UserError(
             f"no study found in {str(output)!r}; pass the output directory of `hcsac study run`."
@@ -92,9 +98,17 @@ def write_record(record: StudyRecord) -> None:
         "name": record.name,
         "description": record.description,
         "published": record.published,
+        "plugins": list(record.plugins),
         "cells": [run.as_dict(record.output) for run in record.runs],  # the key of format 1
     }
     write_text(record_path(record.output), json.dumps(content, indent=1) + "\n")
+
+
+def _plugins(runs: list[StudyRun]) -> tuple[str, ...]:
+    """The plug-in modules without which the study cannot be trained or reported."""
+    formats = {OpenedDataset(ref).plugin for ref in dict.fromkeys(ref for run in runs for ref in run.refs)}
+    found = {module for module in formats if module is not None}
+    return tuple(sorted(found.union(*(plugins_of(run.algorithm, run.settings, run.tasks) for run in runs))))
 
 
 def _require_empty(output: Path) -> None:

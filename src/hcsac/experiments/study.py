@@ -71,8 +71,9 @@ class Study:
     published: Published = field(default_factory=dict)  # numbers to show beside the results
 
     def __post_init__(self) -> None:
-        for name in (*self.algorithms, *self.single_task):
+        for name in self.single_task:
             ALGORITHMS.get(name)
+        for name in self.algorithms:
             preset(self.preset, name)
         if self.replicas not in REPLICAS:
             raise unknown("choice for replicas", self.replicas, REPLICAS)

@@ -63,7 +63,7 @@ def read_state(path: Path) -> PolicyState:
     with corrupt(file, _FIX):
         if digest(content) != expected:
             raise ValueError("its digest is not the one in policy.json")
-        return PolicyState.build(metadata, tasks, update, load(content))
+        return PolicyState.build(path, metadata, tasks, update, load(content))
 
 
 def digest(content: bytes) -> str:

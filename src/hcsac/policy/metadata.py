@@ -24,6 +24,7 @@ def make_metadata(run: RunDirectory, state: PolicyState, onnx_seed: int) -> dict
         "trained_with": {"hcsac": identity.get("hcsac"), "torch": identity.get("torch")},
         "run": run.digest(),
         "agent": state.algorithm,
+        "plugins": list(state.plugins),
         "update": state.update,
         "finished": run.finished,
         "seeds": state.seeds,
@@ -44,7 +45,8 @@ def _task(name: str, index: int) -> dict[str, Any]:
         task = get_task(name)
     except UserError as error:
         raise UserError(
-            f"task {name!r} of this run is not registered; name the module that registers it in HCSAC_TASKS."
+            f"task {name!r} of this run is not registered; give the module that registers it with --plugin, or in "
+            "HCSAC_PLUGINS."
         ) from error
     return {
         "name": name,

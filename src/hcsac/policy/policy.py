@@ -11,6 +11,8 @@ from hcsac.errors import UserError, unknown
 from hcsac.evaluation import FIRST_SEED, Evaluator
 from hcsac.policy import bundle
 from hcsac.policy.state import PolicyState
+from hcsac.registry import require_plugins
+from hcsac.tasks import get_task
 from hcsac.training.run_directory import RunDirectory
 
 
@@ -29,6 +31,7 @@ class Policy:
     def __init__(self, state: PolicyState):
         self.algorithm, self.tasks, self.seeds, self.update = state.algorithm, state.tasks, state.seeds, state.update
         self.dataset_returns, self._network = state.dataset_returns, state.network
+        self._plugins = state.plugins
         self.observation_size, self.action_size = state.observation_size, state.action_size
 
     def __repr__(self) -> str:
@@ -76,7 +79,8 @@ def load_policy(path: str | Path) -> Policy:
     """The policy of the run or bundle at `path`; needs neither the data nor a simulator.
 
     Raises:
-        UserError: there is neither, the run has no checkpoint yet, or files are corrupt or of a newer hcsac.
+        UserError: there is neither, the run has no checkpoint yet, its algorithm or sharing rule is a plug-in's that is
+            not loaded, or files are corrupt or of a newer hcsac.
     """
     path = Path(path)
     if bundle.is_bundle(path):
@@ -89,6 +93,22 @@ def load_policy(path: str | Path) -> Policy:
     return Policy(PolicyState.of_run(RunDirectory(path)))
 
 
+def load_with_tasks(path: str | Path) -> Policy:
+    """As `load_policy`, for a policy that will act in its tasks.
+
+    Raises:
+        UserError: as `load_policy`; or a task is a plug-in's that is not loaded.
+    """
+    policy = load_policy(path)
+    for task in policy.tasks:
+        try:
+            get_task(task)
+        except UserError:
+            require_plugins(policy._plugins, f"the policy in {path}")
+            raise
+    return policy
+
+
 def evaluate(path: str | Path, episodes: int = 20, seed: int = FIRST_SEED) -> np.ndarray:
     """Undiscounted returns [R, M, episodes], in the simulator, of the policy of the run or bundle at `path`.
 
@@ -99,7 +119,7 @@ def evaluate(path: str | Path, episodes: int = 20, seed: int = FIRST_SEED) -> np
     Raises:
         UserError: as `load_policy`; or a task has no simulator.
     """
-    policy = load_policy(path)
+    policy = load_with_tasks(path)
     evaluator = Evaluator(policy.tasks, episodes, len(policy.seeds), seed, torch.get_num_threads())
     try:
         return evaluator(policy.act_all)

@@ -11,8 +11,9 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hcsac.algorithms import DeterministicPolicy, make_policy, recorded_settings
+from hcsac.algorithms import ALGORITHMS, DeterministicPolicy, make_policy, recorded_settings
 from hcsac.errors import UserError, unknown
+from hcsac.registry import SHARING_RULES, require_plugins
 from hcsac.settings import Settings
 from hcsac.training import checkpoint
 from hcsac.training.run_directory import RunDirectory
@@ -35,22 +36,27 @@ class PolicyState:
     update: int
     settings: Settings
     network: DeterministicPolicy
+    plugins: tuple[str, ...] = ()  # the modules that registered its algorithm, sharing rule, tasks and data
 
     @classmethod
     def build(
-        cls, metadata: Mapping[str, Any], tasks: list[str], update: int, tensors: dict[str, Tensor]
+        cls, path: Path, metadata: Mapping[str, Any], tasks: list[str], update: int, tensors: dict[str, Tensor]
     ) -> PolicyState:
-        """From `run.json` or `policy.json` and the tensors of the network.
+        """From `run.json` or `policy.json` in `path` and the tensors of the network.
 
         Raises:
+            UserError: its algorithm or sharing rule is a plug-in's that is not loaded.
             KeyError, TypeError, ValueError, RuntimeError: something is missing, or the tensors have other shapes.
         """
-        settings = recorded_settings(metadata["agent"], metadata["settings"])
+        name, plugins = metadata["agent"], tuple(metadata.get("plugins", ()))
+        if name not in ALGORITHMS or metadata["settings"].get("sharing", "none") not in ("none", *SHARING_RULES):
+            require_plugins(plugins, f"the policy in {path}")
+        settings = recorded_settings(name, metadata["settings"])
         S, A = int(metadata["observation_size"]), int(metadata["action_size"])
         seeds = [int(seed) for seed in metadata["seeds"]]
-        network = make_policy(metadata["agent"], Spec(S, A, tuple(tasks)), settings, len(seeds))
+        network = make_policy(name, Spec(S, A, tuple(tasks)), settings, len(seeds))
         network.load_state_dict(tensors)
-        return cls(metadata["agent"], tasks, seeds, S, A, dict(metadata["behaviour"]), update, settings, network)
+        return cls(name, tasks, seeds, S, A, dict(metadata["behaviour"]), update, settings, network, plugins)
 
     @classmethod
     def of_run(cls, run: RunDirectory) -> PolicyState:
@@ -64,7 +70,7 @@ class PolicyState:
         tensors = checkpoint.part(state, "agent")
         tensors |= {f"scaling.{name}": tensor for name, tensor in checkpoint.part(state, "scaling").items()}
         with corrupt(run.checkpoint, checkpoint.FIX):
-            return cls.build(identity, list(identity["tasks"]), update, tensors)
+            return cls.build(run.path, identity, list(identity["tasks"]), update, tensors)
 
     def only(self, seed: int) -> PolicyState:
         """Only the replica of that seed; UserError where there is none."""

@@ -13,7 +13,7 @@ from hcsac.errors import UserError, unknown
 from hcsac.evaluation import FIRST_SEED
 from hcsac.evaluation.render import Frame, Rollout, View
 from hcsac.evaluation.video import Video, captioned, check_output, tiled
-from hcsac.policy.policy import load_policy
+from hcsac.policy.policy import load_with_tasks
 from hcsac.training.progress import Progress
 
 MAX_FPS = 60  # of the video; displays show no more
@@ -51,7 +51,7 @@ def render(
         RenderUnavailable: no rendering backend works on this machine; a `UserError`.
         UserError: an unknown task or seed, a value out of bounds, or a file that exists.
     """
-    policy = load_policy(directory)
+    policy = load_with_tasks(directory)
     tasks = list(tasks or policy.tasks)
     for task in tasks:
         if task not in policy.tasks:

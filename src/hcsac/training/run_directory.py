@@ -56,6 +56,11 @@ class RunDirectory:
         return self.path / files.CHECKPOINT
 
     @property
+    def started(self) -> bool:
+        """Whether it is the directory of a run."""
+        return (self.path / files.RUN).exists()
+
+    @property
     def finished(self) -> bool:
         """Whether training reached its last update."""
         return (self.path / files.RESULT).exists()
@@ -66,7 +71,7 @@ class RunDirectory:
         Raises:
             UserError: it contains another run, or this one and `resume` is not set, or other files.
         """
-        if (self.path / files.RUN).exists():
+        if self.started:
             if not resume:
                 raise UserError(
                     f"{self.path} already contains a run; choose another directory, or --resume to continue it."
@@ -211,7 +216,7 @@ class RunDirectory:
         path = self.path / name
         if path.exists():
             return UserError(f"cannot read {path} ({error.strerror}); check its permissions.")
-        if name != files.RUN and (self.path / files.RUN).exists():
+        if name != files.RUN and self.started:
             return UserError(f"{self.path} has no {name} yet; train it to its end.")
         return UserError(
             f"no run found at {self.path}: {files.what_is(self.path)}; pass the directory of a run, as `hcsac train` "

@@ -9,20 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.algorithms import ALGORITHMS, ObservationNormalizer, make_algorithm, preset, resolve
+from hcsac.algorithms import ObservationNormalizer, make_algorithm, plugins_of, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
-from hcsac.registry import SHARING_RULES
+from hcsac.registry import require_plugins
 from hcsac.settings import RewardRule, Settings, Sharing
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer
 from hcsac.tasks import box_size, get_task, has_simulator, make_env
-from hcsac.tasks.registry import TASKS
 from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
 from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.training.log import JSONLLog
@@ -59,9 +58,13 @@ def train(
 
     Raises:
         UserError: bad names, settings or sizes, rewards that cannot be recomputed, a tracker without its library, or a
-            directory that holds another run: nothing is written then. Or a tracker that cannot start.
+            directory that holds another run, or one whose plug-ins are not loaded: nothing is written then. Or a
+            tracker that cannot start.
         Exception: whatever a callback raises; the run can then be resumed from its last checkpoint.
     """
+    run = RunDirectory(directory)
+    if resume and run.started:
+        require_plugins(run.identity().get("plugins", ()), f"the run in {run.path}")
     require_trackers(trackers)
     require_callbacks(callbacks)
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
@@ -70,7 +73,6 @@ def train(
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
     _require_sizes_of_tasks(dataset)
-    run = RunDirectory(directory)
     # Put together before the directory is created: what cannot be trained leaves nothing behind.
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
     run.begin(_identity(algorithm, dataset, given, resolved, seeds), resume)
@@ -169,7 +171,7 @@ def _identity(
         "hcsac": version("hcsac"),
         "torch": torch.__version__,
         "agent": algorithm,
-        "plugins": _plugins(algorithm, dataset, resolved),
+        "plugins": sorted(plugins_of(algorithm, resolved, dataset.task_names) | set(dataset.plugins)),
         "seeds": list(seeds),
         "tasks": list(dataset.task_names),
         "data": list(dataset.refs),
@@ -186,12 +188,3 @@ def _identity(
         logged = dataset.episode_returns.items()
         identity["behaviour_returns"] = {task: [round(x, 4) for x in returns.tolist()] for task, returns in logged}
     return identity
-
-
-def _plugins(algorithm: str, dataset: Dataset, settings: Settings) -> list[str]:
-    """The plug-in modules without which the run cannot be trained or its policy loaded."""
-    rule = rule_of(settings)
-    found = [ALGORITHMS.plugin(algorithm), *map(TASKS.plugin, dataset.task_names), *dataset.plugins]
-    if rule is not None:
-        found.append(SHARING_RULES.plugin(rule.name))
-    return sorted({module for module in found if module is not None})
