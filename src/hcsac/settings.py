@@ -38,7 +38,8 @@ def setting(
 
     Args:
         text: what `--help` says of it; units where it has any.
-        low, high: inclusive bounds of a number.
+        low: inclusive lower bound of a number.
+        high: inclusive upper bound.
         listed: whether it is a list of words separated by commas.
         choices: gives the words that are allowed, where a plug-in may add some.
         resolved: what None stands for unless a sharing rule implies something else.
