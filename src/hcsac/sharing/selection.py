@@ -112,6 +112,11 @@ class Sharer:
         memory = Memory(float(self.temperature[replica, i]), self.updates)
         selection = self.rule.choose(own, candidates, self.settings, memory)
         _require_selection(selection, len(candidates), self.rule.name)
+        if selection.weight is not None and not self.rule.weighted(self.settings):
+            raise UserError(
+                f"sharing rule {self.rule.name!r} returned weights, but is registered without; add weighted=True to "
+                "its sharing_rule."
+            )
         self.temperature[replica, i] = selection.temperature
         quantiles = np.quantile(own, LEVELS)
         shared, start = [], 0
