@@ -59,10 +59,7 @@ def markdown(report: Report, matrix: Matrix | None = None) -> str:
     for finding in report.findings:
         lines += [f"- **{finding.severity}: {finding.kind}.** {finding.evidence}", f"  To fix: {finding.fix}"]
     lines += [""] if report.findings else []
-    lines += [
-        "Training on data with an error gives wrong results; a warning points to something that is probably unintended.",
-        "",
-    ]
+    lines += ["Training on data with an error gives wrong results; a warning is probably unintended.", ""]
     lines += ["## Checks", "", "| check | result | measured |", "| --- | --- | --- |"]
     drawn = []
     for check in report.checks:

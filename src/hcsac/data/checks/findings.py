@@ -8,7 +8,7 @@ _WORST_FIRST = (ERROR, WARNING)
 _UNREADABLE = {"wrong-shape", "size-mismatch", "unequal-lengths", "not-finite", "action-out-of-bounds"}
 
 # kind -> (severity, fix). Training on data with an error gives wrong results, or the checks end; a warning is probably
-# not what was meant. docs/data-check.md has a line for each.
+# unintended. docs/data-check.md has a line for each.
 KINDS: dict[str, tuple[str, str]] = {
     "wrong-shape": (
         ERROR,
