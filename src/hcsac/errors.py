@@ -1,4 +1,4 @@
-"""The one exception a user may meet: a clear sentence that says what, where, and how to mend it."""
+"""The exception for errors of use: one sentence that says what, where, and how to fix it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

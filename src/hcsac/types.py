@@ -39,5 +39,5 @@ class Batch(NamedTuple):
 # What an update reports: name -> [R], kept on the device until it is logged.
 Info = dict[str, Tensor]
 
-# Values of all N rows under one task: task index -> [R, N] float32. This is all that sharing sees of an agent.
+# Values of all N rows under one task: task index -> [R, N] float32. Sharing rules read nothing else of an algorithm.
 Scorer = Callable[[int], np.ndarray]

@@ -47,7 +47,7 @@ def test_an_episode_survives_its_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"no archive at all"])
-def test_a_damaged_file_is_named(tmp_path, content):
+def test_a_corrupt_file_is_named(tmp_path, content):
     (tmp_path / "000003.npz").write_bytes(content)
     with pytest.raises(UserError, match=r"000003\.npz cannot be read"):
         load_episode(tmp_path / "000003.npz")

@@ -197,10 +197,10 @@ class TestRefused:
             run(tmp_path)
         assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
-    def test_a_damaged_directory(self, tmp_path):
+    def test_a_corrupt_directory(self, tmp_path):
         run(tmp_path / "work")
         (tmp_path / "work" / "collection.json").write_text(json.dumps({"task": "slide-right"})[:-3])
-        with pytest.raises(UserError, match=r"collection\.json is damaged"):
+        with pytest.raises(UserError, match=r"collection\.json is corrupt"):
             run(tmp_path / "work", namespace="there")
 
     def test_an_unknown_task(self, tmp_path):

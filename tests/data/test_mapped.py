@@ -67,9 +67,9 @@ def test_a_folder_of_an_older_format_is_written_again(refs, tmp_path):
 
 def test_unusable_folders(refs, tmp_path):
     load(refs, folder=tmp_path / "laid")
-    for damage in ("{", "[]"):
-        (tmp_path / "laid" / "layout.json").write_text(damage)
-        with pytest.raises(UserError, match="is damaged"):
+    for text in ("{", "[]"):
+        (tmp_path / "laid" / "layout.json").write_text(text)
+        with pytest.raises(UserError, match="is corrupt"):
             load(refs, folder=tmp_path / "laid")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot make"):

@@ -141,7 +141,7 @@ def test_a_failed_write_leaves_nothing(folder: Path, small: list[Episode], monke
     assert not (folder / NAME).exists()
 
 
-def test_damaged_datasets(folder: Path, tmp_path: Path, small: list[Episode]) -> None:
+def test_corrupt_datasets(folder: Path, tmp_path: Path, small: list[Episode]) -> None:
     store.write(NAME, "walker-walk", small)
     file = folder / NAME / "data" / "main_data.hdf5"
     file.write_bytes(file.read_bytes()[:2000])

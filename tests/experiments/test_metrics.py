@@ -170,6 +170,6 @@ def test_what_cannot_be_registered():
 def test_what_is_no_table_of_metrics(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_metrics(tmp_path / "none.parquet")
-    (tmp_path / "damaged.parquet").write_bytes(b"PAR1 and so on")
-    with pytest.raises(UserError, match="damaged or no Parquet file"):
-        read_metrics(tmp_path / "damaged.parquet")
+    (tmp_path / "corrupt.parquet").write_bytes(b"PAR1 and so on")
+    with pytest.raises(UserError, match="corrupt or no Parquet file"):
+        read_metrics(tmp_path / "corrupt.parquet")

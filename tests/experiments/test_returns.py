@@ -148,9 +148,9 @@ def test_a_failed_write_leaves_the_old_table(run, tmp_path, monkeypatch):
 def test_what_is_no_table_is_told(run, tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_returns(tmp_path / "none.parquet")
-    (tmp_path / "damaged.parquet").write_bytes(b"PAR1 and so on")
-    with pytest.raises(UserError, match="damaged or no Parquet file"):
-        read_returns(tmp_path / "damaged.parquet")
+    (tmp_path / "corrupt.parquet").write_bytes(b"PAR1 and so on")
+    with pytest.raises(UserError, match="corrupt or no Parquet file"):
+        read_returns(tmp_path / "corrupt.parquet")
     table = collect_returns([(run, LABELS)], tmp_path)
     for wrong in (table.drop_columns(["seed"]), table.set_column(5, "seed", table["return"])):
         write_returns(wrong, tmp_path / "wrong.parquet")

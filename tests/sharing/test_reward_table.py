@@ -1,4 +1,4 @@
-"""The table of rewards: its rules, and that what is kept between runs is never stale, partial or damaged."""
+"""The table of rewards: its rules, and that what is kept between runs is never stale, partial or corrupt."""
 
 from dataclasses import replace
 
@@ -86,7 +86,7 @@ def _flip(raw):
 
 
 @pytest.mark.parametrize("damage", [_cut, _flip, lambda raw: b"", lambda raw: b"rubbish" * 999, lambda raw: raw + b"x"])
-def test_a_damaged_file_is_made_again(damage, walker, made, cache):
+def test_a_corrupt_file_is_made_again(damage, walker, made, cache):
     first = np.array(reward_table(walker, "recompute"))
     (file,) = cache.iterdir()
     whole = file.read_bytes()

@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls out."""
+"""The command line: parses arguments and calls the library."""
 
 import copy
 import sys
@@ -25,14 +25,14 @@ from hcsac.registry import use_plugins
     multiple=True,
     metavar="MODULE",
     expose_value=False,
-    help="Import MODULE first: a plug-in with algorithms, sharing rules, dataset formats, metrics or tasks. The option "
-    "may stand anywhere in the command; the variable HCSAC_PLUGINS does the same.",
+    help="Import MODULE, which registers algorithms, sharing rules, dataset formats, metrics or tasks. Repeat the "
+    "option for several; it may also follow the command. The environment variable HCSAC_PLUGINS does the same.",
 )
 def cli() -> None:
-    """Multi-task offline reinforcement learning: logged data of several tasks in, one policy that does them all out.
+    """Multi-task offline reinforcement learning: train one policy for several tasks from logged data.
 
     \b
-    A first tour, on the data that ship in the package:
+    First steps, on the datasets in the package:
       hcsac data list
       hcsac train hcsac --data sample/walker-walk-medium-v0,sample/walker-run-medium-v0 --preset quick
       hcsac evaluate runs/hcsac

@@ -22,14 +22,18 @@ from hcsac.collection import CollectSettings
 @click.option(
     "--namespace", default="collected", show_default=True, help="Datasets are named NAMESPACE/TASK-medium-v0."
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Work in progress (default: runs/collect/TASK).")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Directory of the unfinished collection (default: runs/collect/TASK).",
+)
 @threads_option
 @options_of(CollectSettings)
 def collect(task: str, namespace: str, output: Path | None, threads: int | None, **given: Any) -> None:
-    """Train an online TD3 agent in TASK and write the datasets medium and medium-replay.
+    """Train TD3 online in TASK and write the datasets medium and medium-replay.
 
-    medium-replay is everything seen until the agent is medium good; medium is that policy, frozen, with exploration
-    noise. The same command continues an interrupted collection; at most one episode is lost.
+    medium-replay has the episodes of training up to the return --level; medium has episodes of the policy at that
+    point, with exploration noise. The same command continues an interrupted collection; at most one episode is lost.
     """
     use_threads(threads)
     from hcsac.data import describe

@@ -73,7 +73,7 @@ def load_episode(path: Path) -> Episode:
     """The reverse of `save_episode`.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or corrupt.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -241,7 +241,7 @@ class _Collection:
             try:
                 content = json.loads(file.read_text())
             except ValueError as error:
-                raise UserError(f"{file} is damaged ({error}); collect in another directory with --output.") from error
+                raise UserError(f"{file} is corrupt ({error}); collect in another directory with --output.") from error
             for entry in ("task", *(entry.name for entry in fields(self.settings))):
                 if content.get(entry) != identity[entry]:
                     raise UserError(

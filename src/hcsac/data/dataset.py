@@ -180,7 +180,7 @@ class Dataset:
         return {name: float(returns.mean()) for name, returns in self.episode_returns.items()}
 
     def fingerprint(self) -> str:
-        """Hexadecimal digest of all that an agent learns from: two datasets share it only if these are the same."""
+        """Hexadecimal digest of all that training reads; equal for two datasets only if these data are equal."""
         return self._digest
 
     @cached_property

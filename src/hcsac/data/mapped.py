@@ -65,7 +65,7 @@ def _read_layout(folder: Path) -> dict[str, Any] | None:
         if not isinstance(layout, dict):
             raise ValueError("no JSON object")
     except ValueError as error:
-        raise UserError(f"{file} is damaged ({error}); remove {folder}, and it is written again.") from error
+        raise UserError(f"{file} is corrupt ({error}); remove {folder}, and it is written again.") from error
     return layout
 
 

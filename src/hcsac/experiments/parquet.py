@@ -43,7 +43,7 @@ def read_table(path: str | Path, content: str, columns: Mapping[str, str]) -> "p
     try:
         table = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is damaged or no Parquet file ({error}); write the report again.") from error
+        raise UserError(f"{path} is corrupt or no Parquet file ({error}); write the report again.") from error
     for name, kind in columns.items():
         if name not in table.column_names or str(table.schema.field(name).type) != kind:
             raise UserError(

@@ -23,7 +23,7 @@ class Selection(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a rule knows of the last sharing of the same task and replica."""
+    """What a rule gets of the last sharing step of the same task and replica."""
 
     temperature: float  # NaN at the first
     updates: int  # between two sharings
@@ -36,7 +36,7 @@ Choose = Callable[[np.ndarray, np.ndarray, Any, Memory], Selection]
 
 @dataclass(frozen=True)
 class SharingRule:
-    """A rule and what it asks of a run (see `sharing_rule`)."""
+    """A rule and its requirements (see `sharing_rule`)."""
 
     name: str
     choose: Choose
@@ -169,7 +169,7 @@ def take_all(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Mem
 
 @sharing_rule("quantile", needs_values=True, settings=QuantileSettings)
 def quantile(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
-    """The slides' Algorithm 1 (k = 95): transitions that are worth as much as the best of the task's own."""
+    """The slides' Algorithm 1 (k = 95): transitions whose value is among the highest of the task's own."""
     return above_quantile(own, candidates, settings.share_quantile)
 
 

@@ -198,7 +198,7 @@ def _register_walker(name: str, speed: float, random_return: float, expert_retur
     )
 
 
-# Random: mean return of 20 episodes of uniform actions. Expert: online agents; none is known for stand.
+# Random: mean return of 20 episodes of uniform actions. Expert: online policies; none is known for stand.
 _register_walker("stand", 0.0, random_return=132.0, expert_return=None)
 _register_walker("walk", 1.0, random_return=32.3, expert_return=980.0)
 _register_walker("run", 8.0, random_return=23.4, expert_return=843.0)

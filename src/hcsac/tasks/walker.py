@@ -146,7 +146,7 @@ def _speed_task(speed: float) -> Any:
 
 
 class _Backwards:
-    """The physics that a walker's reward reads, mirrored."""
+    """The quantities that a walker's reward reads, mirrored."""
 
     def __init__(self, physics: Any) -> None:
         self.torso_height, self.torso_upright = physics.torso_height, physics.torso_upright

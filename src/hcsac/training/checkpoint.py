@@ -14,7 +14,7 @@ FIX = "train again in another directory"  # of a corrupt one
 
 
 def save(path: Path, state: dict[str, Tensor], update: int) -> None:
-    """Write `state` and the number of updates it has seen; a reader finds the old file or the new one, whole."""
+    """Write `state` and the number of updates; a reader finds the old file or the new one, complete."""
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     with write_atomically(path) as temporary:
         save_file(tensors, temporary, metadata={"update": str(update)})

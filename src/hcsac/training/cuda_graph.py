@@ -17,9 +17,9 @@ Capture = Callable[[Callable[[], Info]], Callable[[], Info]]
 class Updates:
     """Draws minibatches and makes updates, `span` of them in one launch where work can be captured.
 
-    A graph repeats what it saw: it serves every span of updates with the same stages, while D* stays as it is. So a
-    warm-up has its graph, what follows has another, and an update that alternates has one for each way in which a span
-    may begin.
+    A graph repeats what was captured: it serves every span of updates with the same stages, while D* stays as it is.
+    So a warm-up has its graph, what follows has another, and an update that alternates has one for each way in which
+    a span may begin.
 
     Args:
         capture: None to make every update anew.

@@ -87,16 +87,16 @@ def test_truncated_files(tmp_path: Path, small: list[Episode], kept: float) -> N
     file = next(save(tmp_path, small[:1]).glob("*.npz"))
     whole = file.read_bytes()
     file.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(UserError, match=r"npz: truncated or damaged"):
+    with pytest.raises(UserError, match=r"npz: truncated or corrupt"):
         read_directory(tmp_path)
 
 
-def test_damage_inside(tmp_path: Path, small: list[Episode]) -> None:
+def test_corrupt_content(tmp_path: Path, small: list[Episode]) -> None:
     file = next(save(tmp_path, small[:1]).glob("*.npz"))
     whole = bytearray(file.read_bytes())
     whole[300:320] = bytes(20)
     file.write_bytes(whole)
-    with pytest.raises(UserError, match="truncated or damaged"):
+    with pytest.raises(UserError, match="truncated or corrupt"):
         read_directory(tmp_path)
 
 

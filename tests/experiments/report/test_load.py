@@ -1,4 +1,4 @@
-"""Reading a study: what is finished, what is missing and why, and what is too damaged to be read."""
+"""Reading a study: what is finished, what is missing and why, and what is too corrupt to be read."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_states_and_days(study):
     }
 
 
-def test_damaged_lines_are_left_out_and_counted(study):
+def test_corrupt_lines_are_left_out_and_counted(study):
     path = study.runs[0].path / "evaluations.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     lines[0] = lines[0][:20] + "\n"
@@ -47,7 +47,7 @@ def test_damaged_lines_are_left_out_and_counted(study):
 def test_a_run_that_cannot_be_read_is_left_out(study, file, says):
     (study.runs[0].path / file).write_text("{")
     loaded = read(study)
-    assert loaded.counts == {"finished": 10, "damaged": 1, "failed": 1}
+    assert loaded.counts == {"finished": 10, "corrupt": 1, "failed": 1}
     assert says in loaded.states[0][2]
     assert str(study.output) not in loaded.states[0][2]  # a page that is passed on does not tell where it was made
 
@@ -56,7 +56,7 @@ def test_an_earlier_evaluation_is_not_taken_for_a_damaged_last_one(study):
     path = study.runs[0].path / "evaluations.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]) + "{\n")
     loaded = read(study)
-    assert loaded.counts["damaged"] == 1
+    assert loaded.counts["corrupt"] == 1
     assert "is corrupt at the last evaluation" in loaded.states[0][2]
 
 

@@ -59,7 +59,7 @@ def markdown(report: Report, matrix: Matrix | None = None) -> str:
     for finding in report.findings:
         lines += [f"- **{finding.severity}: {finding.kind}.** {finding.evidence}", f"  To fix: {finding.fix}"]
     lines += [""] if report.findings else []
-    lines += ["An error makes an algorithm learn something false; a warning is probably not what was meant.", ""]
+    lines += ["Training on data with an error gives wrong results; a warning is probably unintended.", ""]
     lines += ["## Checks", "", "| check | result | measured |", "| --- | --- | --- |"]
     drawn = []
     for check in report.checks:

@@ -7,8 +7,8 @@ ERROR, WARNING, PASSED, SKIPPED = "error", "warning", "passed", "skipped"
 _WORST_FIRST = (ERROR, WARNING)
 _UNREADABLE = {"wrong-shape", "size-mismatch", "unequal-lengths", "not-finite", "action-out-of-bounds"}
 
-# kind -> (severity, fix). An error makes an algorithm learn something false, or ends the checks; a warning is probably
-# not what was meant. docs/data-check.md has a line for each.
+# kind -> (severity, fix). Training on data with an error gives wrong results, or the checks end; a warning is probably
+# unintended. docs/data-check.md has a line for each.
 KINDS: dict[str, tuple[str, str]] = {
     "wrong-shape": (
         ERROR,

@@ -85,7 +85,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
                 f"{file}: has pickled objects, which are never loaded since they can run code; "
                 "save plain arrays of numbers with numpy.savez."
             ) from error
-        raise UserError(f"{file}: truncated or damaged ({error}); copy it again or leave it out.") from error
+        raise UserError(f"{file}: truncated or corrupt ({error}); copy it again or leave it out.") from error
     for key, array in rows.items():
         _require_numbers(file, key, array)
     return rows

@@ -28,7 +28,7 @@ class Finished(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """The state of a run: finished, failed, damaged, unevaluated, running, interrupted or waiting."""
+    """The state of a run: finished, failed, corrupt, unevaluated, running, interrupted or waiting."""
 
     run: StudyRun
     state: str
@@ -52,7 +52,7 @@ class LoadedStudy(NamedTuple):
 
     @property
     def corruption(self) -> list[str]:
-        """A sentence for every record with damaged lines, which were left out."""
+        """A sentence for every record with corrupt lines, which were left out."""
         return [f"{one.run.label}, {text}" for one in self.finished for text in one.directory.corruption()]
 
 
@@ -80,7 +80,7 @@ def load_study(record: StudyRecord, events_log: Path, log: Callable[[str], None]
                 else:
                     state = "unevaluated"
             except UserError as problem:
-                state, error = "damaged", str(problem).replace(f"{record.output}/", "")
+                state, error = "corrupt", str(problem).replace(f"{record.output}/", "")
         states.append(RunState(run, state, error))
     if not finished:
         counts = Counter(one.state for one in states).most_common()
@@ -97,7 +97,7 @@ def load_study(record: StudyRecord, events_log: Path, log: Callable[[str], None]
 
 
 def _read(run: StudyRun) -> Finished:
-    """The records of a finished run; UserError where they are damaged."""
+    """The records of a finished run; UserError where they are corrupt."""
     directory = RunDirectory(run.path)
     one = Finished(run, directory, directory.identity(), directory.read_json("result.json"))
     if one.result.get("evaluated", True):

@@ -221,7 +221,7 @@ def _counts(loaded: LoadedStudy) -> list[tuple[str, str]]:
     counts, total = loaded.counts, len(loaded.states)
     seeds = {seed for one in loaded.finished for seed in one.run.seeds}
     entries = [(f"of {plural(total, 'run')} finished", str(counts["finished"]))]
-    stopped = ("failed", "damaged", "unevaluated")
+    stopped = ("failed", "corrupt", "unevaluated")
     entries += [(state, str(counts[state])) for state in stopped if counts[state]]
     if missing := total - counts["finished"] - sum(counts[state] for state in stopped):
         entries.append(("missing", str(missing)))
@@ -231,7 +231,7 @@ def _counts(loaded: LoadedStudy) -> list[tuple[str, str]]:
 
 def _warnings(loaded: LoadedStudy) -> list[str]:
     warnings = []
-    for state in ("failed", "damaged", "unevaluated"):
+    for state in ("failed", "corrupt", "unevaluated"):
         runs = [f"{run.label} ({error})" if error else run.label for run, own, error in loaded.states if own == state]
         if runs:
             warnings.append(f"Not in this report, because {state}: {_some(runs)}.")

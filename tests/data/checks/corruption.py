@@ -1,4 +1,4 @@
-"""Kinds of damage to good data, one at a time, and the finding each must give, with and without simulator states."""
+"""Corruptions of good data, one at a time, and the finding each must give, with and without simulator states."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -10,12 +10,12 @@ from hcsac.data.checks.rewards import rewards_under
 from hcsac.data.episode import shift
 
 Episodes = list[Episode]
-EVERY_STEP = 10**6  # replayed, where the damage is a single step
+EVERY_STEP = 10**6  # replayed, where the corruption is a single step
 UNDETECTABLE: set[str] = set()
 
 
 @dataclass(frozen=True)
-class Damage:
+class Corruption:
     """What is done, and the kinds that must be among the findings; an empty set where nothing can be found."""
 
     name: str
@@ -51,12 +51,12 @@ def join(*parts: Episode) -> Episode:
 
 
 def one(change: Callable[[Episode], Episode], number: int = 1) -> Callable[[Episodes], Episodes]:
-    """Damage to one episode alone."""
+    """Corruption to one episode alone."""
     return lambda episodes: [change(e) if n == number else e for n, e in enumerate(episodes)]
 
 
 def all_(change: Callable[[Episode], Episode]) -> Callable[[Episodes], Episodes]:
-    """Damage to every episode."""
+    """Corruption to every episode."""
     return lambda episodes: [change(e) for e in episodes]
 
 
@@ -126,43 +126,47 @@ def halves_joined(episodes: Episodes) -> Episodes:
     return [episodes[0], join(stretch(episodes[1], 0, 500), stretch(episodes[2], 0, 500)), *episodes[3:]]
 
 
-def damages(task: str) -> Iterator[Damage]:
+def corruptions(task: str) -> Iterator[Corruption]:
     """All of them, for data of walker-walk or walker-run."""
     limit, joined = {"time-limit-as-termination"}, {"merged-episodes"}
-    yield Damage("actions shifted by one", all_(lambda e: shift(e, action=1)), *[{"actions-shifted"}] * 2)
-    yield Damage("rewards shifted by one", all_(lambda e: shift(e, reward=1)), *[{"rewards-shifted"}] * 2)
+    yield Corruption("actions shifted by one", all_(lambda e: shift(e, action=1)), *[{"actions-shifted"}] * 2)
+    yield Corruption("rewards shifted by one", all_(lambda e: shift(e, reward=1)), *[{"rewards-shifted"}] * 2)
     both = {"actions-shifted", "rewards-shifted"}
-    yield Damage("both shifted by one", all_(lambda e: shift(e, 1, 1)), both, both)
-    yield Damage("observations shifted by one", all_(late_observations), {"observations-shifted"}, both)
+    yield Corruption("both shifted by one", all_(lambda e: shift(e, 1, 1)), both, both)
+    yield Corruption("observations shifted by one", all_(late_observations), {"observations-shifted"}, both)
     longer = one(lambda e: replace(e, reward=np.append(e.reward, e.reward[-1])))
-    yield Damage("a label array one longer", longer, *[{"unequal-lengths"}] * 2)
+    yield Corruption("a label array one longer", longer, *[{"unequal-lengths"}] * 2)
     ended = all_(lambda e: replace(e, terminated=e.truncated, truncated=e.terminated))
-    yield Damage("time limits stored as terminations", ended, limit, limit)
+    yield Corruption("time limits stored as terminations", ended, limit, limit)
     swap = all_(other_rewards(task))
     of_another = {"rewards-of-another-task"}
-    yield Damage("rewards of the other task", swap, of_another, of_another)
-    yield Damage("rewards of the other task in one episode", one(other_rewards(task)), of_another, of_another)
+    yield Corruption("rewards of the other task", swap, of_another, of_another)
+    yield Corruption("rewards of the other task in one episode", one(other_rewards(task)), of_another, of_another)
     scaled = all_(lambda e: replace(e, reward=10 * e.reward))
-    yield Damage("rewards scaled by 10", scaled, *[{"rewards-scaled"}] * 2)
-    yield Damage("noise of std 0.05 on rewards", all_(noisy), *[{"rewards-noisy"}] * 2)
-    yield Damage("an episode duplicated", lambda e: [*e, e[0]], *[{"duplicated-episode"}] * 2)
-    yield Damage("half an episode inside another", half_inside, *[{"repeated-steps"}] * 2)
+    yield Corruption("rewards scaled by 10", scaled, *[{"rewards-scaled"}] * 2)
+    yield Corruption("noise of std 0.05 on rewards", all_(noisy), *[{"rewards-noisy"}] * 2)
+    yield Corruption("an episode duplicated", lambda e: [*e, e[0]], *[{"duplicated-episode"}] * 2)
+    yield Corruption("half an episode inside another", half_inside, *[{"repeated-steps"}] * 2)
     clipped = all_(lambda e: replace(e, action=np.clip(5 * e.action, -1, 1)))
-    yield Damage("actions clipped to their bounds", clipped, *[{"saturated-actions"}] * 2)
-    yield Damage("an observation column constant", all_(column(np.zeros_like)), *[{"constant-observation-column"}] * 2)
-    yield Damage("an observation column times 1000", all_(column(lambda x: 1000 * x)), *[{"column-scale"}] * 2)
+    yield Corruption("actions clipped to their bounds", clipped, *[{"saturated-actions"}] * 2)
+    yield Corruption(
+        "an observation column constant", all_(column(np.zeros_like)), *[{"constant-observation-column"}] * 2
+    )
+    yield Corruption("an observation column times 1000", all_(column(lambda x: 1000 * x)), *[{"column-scale"}] * 2)
     twice = all_(column(lambda x: 2 * x))
-    yield Damage("an observation column times 2", twice, {"observation-column-wrong"}, UNDETECTABLE)
-    yield Damage("a NaN", one(put("observation", (300, 3), np.nan)), *[{"not-finite"}] * 2)
-    yield Damage("an action out of bounds", one(put("action", (300, 2), 1.5)), *[{"action-out-of-bounds"}] * 2)
-    yield Damage("two episodes as one", lambda e: [join(e[0], e[1]), *e[2:]], joined, joined)
-    yield Damage("two half episodes as one", halves_joined, joined, joined, single=True)
-    yield Damage("simulator states permuted", all_(permuted), {"simulator-state-mismatch"}, UNDETECTABLE)
-    yield Damage("two simulator states swapped", one(swapped), {"simulator-state-mismatch"}, UNDETECTABLE, single=True)
-    yield Damage("a step dropped", one(dropped), {"missing-step"}, {"early-truncation"}, single=True)
+    yield Corruption("an observation column times 2", twice, {"observation-column-wrong"}, UNDETECTABLE)
+    yield Corruption("a NaN", one(put("observation", (300, 3), np.nan)), *[{"not-finite"}] * 2)
+    yield Corruption("an action out of bounds", one(put("action", (300, 2), 1.5)), *[{"action-out-of-bounds"}] * 2)
+    yield Corruption("two episodes as one", lambda e: [join(e[0], e[1]), *e[2:]], joined, joined)
+    yield Corruption("two half episodes as one", halves_joined, joined, joined, single=True)
+    yield Corruption("simulator states permuted", all_(permuted), {"simulator-state-mismatch"}, UNDETECTABLE)
+    yield Corruption(
+        "two simulator states swapped", one(swapped), {"simulator-state-mismatch"}, UNDETECTABLE, single=True
+    )
+    yield Corruption("a step dropped", one(dropped), {"missing-step"}, {"early-truncation"}, single=True)
     rounded = all_(lambda e: replace(e, observation=e.observation.astype(np.float16).astype(np.float32)))
-    yield Damage("observations rounded to float16", rounded, *[{"coarse-numbers"}] * 2)
-    yield Damage("an end in the middle", one(put("truncated", (300,), True)), *[{"end-before-last-step"}] * 2)
-    yield Damage("missing-end", one(put("truncated", (-1,), False)), *[{"missing-end"}] * 2)
+    yield Corruption("observations rounded to float16", rounded, *[{"coarse-numbers"}] * 2)
+    yield Corruption("an end in the middle", one(put("truncated", (300,), True)), *[{"end-before-last-step"}] * 2)
+    yield Corruption("missing-end", one(put("truncated", (-1,), False)), *[{"missing-end"}] * 2)
     cut = [lambda e: [stretch(e[0], 0, 500), stretch(e[0], 500, 1000), *e[1:]]] * 2
-    yield Damage("an episode cut in two", cut[0], *[{"split-episode"}] * 2)
+    yield Corruption("an episode cut in two", cut[0], *[{"split-episode"}] * 2)
