@@ -61,8 +61,8 @@ def resolve(name: str, settings: Settings, tasks: Sequence[str]) -> Settings:
         )
     if len(tasks) > 1 and not kind.multi_task:
         raise UserError(
-            f"{name} learns one task, but the data hold {', '.join(tasks)}; pick one with --tasks or use an algorithm "
-            "of several tasks, as mtcsac."
+            f"{name} learns one task, but the data have {', '.join(tasks)}; choose one with --tasks or use "
+            "an algorithm of several tasks, as mtcsac."
         )
     settings = settings.replace(resolve_rule(settings))
     rule = rule_of(settings)

@@ -1,6 +1,7 @@
 """The command line: parses arguments and calls the library."""
 
 import copy
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from hcsac.cli.study import study
 from hcsac.cli.train import train
 from hcsac.cli.video import render
 from hcsac.errors import UserError
-from hcsac.registry import use_plugins
+from hcsac.registry import VARIABLES, use_plugins
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -64,8 +65,8 @@ def _use_plugins(arguments: list[str]) -> list[str]:
     names = [name.strip() for text in modules for name in text.split(",")]
     if not all(names):
         raise UserError("--plugin needs the name of a module, as --plugin my_package.")
-    if names:
-        use_plugins(names)
+    if names or any(os.environ.get(variable) for variable in VARIABLES):
+        use_plugins(names)  # a module that cannot be imported is an error of every command
     return others
 
 
