@@ -41,7 +41,7 @@ def test_compiled_equals_eager(slides, changes):
         torch.testing.assert_close(states[1][key], value, **loose)
 
 
-@pytest.mark.parametrize("name", ["bc", "td3_bc"])
+@pytest.mark.parametrize("name", [pytest.param("bc", marks=pytest.mark.long), "td3_bc"])
 def test_other_algorithms_compiled_equal_eager(name, slides):
     kind, spec = settings_of(name), Spec(3, 2, slides.task_names)
     settings = resolve(name, kind().replace(applicable(kind, TINY)), slides.task_names)
