@@ -23,11 +23,12 @@ JSONL_FILES = (METRICS, EVALUATIONS, SHARING)
 METADATA, TENSORS, ONNX, MODEL_CARD = "policy.json", "policy.safetensors", "policy.onnx", "README.md"
 
 # The output directory of a study.
-STUDY = "grid.json"  # its configurations and settings
+STUDIES = ("study.json", "grid.json")  # its configurations and settings; the second one is of hcsac 0.1
 EVENTS = "events.jsonl"  # what happened to its runs
 RETURNS = "returns.parquet"
 TABLE = "table.csv"
 REPORT = "report.html"
+REPORT_METRICS = "metrics.parquet"
 
 
 @contextmanager
@@ -55,7 +56,8 @@ def what_is(path: Path) -> str:
         return "it does not exist"
     if not path.is_dir():
         return "it is a file"
-    for name, kind in ((RUN, "a run"), (METADATA, "a policy bundle"), (STUDY, "a study of several runs")):
+    kinds = {RUN: "a run", METADATA: "a policy bundle"} | dict.fromkeys(STUDIES, "a study of several runs")
+    for name, kind in kinds.items():
         if (path / name).exists():
             return f"it is {kind}"
     return "it contains neither a run nor a policy nor a study"

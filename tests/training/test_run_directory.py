@@ -200,7 +200,7 @@ def test_another_name_than_that_of_a_json_file_is_an_error(finished):
 def test_a_path_that_is_no_run_is_one_sentence(exported, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "study").mkdir()
-    (tmp_path / "study" / "grid.json").touch()
+    (tmp_path / "study" / "study.json").touch()
     for path, what in (
         (tmp_path / "nowhere", "it does not exist"),
         (tmp_path / "file", "it is a file"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hcsac import files
 from hcsac.cli.options import SettingsCommand, alignment_option, config_option, given_settings, seeds_option
 from hcsac.settings import Settings
 
@@ -104,14 +105,14 @@ def reproduce(
     )
     record = experiments.start_study(study, output)
     click.echo(f"preset {preset_name}: {_main_settings(record.runs[-1].settings)}")
-    experiments.require_all(experiments.run_all(record.runs, experiments.LocalLauncher(jobs), output / "events.jsonl"))
+    experiments.require_all(experiments.run_all(record.runs, experiments.LocalLauncher(jobs), output / files.EVENTS))
     written = experiments.write_report(record, videos=videos, log=click.echo)
-    experiments.write_csv(written.summary, output / "table.csv")
+    experiments.write_csv(written.summary, output / files.TABLE)
     click.echo(f"\n{experiments.plural(len(seeds), 'seed')}, alignment {alignment}\n\n{written.tables}\n")
     if written.note:
         click.echo(written.note)
-    files = [written.page, written.markdown, output / "table.csv", written.returns, written.metrics]
-    click.echo(f"written: {', '.join(map(str, files))}")
+    paths = [written.page, written.markdown, output / files.TABLE, written.returns, written.metrics]
+    click.echo(f"written: {', '.join(map(str, paths))}")
 
 
 def _main_settings(settings: Settings) -> str:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hcsac import files
 from hcsac.cli.options import Commands, track_option
 
 if TYPE_CHECKING:
     from hcsac.experiments import StudyRecord
 
-LOG = "events.jsonl"
+LOG = files.EVENTS
 study_argument = click.argument("study")
 
 

@@ -5,11 +5,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hcsac import files
 from hcsac.algorithms import plugins_of
 from hcsac.data.formats import OpenedDataset
 from hcsac.errors import UserError
 from hcsac.experiments.files import write_text
-from hcsac.experiments.storage import RECORDS, Mirror
+from hcsac.experiments.storage import Mirror
 from hcsac.experiments.study import Published, Study
 from hcsac.experiments.study_run import StudyRun
 from hcsac.registry import require_plugins
@@ -30,7 +31,7 @@ class StudyRecord(NamedTuple):
 
 def record_path(output: Path) -> Path:
     """The file of the record in `output`: `study.json`, or the `grid.json` that an earlier hcsac wrote there."""
-    return next((output / name for name in RECORDS if (output / name).exists()), output / RECORDS[0])
+    return next((output / name for name in files.STUDIES if (output / name).exists()), output / files.STUDIES[0])
 
 
 def start_study(study: Study, output: Path, accept_changes: bool = False, mirror: Mirror | None = None) -> StudyRecord:

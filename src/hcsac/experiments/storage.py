@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hcsac import files
 from hcsac.errors import UserError, unknown
 from hcsac.training import Callback
 
@@ -29,7 +30,6 @@ _WRITTEN = (
     "created",
 )  # names of the time in different file systems
 _UNFINISHED = (".tmp", ".part")
-RECORDS = ("study.json", "grid.json")  # of a study; the second one is that of studies started by hcsac 0.1
 
 
 def is_url(output: str | Path) -> bool:
@@ -177,7 +177,7 @@ def local_copy(url: str) -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hcsac" / "studies" / name
     mirror = Mirror(url, folder)
     _pull_small(mirror)
-    if not any((folder / name).exists() for name in RECORDS):
+    if not any((folder / name).exists() for name in files.STUDIES):
         raise UserError(f"no study found in {url!r}; pass the --output of `hcsac study run`.")
     return folder
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from hcsac import files
 from hcsac.errors import UserError
 from hcsac.experiments.files import write_text
 from hcsac.experiments.record import StudyRecord
@@ -17,7 +18,7 @@ from hcsac.experiments.returns import read_returns, write_returns
 from hcsac.experiments.summary import Summary
 from hcsac.experiments.table import read_metrics, write_metrics
 
-RETURNS, METRICS = "returns.parquet", "metrics.parquet"
+RETURNS, METRICS = files.RETURNS, files.REPORT_METRICS
 GENERATOR = "hcsac study report"
 GENERATORS = (GENERATOR, "hcsac grid report")  # that earlier reports carry; the second one is that of hcsac 0.1
 _NO_VIDEOS = "Videos were left out."
@@ -54,7 +55,7 @@ def write_report(
     Raises:
         UserError: no run is finished yet; a file of another kind is in the way; a file cannot be written.
     """
-    page = output or record.output / "report.html"
+    page = output or record.output / files.REPORT
     if page.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{page} does not end in .html; the report is an HTML file.")
     copy, returns, metrics = page.with_suffix(".md"), page.with_name(RETURNS), page.with_name(METRICS)
@@ -62,7 +63,7 @@ def write_report(
     _require_replaceable(copy, "<!-- {} -->\n")
     _require_replaceable_table(returns, read_returns)
     _require_replaceable_table(metrics, read_metrics)
-    loaded = load_study(record, events_log or record.output / "events.jsonl", log)
+    loaded = load_study(record, events_log or record.output / files.EVENTS, log)
     clips, note = render_clips(loaded.finished, log) if videos else ([], _NO_VIDEOS)
     report = build_report(loaded, clips, note, returns.name, copy.name)
     log("writing")
