@@ -10,7 +10,7 @@ from benchmarks import flops, machine, peers, plain
 from hcsac.algorithms import make_algorithm, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.data import Dataset
-from hcsac.settings import Settings
+from hcsac.settings import Settings, applicable
 from hcsac.sharing.active import ActiveDataset
 from hcsac.training.cuda_graph import UPDATES_PER_GRAPH, Updates, cuda_capture
 from hcsac.training.memory import keep_freed_memory
@@ -43,7 +43,7 @@ def random_data(tasks: int, rows: int = ROWS) -> Dataset:
 def slides_settings(algorithm: str, changes: Mapping[str, Any]) -> Settings:
     """The slides' settings with those of `changes` that the algorithm has."""
     settings = preset("slides", algorithm)
-    return settings.replace({name: value for name, value in changes.items() if name in settings.as_dict()})
+    return settings.replace(applicable(type(settings), changes))
 
 
 def ours(

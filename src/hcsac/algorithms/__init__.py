@@ -12,7 +12,7 @@ from hcsac.algorithms import bc, conservative_sac, td3_bc  # noqa: F401 (they re
 from hcsac.algorithms.adam import Adam
 from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
 from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer, SingleReplicaPolicy
-from hcsac.algorithms.presets import PRESETS, changed, preset, preset_names, recorded_settings, settings_of
+from hcsac.algorithms.presets import PRESETS, changed, owners_of, preset, preset_names, recorded_settings, settings_of
 from hcsac.algorithms.registry import ALGORITHMS, algorithm, sentence
 from hcsac.errors import UserError
 from hcsac.registry import SHARING_RULES
@@ -35,6 +35,7 @@ __all__ = [
     "changed",
     "make_algorithm",
     "make_policy",
+    "owners_of",
     "plugins_of",
     "polyak_update",
     "preset",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hcsac.algorithms.compiled import compile_update
-from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer
+from hcsac.algorithms.policy import ObservationNormalizer
 from hcsac.settings import Settings
 from hcsac.types import Batch, Info, Spec
 
@@ -157,11 +157,6 @@ class Algorithm(nn.Module):
         observation = self.scaling(observation).expand(*shape)
         tasks = torch.full(observation.shape[:2], task, device=observation.device)
         return self.score(observation, action.expand(*shape), tasks)
-
-    @property
-    def policy(self) -> DeterministicPolicy:
-        """What it is evaluated by; shares its tensors."""
-        return DeterministicPolicy(self.actor, self.scaling)
 
     @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor) -> Tensor:

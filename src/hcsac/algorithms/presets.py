@@ -91,12 +91,15 @@ def changed(name: str, settings: Settings, changes: Mapping[str, Any]) -> Settin
     Raises:
         UserError: a name that the algorithm does not have (it says which have it, or the nearest), or a wrong value.
     """
-    for key in changes:
-        if key not in applicable(type(settings), changes):
-            owners = [one for one in ALGORITHMS.names() if key in applicable(settings_of(one), changes)]
-            if owners:
-                raise UserError(f"{name} has no setting {key!r} ({', '.join(owners)} have it); leave it out.")
+    for key in changes.keys() - applicable(type(settings), changes).keys():
+        if owners := owners_of(key):
+            raise UserError(f"{name} has no setting {key!r} ({', '.join(owners)} have it); leave it out.")
     return settings.replace(changes)
+
+
+def owners_of(setting: str) -> list[str]:
+    """The algorithms that have a setting of that name."""
+    return [name for name in ALGORITHMS.names() if applicable(settings_of(name), {setting: None})]
 
 
 def preset_names(name: str) -> tuple[str, ...]:

@@ -69,10 +69,9 @@ class SettingsCommand(click.Command):
             raise self._no_such(error, name) from None
 
     def _no_such(self, error: click.NoSuchOption, name: str) -> Exception:
-        from hcsac.algorithms import ALGORITHMS, settings_of
+        from hcsac.algorithms import owners_of
 
-        owners = [one for one in ALGORITHMS.names() if name in {entry.name for entry in fields(settings_of(one))}]
-        if owners:
+        if owners := owners_of(name):
             return UserError(
                 f"{', '.join(self.algorithms())} has no setting {name!r} ({', '.join(owners)} have it); leave out "
                 f"{error.option_name}."

@@ -1,11 +1,11 @@
 """Writing a file as a whole: a reader sees the old content or the new one, never a part."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hcsac.errors import UserError
+from hcsac.files import write_atomically
 
 
 @contextmanager
@@ -15,14 +15,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: `path` cannot be written; what was there before stays.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with write_atomically(path) as temporary:
             yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror or error}); choose another --output that can be written."
