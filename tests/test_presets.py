@@ -16,7 +16,7 @@ SLIDES = {
 }  # fmt: skip
 # Work that the slides do not know, switched off.
 PLAIN = {
-    "bc_weight": 0.0, "bc_warmup": 0, "cql_backward": "all", "critic_layer_norm": False,
+    "bc_weight": 0.0, "bc_warmup": 0, "cql_backward": "all", "critic_layer_norm": "none",
     "standardise_observations": False, "precision": "float32", "initial_temperature": 1.0,
 }  # fmt: skip
 # From the authors' final report and code; BC and CSAC are 256 wide there.

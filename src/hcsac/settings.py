@@ -21,6 +21,8 @@ from hcsac.errors import UserError, unknown
 from hcsac.registry import SHARING_RULES
 
 Embedding = Literal["add", "concat", "onehot", "none"]
+LayerNorm = Literal["none", "first", "all"]
+Decay = Literal["constant", "linear", "cosine"]
 RewardRule = Literal["keep", "zero", "recompute"]
 
 
@@ -117,6 +119,18 @@ class Optimisation(Fields, group="Optimisation"):
 
     batch_size: int = setting(256, "transitions in a minibatch", 1)
     actor_learning_rate: float = setting(3e-4, "Adam's learning rate of the actor (and of a temperature)", 0)
+    actor_decay: Decay = setting("constant", "how the actor's learning rate falls to 0 over its updates")
+
+
+@dataclass(frozen=True, repr=False)
+class Acting(Fields, group="Policy"):
+    """Which policy is evaluated and saved."""
+
+    actors: int = setting(1, "actors P, each with its own initial weights and minibatches; the policy is the mean of "
+                          "their actions", 1)  # fmt: skip
+    policy_average: float = setting(
+        0.0, "decay of the running mean of the actor's weights that acts (0: the last act; 1: the mean of all)", 0, 1
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,10 +138,18 @@ class Critics(Fields, group="Critics"):
     """An ensemble of critics with slowly moving targets."""
 
     critics: int = setting(2, "size E of the ensemble; its minimum is taken", 1)
-    critic_layer_norm: bool = setting(False, "layer normalisation after the critics' first layer")
+    critic_layer_norm: LayerNorm = setting("none", "layer normalisation after which hidden layers of the critics")
     critic_learning_rate: float = setting(3e-4, "Adam's learning rate of the critics", 0)
+    critic_decay: Decay = setting("constant", "how the critics' learning rate falls to 0 over their updates")
     target_rate: float = setting(0.005, "Polyak rate tau: target <- (1 - tau) target + tau critic", 0, 1)
     discount: float = setting(0.99, "discount factor gamma of one step", 0, 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Settling(Fields, group="Critics"):
+    """For critics that learn beside the actor."""
+
+    critic_freeze: float = setting(0.0, "last part of the updates in which critics and targets stay as they are", 0, 1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,7 +195,7 @@ class Machine(Fields, group="Machine"):
 
 
 @dataclass(frozen=True, repr=False)
-class Settings(Machine, Schedule, Optimisation, Network):
+class Settings(Machine, Schedule, Acting, Optimisation, Network):
     """What every algorithm has. An algorithm adds `TaskInput`, `Critics`, `Sharing` and fields of its own."""
 
     embedding: ClassVar[Any] = "none"  # where an algorithm leaves `TaskInput` out

@@ -25,6 +25,9 @@ class Batch(NamedTuple):
     `discount` is gamma, or 0 where the world ended (a time limit does not end the world).
     `task` is the task that uses a transition; for a shared transition it is not the task it was logged under.
     `weight` is how much a row counts in the losses of actor and critics; None where every row counts 1.
+
+    With n steps (`Algorithm.horizon`), `reward` is the discounted sum of h <= n rewards, `next_observation` the state
+    after them, `discount` gamma^h or 0, and `next_action` the logged action there.
     """
 
     observation: Tensor  # [R, B, S] float32
@@ -34,6 +37,15 @@ class Batch(NamedTuple):
     discount: Tensor  # [R, B] float32
     task: Tensor  # [R, B] int64
     weight: Tensor | None = None  # [R, B] float32, in [0, 1]
+    next_action: Tensor | None = None  # [R, B, A] float32
+
+
+class Draw(NamedTuple):
+    """What an update learns from: how a minibatch is drawn from D*."""
+
+    rows: int  # per replica
+    n: int = 0  # 0 for single transitions, otherwise the most rewards that are summed
+    own: bool = False  # without the shared transitions
 
 
 # What an update reports: name -> [R], kept on the device until it is logged.

@@ -45,18 +45,22 @@ class Reference:
 
     def layers(self, x, weight, prefix, norm):
         """weight(name) gives the matrices of one network."""
+
+        def normal(x):
+            return (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+
         x = x @ weight("first.weight") + weight("first.bias")
-        if norm:
-            x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+        x = normal(x) if norm in ("first", "all") else x
         for number in range(self.set.hidden_layers - 1):
             name = f"{prefix}trunk.hidden.{number}"
             x = x.clamp(min=0) @ weight(name + ".weight") + weight(name + ".bias")
+            x = normal(x) if norm == "all" else x
         return x.clamp(min=0) @ weight(prefix + "trunk.output.weight") + weight(prefix + "trunk.output.bias")
 
     def policy(self, observation, task):
         w = self.actor
         z = self.state_of_task(w.get("body.embedding.table"), observation, task)
-        mean, raw = self.layers(z, lambda name: w["body." + name], "", False).chunk(2, -1)
+        mean, raw = self.layers(z, lambda name: w["body." + name], "", "none").chunk(2, -1)
         return mean, (w["log_std_scale"] * raw + w["log_std_shift"]).clamp(-20, 2)
 
     def sample(self, mean, log_std, noise):

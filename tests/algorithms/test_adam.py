@@ -51,3 +51,28 @@ def test_moments_move_with_their_module():
     adam.to(torch.float64)
     assert all(moment.dtype == torch.float64 for moment in (*adam._first, *adam._second))
     assert adam._first[0] is adam.state_dict(keep_vars=True)["0.first"]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("decay", ["linear", "cosine"])
+def test_a_falling_rate_is_that_of_pytorchs_schedulers(decay, plain, monkeypatch):
+    if plain:
+        monkeypatch.setattr(Adam, "_fused", Adam._plain)
+    ours, theirs = parameters(), parameters()
+    adam, reference = Adam(ours, 0.01, decay, 12), torch.optim.Adam(theirs, lr=0.01)
+    schedulers = torch.optim.lr_scheduler
+    falling = (
+        schedulers.LinearLR(reference, 1.0, 0.0, 12) if decay == "linear"
+        else schedulers.CosineAnnealingLR(reference, 12)
+    )  # fmt: skip
+    for _ in range(12):
+        adam.step(loss(ours))
+        for p, g in zip(theirs, torch.autograd.grad(loss(theirs).sum(), theirs, materialize_grads=True), strict=True):
+            p.grad = g
+        reference.step()
+        falling.step()
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+    settled = [p.detach().clone() for p in ours]
+    adam.step(loss(ours))
+    assert all(torch.equal(p, old) for p, old in zip(ours, settled, strict=True)), "moves after its last step"

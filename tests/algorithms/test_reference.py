@@ -11,7 +11,8 @@ SEEDS = (3, 8)
 SWITCHES = [
     {}, {"embedding": "concat"}, {"embedding": "onehot"}, {"embedding": "none"}, {"critics": 1}, {"critics": 3},
     {"next_actions": "target_at_next"}, {"next_actions": "online_at_state"}, {"next_actions": "online_at_next"},
-    {"backup_entropy": False}, {"critic_layer_norm": True}, {"hidden_layers": 1}, {"cql_weight": 0.5},
+    {"backup_entropy": False}, {"critic_layer_norm": "first"}, {"critic_layer_norm": "all"},
+    {"hidden_layers": 1}, {"cql_weight": 0.5},
     {"cql_backward": "sampled"}, {"cql_backward": "sampled", "next_actions": "target_at_next", "cql_picks": 3},
     {"cql_backward": "sampled", "next_actions": "online_at_state"}, {"bc_warmup": 2}, {"bc_weight": 2.0},
     {"initial_temperature": 0.1, "target_entropy": -5.0}, {"target_rate": 0.3},
@@ -54,7 +55,7 @@ def compare(switch, slides, weighted):
         torch.testing.assert_close(agent.log_temperature[r], reference.log_alpha.float(), rtol=0, atol=1.5e-5)
 
 
-@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("norm", ["none", "first", "all"])
 @pytest.mark.parametrize("where", ["none", "target_at_next", "online_at_state", "online_at_next"])
 def test_critic_gradient_equals_finite_differences(where, norm, slides):
     """Of MSE + w CQL in float64 at weights picked at random, by steps too fine to cross a corner of a ReLU."""

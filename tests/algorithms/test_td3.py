@@ -8,7 +8,7 @@ from hcsac.networks.critics import first_critic
 from hcsac.types import Batch, Spec
 
 S, A, B = 3, 2, 16
-SETTINGS = TD3Settings(hidden_layers=2, hidden_size=16, critic_layer_norm=True, device="cpu")
+SETTINGS = TD3Settings(hidden_layers=2, hidden_size=16, critic_layer_norm="first", device="cpu")
 
 
 def make(seeds: tuple[int, ...] = (0,), **changes: object) -> TD3:

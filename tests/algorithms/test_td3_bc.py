@@ -55,8 +55,9 @@ class Replica:
     def actor_loss(self, weights, critic, scale=None):
         a = actor(weights, self.s, self.task)
         values = q(critic, self.s, self.task, a)
-        scale = np.abs(values).mean() if scale is None else scale  # lambda carries no gradient
-        return -1.5 * values.mean() / scale + np.mean((a - self.a) ** 2), scale
+        if scale is None:  # of each row's task; it carries no gradient
+            scale = np.array([np.abs(values[self.task == task]).mean() for task in self.task])
+        return -1.5 * np.mean(values / scale) + np.mean((a - self.a) ** 2), scale
 
 
 def slope(function, weights, name, index):

@@ -50,7 +50,11 @@ def test_bad_sharing(stored, tmp_path, monkeypatch, capsys, options, says):
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
-        ("bc", ["--sharing", "all"], "bc has no setting 'sharing' (hcsac, td3_bc have it); leave out --sharing."),
+        (
+            "bc",
+            ["--sharing", "all"],
+            "bc has no setting 'sharing' (hcsac, one_step, td3_bc have it); leave out --sharing.",
+        ),
         ("mtcsac", ["--sharing", "none"], "mtcsac has no setting 'sharing'"),
         ("bc", ["--cql-weight", "3"], "bc has no setting 'cql_weight' (csac, mtcsac, hcsac have it)"),
         ("bc", ["--no-backup-entropy"], "bc has no setting 'backup_entropy'"),

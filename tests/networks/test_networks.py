@@ -42,17 +42,18 @@ def layers_of(trunk):
 
 def plain_mlp(x, first, layers, norm):
     """A textbook MLP in float64."""
-    x = x @ first[0] + first[1][0]
-    if norm:
-        x = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
-    x = np.maximum(x, 0)
+
+    def hidden(x, norm):
+        return np.maximum((x - x.mean()) / np.sqrt(x.var() + 1e-5) if norm else x, 0)
+
+    x = hidden(x @ first[0] + first[1][0], norm in ("first", "all"))
     for weight, bias in layers[:-1]:
-        x = np.maximum(x @ weight + bias[0], 0)
+        x = hidden(x @ weight + bias[0], norm == "all")
     return x @ layers[-1][0] + layers[-1][1][0]
 
 
 @pytest.mark.parametrize("embedding", ["add", "concat", "onehot", "none"])
-@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("norm", ["none", "first", "all"])
 def test_critic_equals_plain_networks(embedding, norm):
     critic = Critic(S, A, M, settings(embedding=embedding, critic_layer_norm=norm), generators(range(R), 0))
     observation, task, actions = inputs()

@@ -24,7 +24,7 @@ def build(name, data, capture, device="cpu", **changes):
     agent = make_algorithm(name, Spec(3, 2, data.task_names), settings, [0])
     active = ActiveDataset(data, 0.99, "keep", generators([0], 2, device), torch.device(device))
     drawn_from = [*agent.random.generators, *active.generators]
-    steps = Updates(agent, active, 16, capture(drawn_from) if capture else None)
+    steps = Updates(agent, active, capture(drawn_from) if capture else None)
     if capture is Recorder:
         steps._capture.agent = agent
     return agent, active, steps

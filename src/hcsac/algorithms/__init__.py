@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hcsac.algorithms import bc, conservative_sac, td3_bc  # noqa: F401 (they register themselves)
+from hcsac.algorithms import bc, conservative_sac, one_step, td3_bc  # noqa: F401 (they register themselves)
 from hcsac.algorithms.adam import Adam
 from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
 from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer, SingleReplicaPolicy
@@ -113,9 +113,12 @@ def make_algorithm(
 def make_policy(name: str, spec: Spec, settings: Any, replicas: int) -> DeterministicPolicy:
     """The policy of such an algorithm on the CPU, without critics; its tensors wait to be loaded."""
     kind = ALGORITHMS.get(name)
-    weights = [torch.Generator()] * replicas
+    candidates = kind.candidates_of(settings)
+    weights = [torch.Generator()] * (replicas * candidates * settings.actors)
     actor = kind.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
-    return DeterministicPolicy(actor, ObservationNormalizer.identity(spec.observation_size))
+    choice = torch.zeros(replicas, len(spec.tasks), dtype=torch.int64) if candidates > 1 else None
+    scaling = ObservationNormalizer.identity(spec.observation_size)
+    return DeterministicPolicy(actor, scaling, settings.actors, choice)
 
 
 def plugins_of(name: str, settings: Settings, tasks: Sequence[str]) -> set[str]:

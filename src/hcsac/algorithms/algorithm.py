@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -9,15 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from hcsac.algorithms.compiled import compile_update
-from hcsac.algorithms.policy import ObservationNormalizer
+from hcsac.algorithms.policy import ObservationNormalizer, joint_action
 from hcsac.settings import Settings
-from hcsac.types import Batch, Info, Spec
+from hcsac.types import Batch, Draw, Info, Spec
 
 State = dict[str, Tensor]
 
 
 def generators(seeds: Sequence[int], stream: int, device: torch.device | str = "cpu") -> list[torch.Generator]:
-    """One generator a replica; streams (0 weights, 1 noise, 2 minibatches) of one seed do not overlap."""
+    """One generator a replica; streams of one seed do not overlap.
+
+    They are 0 for weights, 1 for noise, 2 for minibatches, and from 3 on for the weights of further actors.
+    """
     return [torch.Generator(device).manual_seed(1_000_003 * seed + stream) for seed in seeds]
 
 
@@ -60,6 +64,9 @@ class Algorithm(nn.Module):
 
     Actor: ClassVar[Any]  # (S, A, M, settings, weights) -> module whose act(observation, task) gives actions
 
+    choice: Tensor | None  # [R, M], the candidate that acts in each task
+    averaged: Tensor
+
     def __init__(
         self,
         spec: Spec,
@@ -74,11 +81,19 @@ class Algorithm(nn.Module):
         self.scaling = normalizer or ObservationNormalizer.identity(spec.observation_size)
         draws = type(self).noise is not Algorithm.noise
         self.random = Random(seeds if draws else (), device)
+        self.actors, self.candidates = settings.actors, self.candidates_of(settings)
         weights = generators(seeds, 0)
-        self.actor = self.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
+        others = [generators(seeds, 2 + number) for number in range(1, self.candidates * self.actors)]
+        members = [generator for of_seed in zip(weights, *others, strict=True) for generator in of_seed]
+        self.actor = self.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, members)
+        choice = torch.zeros(len(seeds), len(spec.tasks), dtype=torch.int64) if self.candidates > 1 else None
+        self.register_buffer("choice", choice)
         self.build(spec, settings, weights)
+        if settings.policy_average > 0:
+            self.average = copy.deepcopy(self.actor).requires_grad_(False)
+            self.register_buffer("averaged", torch.zeros(()))
         self.to(device)
-        self._update = compile_update(self.update) if compiled else self.update
+        self._update = compile_update(self._advance) if compiled else self._advance
 
     # What a subclass gives.
 
@@ -113,6 +128,19 @@ class Algorithm(nn.Module):
         """What kind of update number `update` (from 0) is, where kinds differ: a warm-up, a delayed actor."""
         return None
 
+    def draw(self, stage: Any) -> Draw:
+        """The minibatch of an update: what to draw from D* for it; one minibatch for each of the `actors`."""
+        return Draw(self.settings.batch_size * self.actors)
+
+    def moves_actor(self, stage: Any) -> bool:
+        """Whether the actor moves in such an update; the running mean of its weights then moves, too."""
+        return True
+
+    @classmethod
+    def candidates_of(cls, settings: Any) -> int:
+        """C: how many policies it trains for the choice of one."""
+        return 1
+
     def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
         """Values Q(s, a) by which sharing rules select: [R, n, S] normalised, [R, n, A], [R, n] -> [R, n].
 
@@ -140,6 +168,67 @@ class Algorithm(nn.Module):
         self.updates += 1
         return info
 
+    def _advance(self, batch: Batch, noise: Any, stage: Any) -> Info:
+        info = self.update(batch, noise, stage)
+        if self.settings.policy_average > 0 and self.moves_actor(stage):
+            self._average()
+        return info
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """The running mean of the actor's weights: of all so far at first, then with the decay that was set."""
+        self.averaged += 1
+        rate = (1 / self.averaged).clamp(min=1 - self.settings.policy_average)
+        own, actor = list(self.average.parameters()), list(self.actor.parameters())
+        torch._foreach_add_(own, torch._foreach_mul(torch._foreach_sub(actor, own), rate))
+
+    def next_draw(self) -> Draw:
+        """What to draw for the next update."""
+        return self.draw(self.stage(self.updates))
+
+    def of_actors(self, batch: Batch) -> Batch:
+        """The minibatches of all actors as replicas of their own: [R, P B, ...] -> [R C P, B, ...].
+
+        Candidates share minibatches, so that they differ by what distinguishes them alone.
+        """
+        return Batch(*(None if x is None else self.fold(torch.cat([x] * self.candidates, 1)) for x in batch))  # type: ignore[arg-type]
+
+    def of_critics(self, batch: Batch) -> Batch:
+        """One minibatch of the P that were drawn, for the critics: [R, P B, ...] -> [R, B, ...] by `one_of_each`."""
+        return Batch(*(None if x is None else self.one_of_each(self.fold(x)) for x in batch))  # type: ignore[arg-type]
+
+    def one_of_each(self, x: Tensor) -> Tensor:
+        """Row b of actor b modulo P, so that every actor has its part: [R P, B, ...] -> [R, B, ...]."""
+        if self.actors == 1:
+            return x
+        row = torch.arange(x.shape[1], device=x.device)
+        return x.unflatten(0, (-1, self.actors))[:, row % self.actors, row]
+
+    def joint(self, actor: Any, observation: Tensor, task: Tensor) -> Tensor:
+        """The mean action of the P actors, as a training computes it: [R, B, S], [R, B] -> [R, B, A]."""
+        if self.actors == 1:
+            action: Tensor = actor(observation, task)
+            return action
+        action = actor(observation.repeat_interleave(self.actors, 0), task.repeat_interleave(self.actors, 0))
+        return action.unflatten(0, (-1, self.actors)).mean(1)
+
+    def frozen(self, update: int) -> bool:
+        """Whether critics and targets stay as they are in this update (`critic_freeze`)."""
+        part, total = self.settings.critic_freeze, self.settings.updates
+        return part > 0 and total is not None and update >= round((1 - part) * total)
+
+    def fold(self, x: Tensor) -> Tensor:
+        """Rows of a replica to its actors: [R, C P B, ...] -> [R C P, B, ...]."""
+        return x.unflatten(1, (self.candidates * self.actors, -1)).flatten(0, 1)
+
+    def unfold(self, x: Tensor) -> Tensor:
+        """The reverse of `fold`: rows of a replica's actors to the replica, whose critics value them."""
+        return x.unflatten(0, (len(self.seeds), -1)).flatten(1, 2)
+
+    def per_replica(self, x: Tensor) -> Tensor:
+        """The mean over the actors of a replica, for the log: [R C P] -> [R]."""
+        return x.detach().unflatten(0, (len(self.seeds), -1)).mean(1)
+
     def normalized(self, batch: Batch) -> Batch:
         """The batch as the networks see it."""
         return batch._replace(
@@ -161,7 +250,8 @@ class Algorithm(nn.Module):
     @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor) -> Tensor:
         """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
-        return self.actor.act(self.scaling(observation), task)
+        actor = self.average if self.settings.policy_average > 0 else self.actor
+        return joint_action(actor, self.scaling(observation), task, self.actors, self.choice)
 
     def state(self) -> State:
         """Everything that decides the next update, as named tensors; the normaliser, which never changes, is not."""

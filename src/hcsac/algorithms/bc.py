@@ -31,10 +31,11 @@ class BehaviouralCloning(Algorithm):
     Actor = DeterministicActor
 
     def build(self, spec: Spec, settings: BCSettings, weights: Sequence[torch.Generator]) -> None:
-        self.adam_actor = Adam(self.actor, settings.actor_learning_rate)
+        self.adam_actor = Adam(self.actor, settings.actor_learning_rate, settings.actor_decay, settings.updates)
 
     def update(self, batch: Batch, noise: Tensor | None, stage: None) -> Info:
         """One step on the mean squared error."""
-        loss = imitation_loss(self.actor(batch.observation, batch.task), batch.action, batch.weight)
+        own = self.of_actors(batch)
+        loss = imitation_loss(self.actor(own.observation, own.task), own.action, own.weight)
         self.adam_actor.step(loss)
-        return {"imitation_loss": loss.detach()}
+        return {"imitation_loss": self.per_replica(loss)}

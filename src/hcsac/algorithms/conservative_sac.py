@@ -19,14 +19,14 @@ from hcsac.losses.imitation import imitation_loss
 from hcsac.losses.sac import actor_loss, bellman_loss, regularised_actor_loss, td_target, temperature_loss
 from hcsac.networks.actors import GaussianActor, squashed_sample
 from hcsac.networks.critics import Critic
-from hcsac.settings import Critics, Fields, Settings, Sharing, TaskInput, setting, sharing_names
+from hcsac.settings import Critics, Fields, Settings, Settling, Sharing, TaskInput, setting, sharing_names
 from hcsac.types import Batch, Info, Spec
 
 NextActions = Literal["none", "target_at_next", "online_at_state", "online_at_next"]
 
 
 @dataclass(frozen=True, repr=False)
-class SoftActorCritic(Critics, group="Soft actor-critic"):
+class SoftActorCritic(Settling, Critics, group="Soft actor-critic"):
     """Entropy, and imitation beside the values."""
 
     backup_entropy: bool = setting(True, "keep the entropy term in the TD target")
@@ -85,7 +85,7 @@ class HCSACSettings(Sharing, MTCSACSettings):
 class Noise(NamedTuple):
     """The random numbers of one update, drawn from each replica's own generator."""
 
-    actor: Tensor  # [R, B, A] normal: the action of the actor and temperature losses
+    actor: Tensor  # [R, P B, A] normal: the actions of the actor and temperature losses
     target: Tensor  # [R, B, A] normal: the next action of the TD target
     here: Tensor  # [R, B, K, A] normal: policy samples at s for the log-sum-exp
     next: Tensor  # [R, B, K, A] normal: policy samples at s', where `next_actions` asks for them
@@ -104,57 +104,69 @@ class ConservativeSAC(Algorithm):
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.full((len(weights),), settings.initial_temperature).log())
         self.target_entropy = -float(spec.action_size) if settings.target_entropy is None else settings.target_entropy
-        self.adam_temperature = Adam([self.log_temperature], settings.actor_learning_rate)
-        self.adam_actor = Adam(self.actor, settings.actor_learning_rate)
-        self.adam_critic = Adam(self.critic, settings.critic_learning_rate)
+        pace = settings.actor_learning_rate, settings.actor_decay, settings.updates
+        self.adam_temperature = Adam([self.log_temperature], *pace)
+        self.adam_actor = Adam(self.actor, *pace)
+        self.adam_critic = Adam(self.critic, settings.critic_learning_rate, settings.critic_decay, settings.updates)
 
-    def stage(self, update: int) -> bool:
-        """Whether the actor still imitates the data only."""
-        return update < self.settings.bc_warmup
+    def stage(self, update: int) -> tuple[bool, bool]:
+        """Whether the actor still imitates the data only, and whether the critics move."""
+        return update < self.settings.bc_warmup, not self.frozen(update)
 
-    def update(self, batch: Batch, noise: Noise, stage: bool) -> Info:
+    def update(self, batch: Batch, noise: Noise, stage: tuple[bool, bool]) -> Info:
         """Temperature, actor, critic, targets, in this order; each sees what the one before has changed.
 
         The one exception saves a pass: the policy samples at s of the critic's log-sum-exp come from the actor as
         it was when the update began.
         """
-        warming_up = stage
-        mean, log_std = self.actor(batch.observation, batch.task)
-        action, log_prob = squashed_sample(mean, log_std, noise.actor)
+        warming_up, fits = stage
+        own = self.of_actors(batch)
+        mean, log_std = self.actor(own.observation, own.task)
+        action, log_prob = squashed_sample(mean, log_std, self.fold(noise.actor))
 
         if not warming_up:
-            temperature_objective = temperature_loss(self.log_temperature, log_prob, self.target_entropy)
+            temperature_objective = temperature_loss(self.log_temperature, self.unfold(log_prob), self.target_entropy)
             self.adam_temperature.step(temperature_objective)
         temperature = self.log_temperature.detach().exp()
 
         if warming_up:
-            actor_objective = imitation_loss(action, batch.action, batch.weight)
+            actor_objective = imitation_loss(action, own.action, own.weight)
         else:
-            q = self.critic(batch.observation, batch.task, action[:, :, None])[..., 0]
-            actor_objective = actor_loss(temperature, log_prob, q, batch.weight)
+            q = self.critic(batch.observation, batch.task, self.unfold(action)[:, :, None])[..., 0]
+            q = self.fold(q.transpose(1, 2)).transpose(1, 2)  # [R P, E, B]
+            actor_objective = actor_loss(temperature.repeat_interleave(self.actors), log_prob, q, own.weight)
             if self.settings.bc_weight > 0:
-                imitation = imitation_loss(action, batch.action, batch.weight)
+                imitation = imitation_loss(action, own.action, own.weight)
                 actor_objective = regularised_actor_loss(actor_objective, q, imitation, self.settings.bc_weight)
         self.adam_actor.step(actor_objective)
+        info = {
+            "actor_loss": self.per_replica(actor_objective),
+            "temperature": temperature,
+            "entropy": -self.per_replica(log_prob.mean(-1)),
+        }
+        if not fits:
+            return info
 
-        target = self.target_values(batch, temperature, noise)
-        proposals, log_density, fixed_q = self.proposals(batch, mean.detach(), log_std.detach(), noise)
-        critic_objective, info = self.critic_loss(batch, target, proposals, log_density, fixed_q, noise.pick)
+        rows, mean, log_std = self.of_critics(batch), self.one_of_each(mean), self.one_of_each(log_std)
+        target = self.target_values(rows, temperature, noise)
+        proposals, log_density, fixed_q = self.proposals(rows, mean.detach(), log_std.detach(), noise)
+        critic_objective, of_critics = self.critic_loss(rows, target, proposals, log_density, fixed_q, noise.pick)
         self.adam_critic.step(critic_objective)
 
         polyak_update(self.target, self.critic, self.settings.target_rate)
-        return info | {
-            "actor_loss": actor_objective.detach(),
-            "temperature": temperature,
-            "entropy": -log_prob.detach().mean(-1),
-            "target": target.mean(-1),
-        }
+        return of_critics | info | {"target": target.mean(-1)}
+
+    def one_actor(self, observation: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log std [R, B, A] at rows of the critics, each by the actor whose minibatch the row is of."""
+        P = self.actors
+        mean, log_std = self.actor(observation.repeat_interleave(P, 0), task.repeat_interleave(P, 0))
+        return self.one_of_each(mean), self.one_of_each(log_std)
 
     @torch.no_grad()
     def target_values(self, batch: Batch, temperature: Tensor, noise: Noise) -> Tensor:
         """y [R, B]: the soft Bellman target with a' ~ pi(.|s') and the target critics."""
         next_state = (batch.next_observation, batch.task)
-        mean, log_std = self.actor(*next_state)
+        mean, log_std = self.one_actor(*next_state)
         action, log_prob = squashed_sample(mean, log_std, noise.target)
         next_q = self.target(*next_state, action[:, :, None])[..., 0]
         settings = self.settings
@@ -179,7 +191,7 @@ class ConservativeSAC(Algorithm):
         where = self.settings.next_actions
         if where != "none":
             next_state = (batch.next_observation, batch.task)
-            next_mean, next_log_std = self.actor(*next_state)
+            next_mean, next_log_std = self.one_actor(*next_state)
             there, there_density = squashed_sample(next_mean[:, :, None], next_log_std[:, :, None], noise.next)
             actions.append(there)
             density.append(there_density)
@@ -239,14 +251,15 @@ class ConservativeSAC(Algorithm):
     def noise(self, random: Random, batch_size: int) -> Noise:
         """Fresh noise: a replica's numbers depend on its own seed and count of updates alone."""
         settings = self.settings
-        B, A, K = batch_size, self.spec.action_size, settings.cql_samples
+        P, A, K = self.actors, self.spec.action_size, settings.cql_samples
+        B = batch_size // P
         third = 0 if settings.next_actions == "none" else K
         picks = settings.cql_picks if settings.cql_backward == "sampled" else 0
-        normal = random.normal(B, 2 + K + third, A)
+        normal = random.normal(B, P + 1 + K + third, A)
         uniform = random.uniform(B, K, A)
         pick = random.uniform(settings.critics, B, picks)
-        here, there = normal[:, :, 2 : 2 + K], normal[:, :, 2 + K :]
-        return Noise(normal[:, :, 0], normal[:, :, 1], here, there, 2 * uniform - 1, pick)
+        actor, target, here, there = normal.split([P, 1, K, third], dim=2)
+        return Noise(actor.transpose(1, 2).flatten(1, 2), target[:, :, 0], here, there, 2 * uniform - 1, pick)
 
     def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
         """The conservative value min_E Q(s, a) of the online critics."""

@@ -28,21 +28,54 @@ class ObservationNormalizer(nn.Module):
         return (observation - self.mean) / self.std
 
 
-class DeterministicPolicy(nn.Module):
-    """Normaliser, task embedding and actor of R replicas, in float32.
+def joint_action(
+    actor: Any, observation: Tensor, task: Tensor, actors: int = 1, choice: Tensor | None = None
+) -> Tensor:
+    """The mean action of P actors, which together are one policy.
 
-    In its state, `scaling.*` serves all replicas and every `actor.*` has them as its first axis.
+    Args:
+        actor: of R replicas with C candidates of P actors each, in this order along its first axis [R C P, ...].
+        observation: [R, n, S], normalised.
+        task: [R, n].
+        actors: P.
+        choice: [R, M] int64, the candidate that acts in each task; None where there is one.
+
+    Returns:
+        [R, n, A].
+    """
+    candidates = 1 if choice is None else len(next(actor.parameters())) // (actors * len(choice))
+    copies = candidates * actors
+    if copies == 1:
+        action: Tensor = actor.act(observation, task)
+        return action
+    action = actor.act(observation.repeat_interleave(copies, 0), task.repeat_interleave(copies, 0))
+    action = action.unflatten(0, (-1, candidates, actors)).mean(2)  # [R, C, n, A]
+    if choice is None:
+        return action[:, 0]
+    chosen = choice.gather(1, task)[:, None, :, None].expand(-1, 1, -1, action.shape[-1])
+    return action.gather(1, chosen)[:, 0]
+
+
+class DeterministicPolicy(nn.Module):
+    """Normaliser, task embedding and the actors of R replicas, in float32.
+
+    In its state, `scaling.*` serves all replicas and every `actor.*` is [R C P, ...] (`joint_action`); `choice` [R, M]
+    is there where the algorithm trains several candidates.
     """
 
-    def __init__(self, actor: Any, scaling: ObservationNormalizer):
+    choice: Tensor | None
+
+    def __init__(self, actor: Any, scaling: ObservationNormalizer, actors: int = 1, choice: Tensor | None = None):
         super().__init__()
         self.actor = actor
         self.scaling = scaling
+        self.actors = actors
+        self.register_buffer("choice", choice)
 
     @torch.no_grad()
     def forward(self, observation: Tensor, task: Tensor) -> Tensor:
         """Actions [R, n, A] in [-1, 1] at observation [R, n, S] for task [R, n]."""
-        return self.actor.act(self.scaling(observation), task)
+        return joint_action(self.actor, self.scaling(observation), task, self.actors, self.choice)
 
 
 class SingleReplicaPolicy(nn.Module):

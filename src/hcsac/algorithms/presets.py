@@ -82,7 +82,10 @@ def recorded_settings(name: str, content: Mapping[str, Any]) -> Settings:
         UserError: no such algorithm, or a value that its setting does not allow.
     """
     kind = settings_of(name)
-    return kind().replace(applicable(kind, content))
+    known = applicable(kind, content)
+    if isinstance(norm := known.get("critic_layer_norm"), bool):  # of the first layer, in earlier records
+        known["critic_layer_norm"] = "first" if norm else "none"
+    return kind().replace(known)
 
 
 def changed(name: str, settings: Settings, changes: Mapping[str, Any]) -> Settings:

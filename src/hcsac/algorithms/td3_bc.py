@@ -14,15 +14,16 @@ from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
 from hcsac.algorithms.registry import algorithm
 from hcsac.losses.imitation import imitation_loss
 from hcsac.losses.sac import bellman_loss
+from hcsac.losses.scale import mean_size_by_task
 from hcsac.losses.td3 import smoothed_action, td3_bc_loss, td3_target
 from hcsac.networks.actors import DeterministicActor
 from hcsac.networks.critics import Critic, first_critic
-from hcsac.settings import Critics, Settings, Sharing, TaskInput, setting
+from hcsac.settings import Critics, Settings, Settling, Sharing, TaskInput, setting
 from hcsac.types import Batch, Info, Spec
 
 
 @dataclass(frozen=True, repr=False)
-class TD3BCSettings(Sharing, TaskInput, Critics, Settings, group="TD3+BC"):
+class TD3BCSettings(Sharing, TaskInput, Settling, Critics, Settings, group="TD3+BC"):
     """The paper's four numbers."""
 
     td3_alpha: float = setting(2.5, "weight of Q scaled to size 1 against imitation (lambda = alpha / E|Q|)", 0)
@@ -45,40 +46,53 @@ class TD3BC(Algorithm):
         self.critic = Critic(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
         self.target_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
-        self.adam_actor = Adam(self.actor, settings.actor_learning_rate)
-        self.adam_critic = Adam(self.critic, settings.critic_learning_rate)
+        actor_steps = settings.updates // settings.policy_delay if settings.updates else None
+        self.adam_actor = Adam(self.actor, settings.actor_learning_rate, settings.actor_decay, actor_steps)
+        self.adam_critic = Adam(self.critic, settings.critic_learning_rate, settings.critic_decay, settings.updates)
 
     def noise(self, random: Random, batch_size: int) -> Tensor:
         """[R, B, A] normal, for the smoothed target policy."""
-        return random.normal(batch_size, self.spec.action_size)
+        return random.normal(batch_size // self.actors, self.spec.action_size)
 
-    def stage(self, update: int) -> bool:
-        """Whether the actor and the targets move, too."""
-        return (update + 1) % self.settings.policy_delay == 0
+    def stage(self, update: int) -> tuple[bool, bool]:
+        """Whether the critics move, and whether the actors (with them the targets) do."""
+        frozen = self.frozen(update)
+        return not frozen, frozen or (update + 1) % self.settings.policy_delay == 0
 
-    def update(self, batch: Batch, noise: Tensor, stage: bool) -> Info:
-        """Critics; and at every `policy_delay`-th update the actor and all targets, in this order."""
-        target = self.target_values(batch, noise)
-        q = self.critic(batch.observation, batch.task, batch.action[:, :, None])[..., 0]
-        critic_loss = bellman_loss(q, target, batch.weight)
-        self.adam_critic.step(critic_loss)
-        info = {"bellman_loss": critic_loss.detach(), "q": q.detach().mean((1, 2)), "target": target.mean(-1)}
-        if not stage:
+    def moves_actor(self, stage: tuple[bool, bool]) -> bool:
+        """At every `policy_delay`-th update, and once the critics are frozen."""
+        return stage[1]
+
+    def update(self, batch: Batch, noise: Tensor, stage: tuple[bool, bool]) -> Info:
+        """Critics; and at every `policy_delay`-th update the actors and all targets, in this order."""
+        fits, improves = stage
+        info = {}
+        if fits:
+            rows = self.of_critics(batch)
+            target = self.target_values(rows, noise)
+            q = self.critic(rows.observation, rows.task, rows.action[:, :, None])[..., 0]
+            critic_loss = bellman_loss(q, target, rows.weight)
+            self.adam_critic.step(critic_loss)
+            info = {"bellman_loss": critic_loss.detach(), "q": q.detach().mean((1, 2)), "target": target.mean(-1)}
+        if not improves:
             return info
 
-        action = self.actor(batch.observation, batch.task)
-        actor_q = first_critic(self.critic, batch.observation, batch.task, action)[:, 0]
-        imitation = imitation_loss(action, batch.action, batch.weight)
-        actor_loss = td3_bc_loss(actor_q, imitation, self.settings.td3_alpha, batch.weight)
+        own = self.of_actors(batch)
+        action = self.actor(own.observation, own.task)
+        actor_q = first_critic(self.critic, batch.observation, batch.task, self.unfold(action))[:, 0]
+        imitation = imitation_loss(action, own.action, own.weight)
+        scale = mean_size_by_task(self.fold(actor_q).detach(), own.task, len(self.spec.tasks))
+        actor_loss = td3_bc_loss(self.fold(actor_q), scale, imitation, self.settings.td3_alpha, own.weight)
         self.adam_actor.step(actor_loss)
-        polyak_update(self.target_actor, self.actor, self.settings.target_rate)
-        polyak_update(self.target, self.critic, self.settings.target_rate)
-        return info | {"actor_loss": actor_loss.detach(), "imitation_loss": imitation.detach()}
+        if fits:
+            polyak_update(self.target_actor, self.actor, self.settings.target_rate)
+            polyak_update(self.target, self.critic, self.settings.target_rate)
+        return info | {"actor_loss": self.per_replica(actor_loss), "imitation_loss": self.per_replica(imitation)}
 
     @torch.no_grad()
     def target_values(self, batch: Batch, noise: Tensor) -> Tensor:
         """y [R, B] = r + gamma min_E Q'(s', a'), a' = pi'(s') + clipped noise."""
-        action = self.target_actor(batch.next_observation, batch.task)
+        action = self.joint(self.target_actor, batch.next_observation, batch.task)
         action = smoothed_action(action, noise, self.settings.target_noise, self.settings.target_noise_clip)
         next_q = self.target(batch.next_observation, batch.task, action[:, :, None])[..., 0]
         return td3_target(batch.reward, batch.discount, next_q)

@@ -53,7 +53,7 @@ class CollectSettings:
         return TD3Settings(
             hidden_layers=2,
             hidden_size=self.hidden_size,
-            critic_layer_norm=True,
+            critic_layer_norm="first",
             batch_size=self.batch_size,
             actor_learning_rate=self.learning_rate,
             critic_learning_rate=self.learning_rate,

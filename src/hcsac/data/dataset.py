@@ -120,6 +120,12 @@ class Dataset:
         lengths = np.diff(self.episode_start)
         return np.arange(len(self)) + np.repeat(np.arange(len(lengths)), lengths)
 
+    @cached_property
+    def rows_left(self) -> np.ndarray:
+        """How many transitions of its episode follow each transition, [N] int64."""
+        lengths = np.diff(self.episode_start)
+        return np.repeat(self.episode_start[1:], lengths) - 1 - np.arange(len(self))
+
     @property
     def observation(self) -> np.ndarray:
         """A copy of the observation that each transition starts from, [N, S]."""

@@ -79,11 +79,14 @@ def td_target(
 
 
 def bellman_loss(
-    q: Float[Tensor, "R E B"], target: Float[Tensor, "R B"], weight: Float[Tensor, "R B"] | None = None
+    q: Float[Tensor, "R E B"],
+    target: Float[Tensor, "R B"] | Float[Tensor, "R E B"],
+    weight: Float[Tensor, "R B"] | None = None,
 ) -> Float[Tensor, "R"]:
     """Mean squared TD error, summed over the critics: sum_E E[w (Q_e(s, a) - y)^2].
 
-    q [R, E, B], target [R, B] (no gradient), weight [R, B] or None for 1 -> [R]. The slides minimise
-    1/2 TD^2 + alpha CQL; here it is TD^2 + w CQL, so w = 2 alpha.
+    q [R, E, B], target [R, B] or one a critic [R, E, B] (no gradient), weight [R, B] or None for 1 -> [R]. The slides
+    minimise 1/2 TD^2 + alpha CQL; here it is TD^2 + w CQL, so w = 2 alpha.
     """
-    return weighted_mean((q - target.detach()[:, None]).square(), weight).sum(1)
+    target = target if target.dim() == 3 else target[:, None]
+    return weighted_mean((q - target.detach()).square(), weight).sum(1)

@@ -39,10 +39,15 @@ def policy_loss(q: Float[Tensor, "R E B"]) -> Float[Tensor, "R"]:
 
 
 def td3_bc_loss(
-    q: Float[Tensor, "R B"], imitation: Float[Tensor, "R"], alpha: float, weight: Float[Tensor, "R B"] | None = None
+    q: Float[Tensor, "R B"],
+    scale: Float[Tensor, "R B"],
+    imitation: Float[Tensor, "R"],
+    alpha: float,
+    weight: Float[Tensor, "R B"] | None = None,
 ) -> Float[Tensor, "R"]:
-    """TD3+BC's actor (equations 4 and 5): -lambda E[w Q(s, pi(s))] + E||pi(s) - a||^2, lambda = alpha / E|Q|.
+    """TD3+BC's actor (equations 4 and 5): E||pi(s) - a||^2 - alpha E[w Q(s, pi(s)) / E|Q|].
 
-    q [R, B] of the first critic (lambda carries no gradient), imitation [R], weight [R, B] or None for 1 -> [R].
+    q [R, B] of the first critic; scale [R, B], no gradient: E|Q| over the rows of the same task (`mean_size_by_task`),
+    as tasks may differ in the size of their rewards; imitation [R], weight [R, B] or None for 1 -> [R].
     """
-    return imitation - alpha * weighted_mean(q, weight) / q.detach().abs().mean(-1)
+    return imitation - alpha * weighted_mean(q / scale, weight)

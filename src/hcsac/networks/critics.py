@@ -36,9 +36,10 @@ class Critic(nn.Module):
         hidden = settings.hidden_size
         self.embedding = TaskEmbedding(settings.embedding, lead, tasks, observation_size, generators)
         self.first = Linear(lead, self.embedding.size + action_size, hidden, generators)
-        self.layer_norm = settings.critic_layer_norm
+        norm = settings.critic_layer_norm
+        self.first_norm = norm == "first"
         low = settings.precision == "bf16"
-        self.trunk = HiddenLayers(lead, hidden, settings.hidden_layers, 1, generators, low)
+        self.trunk = HiddenLayers(lead, hidden, settings.hidden_layers, 1, generators, low, norm == "all")
 
     def forward(
         self,
@@ -57,7 +58,7 @@ class Critic(nn.Module):
         if self.trunk.low_precision:
             flat, action_half, from_state = flat.bfloat16(), action_half.bfloat16(), from_state.bfloat16()
         x = (flat @ action_half).reshape(R, E, B, K, H) + from_state[..., None, :]
-        if self.layer_norm:
+        if self.first_norm:
             x = layer_norm(x, (H,))
         return self.trunk(x.reshape(R, E, B * K, H)).reshape(R, E, B, K)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,6 +38,7 @@ class HiddenLayers(nn.Module):
 
     With `low_precision` the matrix products of the hidden layers are computed in bf16. The output layer is always
     float32: near 66, neighbouring bf16 values are 0.5 apart. `exact` computes one forward pass in float32 throughout.
+    With `norm` every pre-activation of a hidden layer, those given too, is normalised (Ba et al. 2016, no parameters).
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class HiddenLayers(nn.Module):
         size_out: int,
         generators: Sequence[torch.Generator],
         low_precision: bool,
+        norm: bool = False,
     ):
         super().__init__()
+        self.norm = norm
         self.hidden = nn.ModuleList(
             Linear(lead, hidden_size, hidden_size, generators) for _ in range(hidden_layers - 1)
         )
@@ -58,7 +62,10 @@ class HiddenLayers(nn.Module):
     def forward(self, x: Float[Tensor, "*lead n H"], exact: bool = False) -> Float[Tensor, "*lead n out"]:
         if self.low_precision and not exact:
             x = x.bfloat16()
-        x = torch.relu(x)
+        x = torch.relu(self._normalised(x))
         for layer in self.hidden:
-            x = torch.relu_(layer(x))
+            x = torch.relu_(self._normalised(layer(x)))
         return self.output(x.float())
+
+    def _normalised(self, x: Float[Tensor, "*lead n H"]) -> Float[Tensor, "*lead n H"]:
+        return layer_norm(x, x.shape[-1:]) if self.norm else x

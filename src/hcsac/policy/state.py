@@ -24,7 +24,7 @@ from hcsac.types import Spec
 class PolicyState:
     """A deterministic policy of R replicas and M tasks, and its metadata.
 
-    The tensors of `network`: `scaling.*` [S], and every `actor.*` with the replicas as its first axis.
+    The tensors of `network` are those of `DeterministicPolicy`.
     """
 
     algorithm: str
@@ -66,8 +66,9 @@ class PolicyState:
             UserError: there is no run, no checkpoint yet, or one of its files is corrupt.
         """
         identity = run.identity()
-        state, update = checkpoint.load(run.checkpoint, ("agent/actor.", "scaling/"))
-        tensors = checkpoint.part(state, "agent")
+        acting = "average." if identity["settings"].get("policy_average", 0) > 0 else "actor."
+        state, update = checkpoint.load(run.checkpoint, (f"agent/{acting}", "agent/choice", "scaling/"))
+        tensors = {name.replace(acting, "actor.", 1): t for name, t in checkpoint.part(state, "agent").items()}
         tensors |= {f"scaling.{name}": tensor for name, tensor in checkpoint.part(state, "scaling").items()}
         with corrupt(run.checkpoint, checkpoint.FIX):
             return cls.build(run.path, identity, list(identity["tasks"]), update, tensors)
@@ -77,10 +78,10 @@ class PolicyState:
         if seed not in self.seeds:
             raise unknown("seed", str(seed), map(str, self.seeds))
         r = self.seeds.index(seed)
-        tensors = {
-            name: tensor[r : r + 1] if name.startswith("actor.") else tensor
-            for name, tensor in self.network.state_dict().items()
-        }
+        tensors = dict(self.network.state_dict())
+        for name, tensor in tensors.items():
+            if not name.startswith("scaling."):  # a replica's own: its actors, and the choice among them
+                tensors[name] = tensor.unflatten(0, (len(self.seeds), -1))[r]
         spec = Spec(self.observation_size, self.action_size, tuple(self.tasks))
         network = make_policy(self.algorithm, spec, self.settings, 1)
         network.load_state_dict(tensors)

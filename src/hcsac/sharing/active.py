@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hcsac.data.dataset import Dataset
 from hcsac.settings import RewardRule
+from hcsac.sharing.n_step import discounted_sum, n_steps
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.selection import SharedPairs
 from hcsac.sharing.stratified import Strata, draw_from_strata, strata
@@ -61,6 +62,7 @@ class ActiveDataset:
         self.action = put(dataset.action)
         self.terminated = put(dataset.terminated)
         self.task = put(dataset.task)
+        self.left = put(dataset.rows_left)
         self.discount = discount
         self.reward = put(reward_table(dataset, rule))
         self.generators = list(generators)
@@ -88,12 +90,19 @@ class ActiveDataset:
         shared = np.bincount(pairs.task.cpu().numpy(), minlength=len(self.own_rows))
         return strata(self.own_rows, shared, own_fraction, self.task.device)
 
-    def sample(self, batch_size: int) -> Batch:
-        """One minibatch per replica, drawn with replacement from its D*."""
-        draws = [self._draw(r, batch_size) for r in range(len(self.generators))]
+    def sample(self, batch_size: int, n: int = 0, own: bool = False) -> Batch:
+        """One minibatch per replica, drawn with replacement from its D*.
+
+        Args:
+            n: 0 for single transitions; otherwise sums of up to n rewards and the logged action after them.
+            own: draw from D alone, without the shared pairs.
+        """
+        draws = [self._draw(r, batch_size, own) for r in range(len(self.generators))]
         row = torch.stack([draw.row for draw in draws])
         task = torch.stack([draw.task for draw in draws])
         weight = torch.stack([draw.weight for draw in draws if draw.weight is not None]) if self.weighted else None
+        if n:
+            return self._n_step_batch(row, task, weight, n)
         start = self.start_index[row]
         return Batch(
             observation=self.observations[start],
@@ -105,6 +114,21 @@ class ActiveDataset:
             weight=weight,
         )
 
+    def _n_step_batch(self, row: Tensor, task: Tensor, weight: Tensor | None, n: int) -> Batch:
+        steps = n_steps(row, self.left, self.terminated, n)
+        start = self.start_index[steps.row]
+        reward = self.reward[steps.inside, task[..., None]]
+        return Batch(
+            observation=self.observations[start],
+            action=self.action[steps.row],
+            reward=discounted_sum(reward, steps.length, self.discount),
+            next_observation=self.observations[start + steps.length],
+            discount=self.discount**steps.length * (~steps.ends).float(),
+            task=task,
+            weight=weight,
+            next_action=self.action[steps.next_row],
+        )
+
     def chunks(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Observation [n, S] and action [n, A] of every transition of D in order, n <= `rows` at a time."""
         for start, action in zip(torch.split(self.start_index, rows), torch.split(self.action, rows), strict=True):
@@ -114,10 +138,10 @@ class ActiveDataset:
         """Mean reward assigned to these transitions [n] for that task; NaN for none."""
         return self.reward[torch.as_tensor(row, device=self.task.device), task].double().mean().item()
 
-    def _draw(self, replica: int, batch_size: int) -> Pairs:
+    def _draw(self, replica: int, batch_size: int, own_only: bool) -> Pairs:
         own = len(self.task)
         shared = self.shared[replica]
-        pick = self._pick(replica, batch_size)  # places in D followed by the shared pairs
+        pick = self._pick(replica, batch_size, own_only)  # places in D followed by the shared pairs
         one = torch.ones(batch_size, device=self.task.device) if self.weighted else None
         if len(shared.row) == 0:
             return Pairs(pick, self.task[pick], one)
@@ -129,10 +153,10 @@ class ActiveDataset:
             one = torch.where(is_shared, shared.weight[index], one)
         return Pairs(rows, tasks, one)
 
-    def _pick(self, replica: int, batch_size: int) -> Tensor:
+    def _pick(self, replica: int, batch_size: int, own_only: bool) -> Tensor:
         generator, device = self.generators[replica], self.task.device
-        if self.own_fraction is None:
-            count = len(self.task) + len(self.shared[replica].row)
+        if self.own_fraction is None or own_only:
+            count = len(self.task) + (0 if own_only else len(self.shared[replica].row))
             return torch.randint(count, (batch_size,), generator=generator, device=device)
         return draw_from_strata(self.strata[replica], batch_size, generator)
 

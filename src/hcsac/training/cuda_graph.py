@@ -25,8 +25,8 @@ class Updates:
         capture: None to make every update anew.
     """
 
-    def __init__(self, algorithm: Algorithm, active: ActiveDataset, batch_size: int, capture: Capture | None):
-        self.algorithm, self.active, self.batch_size, self._capture = algorithm, active, batch_size, capture
+    def __init__(self, algorithm: Algorithm, active: ActiveDataset, capture: Capture | None):
+        self.algorithm, self.active, self._capture = algorithm, active, capture
         self.span = UPDATES_PER_GRAPH if capture else 1
         self._graphs: dict[tuple[Hashable, ...], Callable[[], Info]] = {}
         self._seen: set[tuple[Hashable, ...]] = set()
@@ -53,7 +53,8 @@ class Updates:
 
     def _one_by_one(self, count: int) -> Info:
         for _ in range(count):
-            info = self.algorithm.advance(self.active.sample(self.batch_size))
+            draw = self.algorithm.next_draw()
+            info = self.algorithm.advance(self.active.sample(*draw))
         return info
 
 

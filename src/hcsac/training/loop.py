@@ -27,14 +27,14 @@ class Schedule:
 
     total: int
     log: int
-    share: int | None  # None where nothing is shared
+    share: int | None  # None where nothing is shared, 0 where the selection is made once, before the first update
     evaluate: int
     episodes: int
     final_episodes: int
 
     def next_event(self, update: int) -> int:
         """The first update after this one that something follows: a log line, a sharing, an evaluation or the end."""
-        intervals = [interval for interval in (self.log, self.share, self.evaluate) if interval is not None]
+        intervals = [interval for interval in (self.log, self.share, self.evaluate) if interval]
         return min(self.total, *(update - update % interval + interval for interval in intervals))
 
 
@@ -59,6 +59,8 @@ class Loop:
         update = start = self.restore()
         with callbacks:
             callbacks.on_start(self.run, start, schedule.total)
+            if schedule.share == 0 and start == 0:
+                callbacks.on_share(0, self.share(0))
             began, evaluating = time.perf_counter(), 0.0
             while update < schedule.total:
                 count = min(self.updates.span, schedule.next_event(update) - update)
@@ -67,7 +69,7 @@ class Loop:
                 callbacks.on_update(update)
                 if update % schedule.log == 0:
                     callbacks.on_log(update, {name: np.array(value.tolist()) for name, value in info.items()})
-                if schedule.share is not None and update % schedule.share == 0:
+                if schedule.share and update % schedule.share == 0:
                     callbacks.on_share(update, self.share(update))
                 if update % schedule.evaluate == 0 or update == schedule.total:
                     paused = time.perf_counter()
@@ -113,7 +115,7 @@ class Loop:
     def restore(self) -> int:
         """Continue from the last checkpoint if there is one; the number of updates done."""
         if not self.run.checkpoint.exists():
-            self.run.forget_after(0)
+            self.run.forget_after(-1)
             return 0
         state, update = checkpoint.load(self.run.checkpoint)
         self.algorithm.load_state(checkpoint.part(state, "agent"))

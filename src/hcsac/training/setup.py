@@ -47,7 +47,7 @@ def train(
     """Train an algorithm on `data` and leave everything in `directory`.
 
     Args:
-        algorithm: bc, csac, mtcsac, hcsac, td3_bc or what a plug-in has registered.
+        algorithm: bc, csac, mtcsac, hcsac, td3_bc, one_step or what a plug-in has registered.
         data: a Dataset, or names of datasets to load; `hcsac.load` is where another alignment is chosen.
         settings: complete settings, as `hcsac.preset` gives them; None for the `slides` preset of the algorithm.
         seeds: one replica each, trained at once.
@@ -92,7 +92,8 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     device = torch.device(settings.device)
     sharing = settings if isinstance(settings, Sharing) else Sharing()
     rule = rule_of(sharing)
-    schedule = _schedule(settings, sharing if rule is not None else None, len(dataset))
+    schedule = _schedule(settings, rule, len(dataset))
+    settings = settings.replace({"updates": schedule.total})  # learning rates fall by it
     normalizer = ObservationNormalizer(*_statistics(dataset, settings.standardise_observations))
     algorithm = make_algorithm(name, dataset.spec, settings, seeds, normalizer, wants_compile(settings, schedule.total))
     minibatches = generators(seeds, 2, device)
@@ -107,20 +108,21 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     by_value = rule is not None and rule.needs_values
     sharing_log = SharingLogWriter(run, dataset, seeds, active.reward, by_value, own_reward)
     drawn_from = [*algorithm.random.generators, *minibatches]
-    updates = Updates(
-        algorithm, active, settings.batch_size, cuda_capture(drawn_from) if device.type == "cuda" else None
-    )
+    updates = Updates(algorithm, active, cuda_capture(drawn_from) if device.type == "cuda" else None)
     evaluated = all(map(has_simulator, dataset.task_names))
     return Loop(run, algorithm, active, updates, sharer, sharing_log, schedule, dataset.task_names, evaluated)
 
 
-def _schedule(settings: Settings, sharing: Sharing | None, transitions: int) -> Schedule:
-    """Intervals that settings give in epochs, in updates."""
+def _schedule(settings: Settings, rule: SharingRule | None, transitions: int) -> Schedule:
+    """Intervals that settings give in epochs, in updates; what a rule without values selects never changes."""
     epoch = math.ceil(transitions / settings.batch_size)
+    share = None
+    if rule is not None and isinstance(settings, Sharing):
+        share = settings.share_interval * epoch if rule.needs_values else 0
     return Schedule(
         total=settings.updates or settings.epochs * epoch,
         log=settings.log_interval,
-        share=None if sharing is None else sharing.share_interval * epoch,
+        share=share,
         evaluate=settings.evaluate_interval * epoch,
         episodes=settings.evaluation_episodes,
         final_episodes=settings.final_episodes,

@@ -1,0 +1,23 @@
+"""The size of values within a task: tasks may differ in the size of their rewards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+SMALLEST = 1e-6  # values of a task without any reward are 0
+
+
+def mean_size_by_task(q: Float[Tensor, "R B"], task: Int[Tensor, "R B"], tasks: int) -> Float[Tensor, "R B"]:
+    """For each row the mean of |Q| over the rows of its task in the minibatch; at least 1e-6.
+
+    q [R, B], task [R, B] of M tasks -> [R, B].
+    """
+    member = (task[..., None] == torch.arange(tasks, device=task.device)).to(q.dtype)  # [R, B, M]
+    mean = torch.einsum("rb,rbm->rm", q.abs(), member) / member.sum(1).clamp(min=1)
+    return mean.gather(1, task).clamp(min=SMALLEST)
