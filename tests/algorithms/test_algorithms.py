@@ -43,7 +43,7 @@ SWITCHES = [
     {"critic_freeze": 0.5, "updates": 6},
 ]
 FOR_ALL = [{}, {"embedding": "add"}, {"actors": 3, "policy_average": 0.9}]
-OF_ONE_STEP = [{"critic_part": 0.0, "updates": 20}, {"critic_part": 0.5, "updates": 4, "actors": 2}]  # fmt: skip
+OF_ONE_STEP = [{"critic_part": 0.0}, {"critic_part": 0.4, "updates": 6, "actors": 2, "judge_part": 0.3}]  # fmt: skip
 
 
 def build(name, data, seeds=(0,), **changes):

@@ -12,7 +12,7 @@ from tests.algorithms.test_td3_bc import actor, compare, gradients, weights_of
 SEEDS, B, E = (2, 9), 8, 3
 SETTINGS = {
     "embedding": "onehot", "critics": E, "n_step": 3, "critic_layer_norm": "none", "batch_size": B, "updates": 10,
-    "imitation_weights": "0.1,2", "critic_part": 0.5,
+    "imitation_weights": "0.1,2", "critic_part": 0.5, "judge_part": 0.3,
 }  # fmt: skip
 
 
@@ -60,6 +60,7 @@ def test_critics_are_fitted_to_the_value_of_the_logged_behaviour(r, slides):
 def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slides):
     agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors)
     agent.updates = 5
+    assert agent.stages(5) == ("actors", "actors", "first judge", "judges", "judges")
     assert agent.next_draw() == (B * actors, 0, True)
     batch = active.sample(*agent.next_draw())
     noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])  # critics 1 and 0 of the first replica, 2 and 0 of the second
@@ -89,9 +90,12 @@ def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slide
 
 
 def test_a_candidate_is_what_a_run_with_its_weight_alone_gives(slides):
-    both, one = (build("one_step", slides, SEEDS, **SETTINGS | {"imitation_weights": w}) for w in ("0.1,2", "0.1"))
+    both, one = (
+        build("one_step", slides, SEEDS, **SETTINGS | {"imitation_weights": weights, "judge_part": part})
+        for weights, part in (("0.1,2", 0.3), ("0.1", 0.3))
+    )
     for agent, active in (both, one):
-        for _ in range(10):
+        for _ in range(7):  # then the judges begin, where there are any
             advance(agent, active)
     for p, single in zip(both[0].actor.parameters(), one[0].actor.parameters(), strict=True):
         torch.testing.assert_close(p.unflatten(0, (2, 2))[:, 0], single)
@@ -117,11 +121,72 @@ def test_acts_by_the_candidate_chosen_for_the_task(slides):
     ("changes", "word"),
     [({"imitation_weights": "a"}, "imitation_weights"), ({"imitation_weights": "-1"}, "at least 0"),
      ({"imitation_weights": "1,1"}, "different"), ({"critics": 1}, "critics 2"),
-     ({"imitation_weight": 0.5}, "none of")],
+     ({"imitation_weight": 0.5, "choose": "weight"}, "none of"), ({"imitation_weight": 0.3}, "both or neither"),
+     ({"choose": "weight"}, "both or neither"), ({"judges": 3}, "begin as so many"),
+     ({"critic_part": 0.8, "judge_part": 0.2}, "no updates to the actors"),
+     ({"choose": "behaviour-safe", "imitation_weights": "0.1,1"}, "add inf")],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(changes, word, slides):
     with pytest.raises(UserError, match=word):
         build("one_step", slides, **changes)
+
+
+@pytest.mark.parametrize("actors", [1, 2])
+def test_judges_begin_at_the_critics_and_learn_the_value_of_their_candidate(actors, slides):
+    agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors, policy_average=0.5)
+    for _ in range(7):
+        advance(agent, active)
+    assert agent.stages(3) == ("first judge", "judges", "judges")
+    critics = [[weights_of(agent.critic, r, e) for e in range(2)] for r in range(2)]
+    members = [weights_of(agent.average, g) for g in range(2 * 2 * actors)]
+    still = [p.clone() for p in (*agent.actor.parameters(), *agent.critic.parameters())]
+    batch = active.sample(*agent.next_draw())
+    info = agent.advance(batch)
+    total, random = np.zeros((2, 2)), np.random.default_rng(0)
+    for g in range(4):
+        r, c = divmod(g, 2)
+        x = arrays(agent, batch, r)
+        own = members[g * actors : (g + 1) * actors]
+        action = np.mean([actor(w, x["next_observation"], x["task"]) for w in own], 0)
+        for j in range(2):
+            y = x["reward"] + x["discount"] * q(critics[r][j], x["next_observation"], x["task"], action)
+
+            def loss(w, x=x, y=y):
+                return np.mean((q(w, x["observation"], x["task"], x["action"]) - y) ** 2)
+
+            total[r, c] += loss(critics[r][j])
+            compare(gradients(agent.judge, agent.adam_judge, g, j), critics[r][j], loss, random)
+    np.testing.assert_allclose(info["judge_loss"], total.mean(1), rtol=1e-4)
+    for old, p in zip(still, (*agent.actor.parameters(), *agent.critic.parameters()), strict=True):
+        assert torch.equal(old, p)
+
+
+def test_finish_chooses_by_the_judges_values_at_first_states(slides):
+    agent, active = build("one_step", slides, SEEDS, **SETTINGS)
+    for _ in range(10):
+        advance(agent, active)
+    start, task = active.first_states()
+    assert start.shape == (8, 3)
+    first = slides.episode_start[:-1]
+    np.testing.assert_array_equal(start, slides.observation[first])
+    np.testing.assert_array_equal(task, slides.task[first])
+    agent.finish(start, task)
+    for r in range(2):
+        for m in range(2):
+            s = agent.scaling(start[task == m]).double().numpy()
+            tasks = np.full(len(s), m)
+            values = []
+            for c in range(2):
+                g = r * 2 + c
+                action = actor(weights_of(agent.actor, g), s, tasks)
+                values.append(np.mean([q(weights_of(agent.judge, g, j), s, tasks, action) for j in range(2)]))
+            assert agent.choice[r, m] == np.argmax(values)
+
+
+def test_a_weight_that_is_given_acts_from_the_start(slides):
+    agent, _ = build("one_step", slides, SEEDS, **SETTINGS, choose="weight", imitation_weight=2.0)
+    assert agent.choice.tolist() == [[1, 1], [1, 1]]
+    assert set(agent.stages(10)) == {"critics", "actors"}
 
 
 def test_its_presets_exist():

@@ -62,3 +62,13 @@ def test_rewards_a_thousand_times_larger_change_nothing():
     np.testing.assert_allclose(
         improvement_loss(torch.tensor(larger), *arguments), improvement_loss(torch.tensor(q), *arguments)
     )
+
+
+def test_an_infinite_weight_is_imitation_alone():
+    q = torch.tensor(random.normal(size=(2, 5)), requires_grad=True)
+    imitation = torch.tensor([0.3, 0.4], dtype=torch.float64, requires_grad=True)
+    loss = improvement_loss(q, torch.tensor(TASK), 3, imitation, torch.tensor([float("inf"), 2.0]))
+    gradient, of_imitation = torch.autograd.grad(loss.sum(), (q, imitation))
+    assert loss[0].item() == 0.3
+    assert gradient[0].tolist() == [0.0] * 5
+    assert of_imitation.tolist() == [1.0, 2.0]

@@ -12,7 +12,17 @@ from hcsac.algorithms import bc, conservative_sac, one_step, td3_bc  # noqa: F40
 from hcsac.algorithms.adam import Adam
 from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
 from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer, SingleReplicaPolicy
-from hcsac.algorithms.presets import PRESETS, changed, owners_of, preset, preset_names, recorded_settings, settings_of
+from hcsac.algorithms.presets import (
+    DEFAULT_ALGORITHM,
+    DEFAULT_PRESET,
+    PRESETS,
+    changed,
+    owners_of,
+    preset,
+    preset_names,
+    recorded_settings,
+    settings_of,
+)
 from hcsac.algorithms.registry import ALGORITHMS, algorithm, sentence
 from hcsac.errors import UserError
 from hcsac.registry import SHARING_RULES
@@ -24,6 +34,8 @@ from hcsac.types import Spec
 
 __all__ = [
     "ALGORITHMS",
+    "DEFAULT_ALGORITHM",
+    "DEFAULT_PRESET",
     "PRESETS",
     "Adam",
     "Algorithm",

@@ -141,6 +141,14 @@ class Algorithm(nn.Module):
         """C: how many policies it trains for the choice of one."""
         return 1
 
+    def finish(self, start: Tensor, task: Tensor) -> None:
+        """Called once, after the last update and before the last evaluation: to choose among candidates.
+
+        Args:
+            start: first observations of all logged episodes, [n, S], not normalised.
+            task: their tasks, [n].
+        """
+
     def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
         """Values Q(s, a) by which sharing rules select: [R, n, S] normalised, [R, n, A], [R, n] -> [R, n].
 
@@ -181,6 +189,11 @@ class Algorithm(nn.Module):
         rate = (1 / self.averaged).clamp(min=1 - self.settings.policy_average)
         own, actor = list(self.average.parameters()), list(self.actor.parameters())
         torch._foreach_add_(own, torch._foreach_mul(torch._foreach_sub(actor, own), rate))
+
+    @property
+    def acting(self) -> Any:
+        """The actor with the weights that act: the last ones, or their running mean."""
+        return self.average if self.settings.policy_average > 0 else self.actor
 
     def next_draw(self) -> Draw:
         """What to draw for the next update."""
@@ -250,8 +263,7 @@ class Algorithm(nn.Module):
     @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor) -> Tensor:
         """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
-        actor = self.average if self.settings.policy_average > 0 else self.actor
-        return joint_action(actor, self.scaling(observation), task, self.actors, self.choice)
+        return joint_action(self.acting, self.scaling(observation), task, self.actors, self.choice)
 
     def state(self) -> State:
         """Everything that decides the next update, as named tensors; the normaliser, which never changes, is not."""

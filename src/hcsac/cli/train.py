@@ -41,14 +41,14 @@ class _Algorithms(Commands):
         return list(ALGORITHMS.names())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from hcsac.algorithms import ALGORITHMS, preset_names, sentence
+        from hcsac.algorithms import ALGORITHMS, DEFAULT_PRESET, preset_names, sentence
 
         if cmd_name not in ALGORITHMS:
             return None
         text = sentence(ALGORITHMS.get(cmd_name))
         options = list(_train.__click_params__)[::-1]  # type: ignore[attr-defined]
         chosen = click.Option(
-            ["--preset", "preset_name"], default="slides", show_default=True,
+            ["--preset", "preset_name"], default=DEFAULT_PRESET, show_default=True,
             help=f"Where settings begin: {', '.join(preset_names(cmd_name))}.",
         )  # fmt: skip
         return SettingsCommand(
@@ -65,11 +65,13 @@ class _Algorithms(Commands):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """The algorithm may also stand behind options: it is put first."""
+        """The algorithm may also stand behind options, and is put first; without one it is the default."""
+        from hcsac.algorithms import DEFAULT_ALGORITHM
+
         if args and args[0].startswith("--") and args[0] != "--help":
             names = [word for word in args if word in self.list_commands(ctx)]
-            if names:
-                args = [names[0], *(word for word in args if word is not names[0])]
+            first = names[0] if names else DEFAULT_ALGORITHM
+            args = [first, *(word for word in args if word is not first)]
         return super().parse_args(ctx, args)
 
 
@@ -82,9 +84,13 @@ def _require_plugins_of_run(args: list[str]) -> None:
         require_plugins(run.identity().get("plugins", ()), f"the run in {run.path}")
 
 
-@click.command(cls=_Algorithms, subcommand_metavar="ALGORITHM [OPTIONS]")
+@click.command(cls=_Algorithms, subcommand_metavar="[ALGORITHM] [OPTIONS]")
 def train() -> None:
-    """Train ALGORITHM on logged data; `hcsac train ALGORITHM --help` shows its settings."""
+    """Train ALGORITHM on logged data (default: one_step); `hcsac train ALGORITHM --help` shows its settings.
+
+    Settings begin at the preset `best`. At the start it says how many updates there will be and about how long
+    they take on this machine.
+    """
 
 
 @data_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from hcsac.losses.scale import mean_size_by_task
@@ -35,7 +36,10 @@ def improvement_loss(
     """DDPG+BC (Fujimoto & Gu 2021, equation 5), every task on its own scale: w_BC E||pi(s) - a||^2 - E[w Q / E_i|Q|].
 
     q [R, B] at the actor's actions; its scale E_i|Q|, the mean over the rows of the same task i, carries no gradient.
-    imitation [R] of `imitation_loss`, imitation_weight [R], weight [R, B] or None for 1 -> [R].
+    imitation [R] of `imitation_loss`, imitation_weight [R], weight [R, B] or None for 1 -> [R]. An infinite
+    imitation_weight is imitation alone.
     """
     size = mean_size_by_task(q.detach(), task, tasks)
-    return imitation_weight * imitation - weighted_mean(q / size, weight)
+    alone = torch.isinf(imitation_weight)
+    climb = weighted_mean(q / size, weight)
+    return torch.where(alone, imitation, torch.where(alone, 0.0, imitation_weight) * imitation - climb)

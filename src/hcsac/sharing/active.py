@@ -134,6 +134,12 @@ class ActiveDataset:
         for start, action in zip(torch.split(self.start_index, rows), torch.split(self.action, rows), strict=True):
             yield self.observations[start], action
 
+    def first_states(self) -> tuple[Tensor, Tensor]:
+        """First observations [episodes, S] of all episodes of D, and their tasks [episodes]."""
+        first = torch.ones_like(self.terminated)
+        first[1:] = self.left[:-1] == 0
+        return self.observations[self.start_index[first]], self.task[first]
+
     def mean_reward(self, row: np.ndarray, task: int) -> float:
         """Mean reward assigned to these transitions [n] for that task; NaN for none."""
         return self.reward[torch.as_tensor(row, device=self.task.device), task].double().mean().item()

@@ -71,6 +71,8 @@ class Loop:
                     callbacks.on_log(update, {name: np.array(value.tolist()) for name, value in info.items()})
                 if schedule.share and update % schedule.share == 0:
                     callbacks.on_share(update, self.share(update))
+                if update == schedule.total:
+                    self.algorithm.finish(*self.active.first_states())
                 if update % schedule.evaluate == 0 or update == schedule.total:
                     paused = time.perf_counter()
                     callbacks.on_evaluation_start(update)

@@ -152,7 +152,15 @@ class Progress:
 
 
 class ProgressBar(Callback):
-    """Shows the progress of a training on stderr."""
+    """Shows the progress of a training on stderr.
+
+    Args:
+        data: what it trains on, in words.
+        seconds: what all its updates will about take; None where that is not known.
+    """
+
+    def __init__(self, data: str = "", seconds: float | None = None):
+        self.data, self.seconds = data, seconds
 
     def on_start(self, run: RunDirectory, start: int, total: int) -> None:
         """Look up the best mean return so far of each task, and draw the bar."""
@@ -161,6 +169,17 @@ class ProgressBar(Callback):
         before = {task: learning_curve(run, task)[1].mean(1) for task in self.tasks}
         best = {task: float(means.max()) for task, means in before.items() if len(means)}
         self.progress = Progress(total, start, identity["agent"], best=best)
+        self.progress.write_line(self.announcement(identity, start, total))
+
+    def announcement(self, identity: Mapping[str, Any], start: int, total: int) -> str:
+        """What will be done, and about how long it takes."""
+        settings = identity["settings"]
+        seeds = f", {len(self.seeds)} seeds at once" if len(self.seeds) > 1 else ""
+        resumed = f" from update {start:,}" if start else ""
+        text = f"{identity['agent']}{resumed}: {total:,} updates of {settings['batch_size']} of {self.data}{seeds}"
+        if self.seconds is not None:
+            text += f"; about {duration(self.seconds * (total - start) / total)} on this machine, and the evaluations"
+        return f"{text}."
 
     def on_update(self, update: int) -> None:
         """Advance."""

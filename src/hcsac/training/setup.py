@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.algorithms import ObservationNormalizer, make_algorithm, plugins_of, preset, resolve
+from hcsac.algorithms import DEFAULT_PRESET, ObservationNormalizer, make_algorithm, plugins_of, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
@@ -24,6 +24,7 @@ from hcsac.sharing.selection import Sharer
 from hcsac.tasks import box_size, get_task, has_simulator, make_env
 from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
 from hcsac.training.cuda_graph import Updates, cuda_capture
+from hcsac.training.forecast import seconds_of_updates
 from hcsac.training.log import JSONLLog
 from hcsac.training.loop import SCORING_ROWS, Loop, Schedule
 from hcsac.training.memory import keep_freed_memory
@@ -49,7 +50,7 @@ def train(
     Args:
         algorithm: bc, csac, mtcsac, hcsac, td3_bc, one_step or what a plug-in has registered.
         data: a Dataset, or names of datasets to load; `hcsac.load` is where another alignment is chosen.
-        settings: complete settings, as `hcsac.preset` gives them; None for the `slides` preset of the algorithm.
+        settings: complete settings, as `hcsac.preset` gives them; None for the preset `best` of the algorithm.
         seeds: one replica each, trained at once.
         resume: continue from the last checkpoint; a finished run is returned as it is.
         progress: show progress on stderr: a bar in a terminal, else a plain line now and then.
@@ -68,7 +69,7 @@ def train(
     require_trackers(trackers)
     require_callbacks(callbacks)
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
-    given = preset("slides", algorithm) if settings is None else settings
+    given = preset(DEFAULT_PRESET, algorithm) if settings is None else settings
     resolved = resolve(algorithm, given, dataset.task_names)
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
@@ -77,7 +78,7 @@ def train(
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
     run.begin(_identity(algorithm, dataset, given, resolved, seeds), resume)
     if loop is not None:
-        bar = [ProgressBar()] if progress else []
+        bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
         loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))
     return run
 

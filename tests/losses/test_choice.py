@@ -1,0 +1,32 @@
+"""The choice among candidates against NumPy."""
+
+import numpy as np
+import torch
+
+from hcsac.losses.choice import best_candidate, lower_bound
+
+random = np.random.default_rng(0)
+
+
+def test_the_highest_mean_value_is_taken():
+    value = random.normal(size=(5, 4, 3, 6))
+    assert best_candidate(torch.tensor(value)).tolist() == value.mean((2, 3)).argmax(1).tolist()
+
+
+def test_lower_bound():
+    d = random.normal(0.3, 1, size=(4, 3, 7))
+    error = np.sqrt(d.mean(1).var(-1, ddof=1) / 7 + d.mean(2).var(-1, ddof=1) / 3)
+    np.testing.assert_allclose(lower_bound(torch.tensor(d)), d.mean((1, 2)) - 1.645 * error)
+    one = lower_bound(torch.tensor(d[:, :1, :1]))
+    np.testing.assert_allclose(one, d[:, 0, 0])
+
+
+def test_the_clone_stays_where_a_better_one_is_not_sure():
+    """Candidate 1 is better than the clone, candidate 0, by 0.5 everywhere, or by 0.5 with a large spread."""
+    clone = random.normal(size=(1, 1, 2, 50))
+    sure, unsure = clone + 0.5, clone + 0.5 + random.normal(0, 20, size=clone.shape)
+    value = torch.tensor(np.concatenate([np.concatenate([clone, sure], 1), np.concatenate([clone, unsure], 1)]))
+    assert best_candidate(value, 0)[0] == 1
+    assert best_candidate(value, 0)[1] == 0
+    worse = torch.tensor(np.concatenate([clone, clone - 1], 1))
+    assert best_candidate(worse, 0).tolist() == [0]
