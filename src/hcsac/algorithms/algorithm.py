@@ -141,13 +141,17 @@ class Algorithm(nn.Module):
         """C: how many policies it trains for the choice of one."""
         return 1
 
-    def finish(self, start: Tensor, task: Tensor) -> None:
-        """Called once, after the last update and before the last evaluation: to choose among candidates.
+    def finish(self, start: Tensor, task: Tensor) -> list[str]:
+        """Called after the last update, and before the last evaluation: to choose among candidates, say.
 
         Args:
             start: first observations of all logged episodes, [n, S], not normalised.
             task: their tasks, [n].
+
+        Returns:
+            Sentences that say what was done and why; the same ones if it is called again.
         """
+        return []
 
     def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
         """Values Q(s, a) by which sharing rules select: [R, n, S] normalised, [R, n, A], [R, n] -> [R, n].

@@ -197,19 +197,30 @@ class OneStep(Algorithm):
         return {"judge_loss": loss.detach().unflatten(0, (-1, C)).mean(1)}
 
     @torch.no_grad()
-    def finish(self, start: Tensor, task: Tensor) -> None:
+    def finish(self, start: Tensor, task: Tensor) -> list[str]:
         """Choose the candidate that acts in each task, by its values at logged first states [n, S], tasks [n]."""
-        if not hasattr(self, "judge"):
-            return
-        assert self.choice is not None
-        R, C = self.choice.shape[0], self.candidates
+        if self.choice is None or not hasattr(self, "judge"):
+            return []
+        (R, M), C = self.choice.shape, self.candidates
         observation = self.scaling(start).expand(R * C, -1, -1)
         tasks = task.expand(R * C, -1)
         action = self.joint(self.acting, observation, tasks)
         value = self.judge(observation, tasks, action[:, :, None])[..., 0].unflatten(0, (R, C))  # [R, C, J, n]
         clone = weights_of(self.settings).index(math.inf) if self.settings.choose == "behaviour-safe" else None
-        for m in range(len(self.spec.tasks)):
+        for m in range(M):
             self.choice[:, m] = best_candidate(value[..., task == m], clone)
+        return [self._reason(r, m, value[r, ..., task == m].mean((1, 2))) for r in range(R) for m in range(M)]
+
+    def _reason(self, r: int, m: int, value: Tensor) -> str:
+        """Which candidate acts in task m of replica r, and the values [C] that it was chosen by."""
+        assert self.choice is not None
+        weights = weights_of(self.settings)
+        values = ", ".join(f"{weight:g}: {v:.1f}" for weight, v in zip(weights, value.tolist(), strict=True))
+        chosen = weights[int(self.choice[r, m])]
+        return (
+            f"{self.spec.tasks[m]}, seed {self.seeds[r]}: imitation weight {chosen:g} acts; estimated discounted "
+            f"returns by weight {values}"
+        )
 
     def two_critics(self, observation: Tensor, task: Tensor, action: Tensor, noise: Tensor) -> Tensor:
         """Values [R, 2, n] of two different critics, drawn by noise [R, 2], at [R, n, S], [R, n], [R, n, A]."""

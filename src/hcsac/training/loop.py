@@ -72,7 +72,7 @@ class Loop:
                 if schedule.share and update % schedule.share == 0:
                     callbacks.on_share(update, self.share(update))
                 if update == schedule.total:
-                    self.algorithm.finish(*self.active.first_states())
+                    self.algorithm.finish(*self.active.first_states())  # what the last evaluation evaluates
                 if update % schedule.evaluate == 0 or update == schedule.total:
                     paused = time.perf_counter()
                     callbacks.on_evaluation_start(update)
@@ -133,6 +133,7 @@ class Loop:
         result = {
             "updates": self.schedule.total,
             "evaluated": self.evaluated,
+            "notes": self.algorithm.finish(*self.active.first_states()),
             "seconds": round(seconds, 1),
             "seconds_evaluating": round(evaluating, 1),
             "updates_per_second": round((self.schedule.total - start) / max(seconds - evaluating, 1e-9), 2),

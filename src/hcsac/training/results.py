@@ -42,7 +42,8 @@ def summary(run: RunDirectory) -> str:
     best = {task: learning_curve(run, task)[1].max(0).mean() for task in identity["tasks"]}
     best_of_run = ", ".join(f"{task} {value:.1f}" for task, value in best.items())
     text = f"last policy, after {last} updates\n{table}\nbest of run (chosen by looking at the returns): {best_of_run}"
-    return "\n".join([text, *run.corruption()])
+    notes = run.read_json(files.RESULT).get("notes", []) if run.finished else []
+    return "\n".join([*notes, text, *run.corruption()])
 
 
 def _evaluations(run: RunDirectory, tasks: list[str]) -> dict[int, dict[tuple[int, str], list[float]]]:
