@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from hcsac.cli.choose import choose
 from hcsac.cli.data import data
 from hcsac.cli.export import export
 from hcsac.cli.options import Commands
@@ -35,13 +36,25 @@ def cli() -> None:
     \b
     First steps, on the datasets in the package:
       hcsac data list
-      hcsac train hcsac --data sample/walker-walk-medium-v0,sample/walker-run-medium-v0 --preset quick
-      hcsac evaluate runs/hcsac
+      hcsac train --data sample/walker-walk-medium-v0,sample/walker-run-medium-v0
+      hcsac evaluate runs/one_step
       hcsac reproduce --preset quick
     """
 
 
-for command in (data, collect, train, evaluate, render, export, sharing_history, reproduce, sharing_gain, study):
+for command in (
+    data,
+    collect,
+    train,
+    evaluate,
+    choose,
+    render,
+    export,
+    sharing_history,
+    reproduce,
+    sharing_gain,
+    study,
+):
     cli.add_command(command)
 
 # Names of hcsac 0.1, for scripts that use them.

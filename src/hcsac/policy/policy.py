@@ -26,12 +26,13 @@ class Policy:
         update: the number of updates it was trained for.
         dataset_returns: mean return of the logged episodes of each task.
         observation_size, action_size: S and A.
+        data: the names of the datasets that it was trained on.
     """
 
     def __init__(self, state: PolicyState):
         self.algorithm, self.tasks, self.seeds, self.update = state.algorithm, state.tasks, state.seeds, state.update
         self.dataset_returns, self._network = state.dataset_returns, state.network
-        self._plugins = state.plugins
+        self._plugins, self.data = state.plugins, state.data
         self.observation_size, self.action_size = state.observation_size, state.action_size
 
     def __repr__(self) -> str:

@@ -36,6 +36,7 @@ class PolicyState:
     update: int
     settings: Settings
     network: DeterministicPolicy
+    data: tuple[str, ...] = ()  # the names of the datasets it was trained on
     plugins: tuple[str, ...] = ()  # the modules that registered its algorithm, sharing rule, tasks and data
 
     @classmethod
@@ -56,7 +57,9 @@ class PolicyState:
         seeds = [int(seed) for seed in metadata["seeds"]]
         network = make_policy(name, Spec(S, A, tuple(tasks)), settings, len(seeds))
         network.load_state_dict(tensors)
-        return cls(name, tasks, seeds, S, A, dict(metadata["behaviour"]), update, settings, network, plugins)
+        data = metadata.get("data", ())  # of a run; a bundle has more about them
+        data = tuple(data["names"] if isinstance(data, dict) else data)
+        return cls(name, tasks, seeds, S, A, dict(metadata["behaviour"]), update, settings, network, data, plugins)
 
     @classmethod
     def of_run(cls, run: RunDirectory) -> PolicyState:
