@@ -43,6 +43,7 @@ RUN = (
         f"how-to/{page}.md"
         for page in (
             "callbacks",
+            "draw-rare-states",
             "studies",
             "add-a-metric",
             "add-a-task",

@@ -134,6 +134,20 @@ class Acting(Fields, group="Policy"):
 
 
 @dataclass(frozen=True, repr=False)
+class Drawing(Fields, group="Drawing"):
+    """How often transitions are drawn for minibatches (`hcsac.sharing.drawing`), for the actor and the critics."""
+
+    start_weight: float = setting(
+        1.0, "the first start_steps steps of every episode are drawn so many times as often as the others", 1, 1000
+    )
+    start_steps: int = setting(100, "steps at the start of an episode that start_weight counts for", 1)
+    sparse_weight: float = setting(
+        1.0, "the tenth of a task's transitions that is farthest from the task's other episodes (from the 5th nearest, "
+        "in normalized observations) is drawn so many times as often as the others", 1, 1000,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
 class Critics(Fields, group="Critics"):
     """An ensemble of critics with slowly moving targets."""
 
@@ -195,7 +209,7 @@ class Machine(Fields, group="Machine"):
 
 
 @dataclass(frozen=True, repr=False)
-class Settings(Machine, Schedule, Acting, Optimisation, Network):
+class Settings(Machine, Schedule, Acting, Drawing, Optimisation, Network):
     """What every algorithm has. An algorithm adds `TaskInput`, `Critics`, `Sharing` and fields of its own."""
 
     embedding: ClassVar[Any] = "none"  # where an algorithm leaves `TaskInput` out

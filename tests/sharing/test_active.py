@@ -50,6 +50,33 @@ def test_is_uniform_over_own_and_shared_pairs(slides):
     assert chisquare([counts[pair] for pair in pairs]).pvalue > 1e-3
 
 
+ROW_WEIGHT = np.where(np.arange(96) % 7 == 0, 6.0, 0.5)
+
+
+def test_pairs_are_drawn_by_the_weight_of_their_row(slides):
+    """Chi-square as above, with 96 rows of two weights."""
+    d = active(slides, row_weight=ROW_WEIGHT)
+    shared = [(0, 1), (1, 1), (95, 0), (50, 0), (49, 0)]
+    alone, together = Counter(), Counter()
+    for counts, held in ((alone, []), (together, shared)):
+        d.set_shared([SharedPairs(np.array([n for n, _ in held], int), np.array([i for _, i in held], np.int8))])
+        pairs = [*((n, int(slides.task[n])) for n in range(len(slides))), *held]
+        rows, tasks = pairs_of(slides, d.sample(100_000))
+        counts.update(zip(rows.tolist(), tasks.tolist(), strict=True))
+        assert set(counts) == set(pairs)
+        share = np.array([ROW_WEIGHT[n] for n, _ in pairs])
+        assert chisquare([counts[pair] for pair in pairs], share / share.sum() * 100_000).pvalue > 1e-3
+    rows, tasks = pairs_of(slides, d.sample(100_000, own=True))  # of D alone, with pairs shared
+    assert (tasks == slides.task[rows]).all()
+    assert chisquare(np.bincount(rows), ROW_WEIGHT / ROW_WEIGHT.sum() * 100_000).pvalue > 1e-3
+
+
+def test_row_weights_leave_other_generators_and_uniform_draws_alone(slides):
+    """None draws as ever: the numbers of `torch.randint` from a generator of that seed."""
+    row, _ = pairs_of(slides, active(slides).sample(32))
+    assert row.tolist() == torch.randint(96, (32,), generator=generators([0], 2)[0]).tolist()
+
+
 @pytest.mark.parametrize("rule", ["keep", "zero"])
 def test_everything_of_a_shared_transition_but_its_reward_is_its_own(rule, slides):
     ended = slides.terminated.copy()
@@ -120,25 +147,33 @@ def test_chunks_are_all_transitions_in_order(slides):
     np.testing.assert_array_equal(action, slides.action)
 
 
-def test_replicas_draw_what_they_would_draw_alone(slides):
-    together, alone = active(slides, seeds=(3, 7)).sample(32), active(slides, seeds=(7,)).sample(32)
+@pytest.mark.parametrize("row_weight", [None, ROW_WEIGHT])
+def test_replicas_draw_what_they_would_draw_alone(row_weight, slides):
+    many, one = (active(slides, seeds=seeds, row_weight=row_weight) for seeds in ((3, 7), (7,)))
+    lent = [SharedPairs(np.arange(n), np.ones(n, np.int8)) for n in (9, 4)]
+    many.set_shared(lent)
+    one.set_shared(lent[1:])
+    together, alone = many.sample(32), one.sample(32)
     for both, one in zip(together[:6], alone[:6], strict=True):
         torch.testing.assert_close(both[1:], one, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("row_weight", [None, ROW_WEIGHT])
 @pytest.mark.parametrize("own_fraction", [None, 0.5])
-def test_state_round_trip(own_fraction, slides):
-    first = active(slides, weighted=True, own_fraction=own_fraction)
+def test_state_round_trip(own_fraction, row_weight, slides):
+    first = active(slides, weighted=True, own_fraction=own_fraction, row_weight=row_weight)
     first.set_shared([SharedPairs(np.array([5, 6]), np.array([1, 1], np.int8), np.array([0.25, 0.75], np.float32))])
     first.sample(8)
-    second = active(slides, seeds=(99,), weighted=True, own_fraction=own_fraction)
+    second = active(slides, seeds=(99,), weighted=True, own_fraction=own_fraction, row_weight=row_weight)
+    assert second.state().keys() <= first.state().keys()  # row weights are not stored
     second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
     for a, b in zip(first.sample(64), second.sample(64), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
-def test_weights_go_with_their_pairs(slides):
-    d = active(slides, seeds=(0, 1), weighted=True)
+@pytest.mark.parametrize("row_weight", [None, ROW_WEIGHT])
+def test_weights_go_with_their_pairs(row_weight, slides):
+    d = active(slides, seeds=(0, 1), weighted=True, row_weight=row_weight)
     assert (d.sample(16).weight == 1).all()  # nothing shared yet
     shared, weight = np.array([3, 7, 11]), np.array([0.1, 0.2, 0.3], np.float32)
     d.set_shared(
@@ -206,6 +241,19 @@ class TestOwnFraction:
         assert np.sum(tasks == 1) == 200
         assert np.sum((tasks == 1) & (rows >= 48)) == 150
         assert np.sum((tasks == 0) & (rows < 48)) == 200
+
+    def test_row_weights_count_within_each_part(self, slides):
+        """The shares stay to the row, and in every part rows are drawn by their weights."""
+        d = active(slides, own_fraction=0.75, row_weight=ROW_WEIGHT)
+        d.set_shared([SharedPairs(np.arange(30), np.ones(30, np.int8))])
+        rows, tasks = pairs_of(slides, d.sample(40_000))
+        own = tasks == slides.task[rows]
+        parts = [((tasks == 0) & own, range(48), 20_000), ((tasks == 1) & own, range(48, 96), 15_000),
+                 ((tasks == 1) & ~own, range(30), 5_000)]  # fmt: skip
+        for part, places, size in parts:
+            assert part.sum() == size
+            share = ROW_WEIGHT[places] / ROW_WEIGHT[places].sum()
+            assert chisquare([np.sum(rows[part] == n) for n in places], share * size).pvalue > 1e-3
 
     def test_replicas_draw_what_they_would_draw_alone(self, slides):
         shared = [SharedPairs(np.arange(9), np.ones(9, np.int8)), SharedPairs(np.arange(4), np.ones(4, np.int8))]

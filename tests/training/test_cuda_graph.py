@@ -17,12 +17,13 @@ CPU = torch.device("cpu")
 TINY = {"hidden_size": 8, "hidden_layers": 2, "batch_size": 16, "cql_samples": 3}
 
 
-def build(name, data, capture, device="cpu", **changes):
+def build(name, data, capture, device="cpu", row_weight=None, **changes):
     kind = settings_of(name)
     changes = applicable(kind, TINY) | {"device": device} | changes
     settings = resolve(name, kind().replace(changes), data.task_names)
     agent = make_algorithm(name, Spec(3, 2, data.task_names), settings, [0])
-    active = ActiveDataset(data, 0.99, "keep", generators([0], 2, device), torch.device(device))
+    minibatches = generators([0], 2, device)
+    active = ActiveDataset(data, 0.99, "keep", minibatches, torch.device(device), row_weight=row_weight)
     drawn_from = [*agent.random.generators, *active.generators]
     steps = Updates(agent, active, capture(drawn_from) if capture else None)
     if capture is Recorder:
@@ -99,10 +100,11 @@ def test_an_update_that_alternates_is_captured_once_for_each_way_to_begin(delay,
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("row_weight", [None, 1.0 + np.arange(96)], ids=["uniform", "weighted"])
 @pytest.mark.parametrize("name", ["bc", "hcsac", "td3_bc"])
-def test_a_cuda_graph_equals_its_updates(name, slides):
-    agent, _, steps = build(name, slides, cuda_capture, "cuda", compile="off")
-    single, _, one_by_one = build(name, slides, None, "cuda", compile="off")
+def test_a_cuda_graph_equals_its_updates(name, row_weight, slides):
+    agent, _, steps = build(name, slides, cuda_capture, "cuda", row_weight, compile="off")
+    single, _, one_by_one = build(name, slides, None, "cuda", row_weight, compile="off")
     lengths = [SPAN] * 4
     together, alone = advance(steps, lengths), advance(one_by_one, [1] * sum(lengths))
     for metric, value in alone.items():

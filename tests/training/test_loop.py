@@ -9,8 +9,10 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from hcsac.algorithms import preset, resolve
 from hcsac.data import load, store
+from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.policy import evaluate, load_policy
+from hcsac.sharing.drawing import sparse_rows
 from hcsac.tasks import Task, register_task, registry
 from hcsac.training import Callback, RunDirectory, checkpoint, loop, setup, summary, train
 from tests.conftest import TASKS, slide_episodes
@@ -125,6 +127,25 @@ def test_settings_of_sharing_reach_what_they_set(slides, tmp_path):
     assert (training.sharer.settings.cds_quantile, training.sharer.settings.cds_decay) == (0.9, 0.995)
 
 
+def test_settings_of_drawing_reach_what_they_set(slides, tmp_path):
+    plain = setup.set_up("bc", slides, resolve("bc", settings("bc"), TASKS), [0], RunDirectory(tmp_path))
+    assert plain.active.row_weight is None
+    given = resolve("bc", settings("bc", start_weight=8, start_steps=3, sparse_weight=4), TASKS)
+    weight = setup.set_up("bc", slides, given, [0], RunDirectory(tmp_path)).active.row_weight
+    step, sparse = np.arange(96) % 12, sparse_rows(slides)
+    product = np.where(step < 3, 8.0, 1.0) * np.where(sparse, 4, 1)
+    expected = product.reshape(2, 48) / product.reshape(2, 48).mean(1, keepdims=True)
+    np.testing.assert_allclose(weight, expected.ravel())
+    assert 0 < sparse.sum() <= 10
+
+
+def test_a_task_of_one_episode_has_no_sparse_rows(tmp_path):
+    data = Dataset.from_episodes({"slide-left": slide_episodes("slide-left", count=1)})
+    with pytest.raises(UserError, match="'slide-left' has only one"):
+        train("bc", data, tmp_path / "run", settings("bc", sparse_weight=2), progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_constant_column_is_not_blown_up(slides):
     flat = slides.observations.copy()
     flat[:, 1] = 7.0
@@ -140,15 +161,17 @@ def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
     assert run.identity()["settings"] == preset("slides", "hcsac").replace(resolved).as_dict()
 
 
-def test_each_replica_is_the_run_with_its_seed(finished, slides, tmp_path):
-    alone = train("hcsac", slides, tmp_path / "alone", settings(), seeds=(1,), progress=False)
+@pytest.mark.parametrize("drawing", [{}, {"start_weight": 8, "start_steps": 3, "sparse_weight": 4}], ids=str)
+def test_each_replica_is_the_run_with_its_seed(drawing, slides, tmp_path):
+    both = train("hcsac", slides, tmp_path / "both", settings(**drawing), seeds=(0, 1), progress=False)
+    alone = train("hcsac", slides, tmp_path / "alone", settings(**drawing), seeds=(1,), progress=False)
     for name in ("metrics.jsonl", "sharing.jsonl", "evaluations.jsonl"):
-        together = [r for r in lines(finished.path / name) if r["seed"] == 1]
-        for both, one in zip(together, lines(alone.path / name), strict=True):
-            assert both.keys() == one.keys()
+        together = [r for r in lines(both.path / name) if r["seed"] == 1]
+        for one_of_two, one in zip(together, lines(alone.path / name), strict=True):
+            assert one_of_two.keys() == one.keys()
             for key, value in one.items():
                 exact = value is None or isinstance(value, str)
-                assert both[key] == (value if exact else pytest.approx(value, rel=1e-4, abs=1e-4)), key
+                assert one_of_two[key] == (value if exact else pytest.approx(value, rel=1e-4, abs=1e-4)), key
 
 
 def test_d_star_is_algorithm_1_of_the_last_critics(slides, tmp_path, monkeypatch):

@@ -63,6 +63,7 @@ PLACES = {  # updates are logged every 2nd, shared and evaluated every 6th
 RULES = [
     {"sharing": "all"}, {"sharing": "uds", "own_fraction": 0.5}, {"sharing": "cds"},
     {"sharing": "cds", "cds_soft": True}, {"sharing": "cds", "cds_soft": True, "own_fraction": 0.3},
+    {"start_weight": 8, "start_steps": 3, "sparse_weight": 4}, {"start_weight": 8, "own_fraction": 0.5},
     {"sharing": "utds", "critics": 5}, {"share": "slide-left:slide-right", "own_fraction": 0.9},
 ]  # fmt: skip
 
@@ -73,6 +74,7 @@ RULES = [
         *(("hcsac", place, {}) for place in PLACES),
         ("bc", "between evaluations", {}),
         ("mtcsac", "between evaluations", {}),
+        ("td3_bc", "between evaluations", {"start_weight": 8, "start_steps": 3, "sparse_weight": 4}),
         *(("hcsac", "between evaluations", rule) for rule in RULES),
     ],
     ids=str,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hcsac.data.dataset import Dataset
 from hcsac.settings import RewardRule
+from hcsac.sharing.drawing import draw_between, edges
 from hcsac.sharing.n_step import discounted_sum, n_steps
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.selection import SharedPairs
@@ -37,6 +38,8 @@ class ActiveDataset:
             transitions are of D, whatever is shared with it. This fraction of the part is drawn from its own
             transitions, the rest from those shared with it (all of it from its own where none are).
         weighted: whether batches carry weights.
+        row_weight: [N] how often each row is drawn, relative to the others (`drawing.row_weights`); None for all
+            alike. A shared pair has the weight of its row. With `own_fraction` they count within each part.
 
     Raises:
         UserError: rewards that the rule needs cannot be recomputed.
@@ -51,6 +54,7 @@ class ActiveDataset:
         device: torch.device,
         own_fraction: float | None = None,
         weighted: bool = False,
+        row_weight: np.ndarray | None = None,
     ):
         def put(array: np.ndarray) -> Tensor:
             with warnings.catch_warnings():
@@ -69,6 +73,8 @@ class ActiveDataset:
         self.own_fraction = own_fraction
         self.own_rows = np.bincount(dataset.task, minlength=dataset.num_tasks)
         self.weighted = weighted
+        self.row_weight = row_weight
+        self.own_edge = None if row_weight is None else put(edges(row_weight))
         self.changes = 0  # how often the shared pairs have changed
         nothing = SharedPairs(np.empty(0, np.int64), np.empty(0, np.int8))
         self.set_shared([nothing for _ in generators])
@@ -85,10 +91,18 @@ class ActiveDataset:
         self.shared = shared
         if self.own_fraction is not None:
             self.strata = [self._strata(pairs, self.own_fraction) for pairs in shared]
+        self.edge = [self._edge(pairs) for pairs in shared]
 
     def _strata(self, pairs: Pairs, own_fraction: float) -> Strata:
         shared = np.bincount(pairs.task.cpu().numpy(), minlength=len(self.own_rows))
         return strata(self.own_rows, shared, own_fraction, self.task.device)
+
+    def _edge(self, pairs: Pairs) -> Tensor | None:
+        """Cumulative weights of D followed by the shared pairs; D's own where nothing is shared."""
+        if self.row_weight is None or self.own_edge is None or len(pairs.row) == 0:
+            return self.own_edge
+        shared = torch.as_tensor(edges(self.row_weight[pairs.row.cpu().numpy()])[1:], device=self.task.device)
+        return torch.cat([self.own_edge, self.own_edge[-1] + shared])
 
     def sample(self, batch_size: int, n: int = 0, own: bool = False) -> Batch:
         """One minibatch per replica, drawn with replacement from its D*.
@@ -161,10 +175,13 @@ class ActiveDataset:
 
     def _pick(self, replica: int, batch_size: int, own_only: bool) -> Tensor:
         generator, device = self.generators[replica], self.task.device
-        if self.own_fraction is None or own_only:
+        if self.own_fraction is not None and not own_only:
+            return draw_from_strata(self.strata[replica], batch_size, generator, self.edge[replica])
+        edge = self.own_edge if own_only else self.edge[replica]
+        if edge is None:
             count = len(self.task) + (0 if own_only else len(self.shared[replica].row))
             return torch.randint(count, (batch_size,), generator=generator, device=device)
-        return draw_from_strata(self.strata[replica], batch_size, generator)
+        return draw_between(edge, edge[0], edge[-1], batch_size, generator)
 
     def state(self) -> dict[str, Tensor]:
         """The index and the generators, for a checkpoint; the keys are those of format 1."""

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hcsac.sharing.drawing import draw_between
+
 _LARGE = 2**62  # so many more than any stratum has transitions that the remainder of a draw is uniform
 
 
@@ -31,14 +33,20 @@ def strata(own: np.ndarray, shared: np.ndarray, own_fraction: float, device: tor
     return Strata(*(torch.as_tensor(x, device=device) for x in (np.cumsum(share[kept]), first[kept], size[kept])))
 
 
-def draw_from_strata(parts: Strata, batch_size: int, generator: torch.Generator) -> Tensor:
-    """Places [B]: uniform with replacement within each stratum, by systematic sampling of the strata.
+def draw_from_strata(parts: Strata, batch_size: int, generator: torch.Generator, edge: Tensor | None = None) -> Tensor:
+    """Places [B]: with replacement within each stratum, by systematic sampling of the strata.
 
     A stratum with share p gets p B places, rounded up or down at random, so that p B is met exactly on average.
+
+    Args:
+        edge: `drawing.edges` of the weights by which places are drawn within a stratum; None to draw uniformly.
     """
     device = parts.end.device
     offset = torch.rand(1, dtype=torch.float64, generator=generator, device=device)
     position = (torch.arange(batch_size, dtype=torch.float64, device=device) + offset) / batch_size
     stratum = torch.searchsorted(parts.end, position, right=True).clamp(max=len(parts.end) - 1)
+    if edge is not None:
+        first, end = parts.first[stratum], parts.first[stratum] + parts.size[stratum]
+        return draw_between(edge, edge[first], edge[end], batch_size, generator)
     inside = torch.randint(_LARGE, (batch_size,), generator=generator, device=device) % parts.size[stratum]
     return parts.first[stratum] + inside

@@ -18,6 +18,7 @@ from hcsac.errors import UserError
 from hcsac.registry import require_plugins
 from hcsac.settings import RewardRule, Settings, Sharing
 from hcsac.sharing.active import ActiveDataset
+from hcsac.sharing.drawing import row_weights
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer
@@ -87,7 +88,8 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     """The parts of a training, from resolved settings; nothing is written.
 
     Raises:
-        UserError: rewards that the reward rule needs cannot be recomputed, or no compiler for `compile = on`.
+        UserError: rewards that the reward rule needs cannot be recomputed, no compiler for `compile = on`, or
+            `sparse_weight` for a task with a single episode.
     """
     keep_freed_memory()
     device = torch.device(settings.device)
@@ -102,7 +104,8 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     reward_rule: RewardRule = "keep" if rule is None else sharing.reward_rule or "keep"
     weighted = rule is not None and rule.weighted(sharing)
     active = ActiveDataset(
-        dataset, algorithm.discount, reward_rule, minibatches, device, sharing.own_fraction, weighted
+        dataset, algorithm.discount, reward_rule, minibatches, device, sharing.own_fraction, weighted,
+        row_weights(dataset, settings),
     )  # fmt: skip
     sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), schedule.share or 0)
     own_reward = active.reward.cpu().numpy() if reward_rule == "recompute" else _target_task_reward(dataset, rule)
