@@ -81,7 +81,7 @@ def test_presets_name_real_settings():
     ("name", "agent", "says"),
     [
         ("slide", "hcsac", "unknown preset 'slide'; did you mean 'slides'?"),
-        ("zzz", "hcsac", "known: paper, quick, slides."),
+        ("zzz", "hcsac", "known: best, paper, quick, slides."),
         ("slides", "mtcsak", "unknown algorithm 'mtcsak'; did you mean 'mtcsac'?"),
     ],
 )

@@ -55,8 +55,8 @@ def setting(
 
 
 def sharing_names() -> tuple[str, ...]:
-    """The sharing rules, and none."""
-    return "none", *SHARING_RULES.names()
+    """The sharing rules, none, and the choice between none and all by whether rewards can be recomputed."""
+    return "none", "auto", *SHARING_RULES.names()
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,10 @@ class Settling(Fields, group="Critics"):
 class Sharing(Fields, group="Sharing"):
     """Which transitions of other tasks a task also learns from; a sharing rule may add settings of its own."""
 
-    sharing: str = setting("none", "rule that selects transitions of other tasks", choices=sharing_names)
+    sharing: str = setting(
+        "none", "rule that selects transitions of other tasks; auto is all with reward_rule = recompute where the "
+        "rewards of all tasks can be recomputed, else none", choices=sharing_names,
+    )  # fmt: skip
     reward_rule: RewardRule | None = setting(
         None,
         "reward of a transition used by another task: as logged (keep), 0 (zero) or that task's own (recompute); "

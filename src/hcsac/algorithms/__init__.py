@@ -59,8 +59,11 @@ __all__ = [
 ]
 
 
-def resolve(name: str, settings: Settings, tasks: Sequence[str]) -> Settings:
+def resolve(name: str, settings: Settings, tasks: Sequence[str], relabels: bool = False) -> Settings:
     """The settings as this algorithm runs them on these tasks, with what the machine decides filled in.
+
+    Args:
+        relabels: whether the rewards of all tasks can be recomputed for the data, which `sharing = auto` depends on.
 
     Raises:
         UserError: no such algorithm, several tasks for one that learns one alone, settings of another algorithm,
@@ -77,6 +80,9 @@ def resolve(name: str, settings: Settings, tasks: Sequence[str]) -> Settings:
             f"{name} learns one task, but the data have {', '.join(tasks)}; choose one with --tasks or use "
             "an algorithm of several tasks, as mtcsac."
         )
+    if getattr(settings, "sharing", None) == "auto":
+        shares = relabels and len(tasks) > 1
+        settings = settings.replace({"sharing": "all", "reward_rule": "recompute"} if shares else {"sharing": "none"})
     settings = settings.replace(resolve_rule(settings))
     rule = rule_of(settings)
     if rule is not None:

@@ -91,6 +91,7 @@ class OneStep(Algorithm):
     imitation_weight: Tensor  # [R C P]
     settings_type = OneStepSettings
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
+    presets = {"best": {"critics": 5, "updates": 20_000}}
     Actor = DeterministicActor
 
     def build(self, spec: Spec, settings: OneStepSettings, weights: Sequence[torch.Generator]) -> None:

@@ -59,6 +59,8 @@ BEST: dict[str, Any] = {
     "critic_layer_norm": "all",
     "policy_average": 0.999,
     "actors": 5,
+    "start_weight": 8.0,
+    "sharing": "auto",
     "updates": 10_000,
     "evaluate_interval": 20,
     "evaluation_episodes": 5,

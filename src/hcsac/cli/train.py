@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,9 @@ from hcsac.cli.options import (
 )
 from hcsac.errors import unknown
 from hcsac.registry import require_plugins
+
+if TYPE_CHECKING:
+    from hcsac.settings import Settings
 
 _HELP = """{sentence}
 
@@ -119,9 +122,10 @@ def _train(
     resume: bool,
     **given: Any,
 ) -> None:
-    from hcsac.algorithms import changed, preset
+    from hcsac.algorithms import changed
 
-    settings = changed(algorithm, preset(preset_name, algorithm), given_settings(config, given))
+    begin = _first_settings(algorithm, preset_name, output or Path("runs") / algorithm, resume)
+    settings = changed(algorithm, begin, given_settings(config, given))
     use_threads(threads)
     from hcsac import training
     from hcsac.data import store
@@ -132,3 +136,18 @@ def _train(
         algorithm, dataset, output or Path("runs") / algorithm, settings, seeds, resume, trackers=trackers
     )  # fmt: skip
     click.echo(f"\n{run.path}\n{training.summary(run)}")
+
+
+def _first_settings(algorithm: str, preset_name: str, output: Path, resume: bool) -> Settings:
+    """The settings that options change: those of the preset; of a run that goes on its own, unless one is named."""
+    from hcsac.algorithms import preset, recorded_settings
+    from hcsac.training import RunDirectory
+
+    context = click.get_current_context()
+    chosen = context.get_parameter_source("preset_name") is not click.core.ParameterSource.DEFAULT
+    run = RunDirectory(output)
+    if resume and run.started and not chosen:
+        record = run.identity()
+        if record["agent"] == algorithm:
+            return recorded_settings(algorithm, record.get("given", record["settings"]))
+    return preset(preset_name, algorithm)

@@ -6,10 +6,21 @@ from itertools import pairwise
 import numpy as np
 
 from hcsac.data.dataset import Dataset
+from hcsac.errors import UserError
 from hcsac.tasks import get_task, require_rewards, rewards_of
 
 CHUNK = 4096  # transitions of a block from reward functions: data read for one task stay in the cache for the next
 SIMULATED_CHUNK = 65_536  # of a block from a simulator: large, since each block loads it again
+
+
+def can_relabel(dataset: Dataset) -> bool:
+    """Whether the rewards of all its tasks can be recomputed for all transitions."""
+    try:
+        for name in dataset.task_names:
+            require_rewards(name, dataset.physics is not None)
+    except UserError:
+        return False
+    return True
 
 
 def reward_blocks(dataset: Dataset, names: Sequence[str] | None = None) -> Iterator[np.ndarray]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from hcsac.algorithms import Adam, ObservationNormalizer, polyak_update
 from hcsac.algorithms.algorithm import generators
 from hcsac.data.dataset import Dataset
+from hcsac.data.rewards import can_relabel
 from hcsac.errors import UserError
 from hcsac.losses.choice import best_candidate, lower_bound
 from hcsac.losses.one_step import n_step_target
@@ -233,10 +234,9 @@ class _Critics:
 def _every_row_for_every_task(dataset: Dataset, settings: FittedQSettings) -> ActiveDataset:
     """D* of all rows under all tasks where their rewards can be recomputed, else D."""
     minibatches = generators([settings.seed], 2)
-    try:
-        active = ActiveDataset(dataset, settings.discount, "recompute", minibatches, CPU)
-    except UserError:
+    if not can_relabel(dataset):
         return ActiveDataset(dataset, settings.discount, "keep", minibatches, CPU)
+    active = ActiveDataset(dataset, settings.discount, "recompute", minibatches, CPU)
     foreign = [np.flatnonzero(dataset.task != m) for m in range(dataset.num_tasks)]
     tasks = np.repeat(np.arange(dataset.num_tasks, dtype=np.int8), [len(rows) for rows in foreign])
     active.set_shared([SharedPairs(np.concatenate(foreign), tasks)])

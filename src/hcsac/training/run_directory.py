@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hcsac import files
-from hcsac.algorithms import settings_of
+from hcsac.algorithms import recorded_settings
 from hcsac.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class RunDirectory:
                     "choose another directory."
                 )
         # A setting that is younger than the run had its default then.
-        settings = settings_of(identity["agent"])().as_dict() | stored["settings"]
+        settings = recorded_settings(identity["agent"], stored["settings"]).as_dict()
         for key, value in identity["settings"].items():
             other = settings[key]
             if other != value:

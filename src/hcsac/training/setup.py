@@ -13,6 +13,7 @@ from hcsac.algorithms import DEFAULT_PRESET, ObservationNormalizer, make_algorit
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
+from hcsac.data.rewards import can_relabel
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
 from hcsac.registry import require_plugins
@@ -71,7 +72,7 @@ def train(
     require_callbacks(callbacks)
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
     given = preset(DEFAULT_PRESET, algorithm) if settings is None else settings
-    resolved = resolve(algorithm, given, dataset.task_names)
+    resolved = resolve(algorithm, given, dataset.task_names, can_relabel(dataset))
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
     _require_sizes_of_tasks(dataset)
