@@ -38,6 +38,7 @@ class Batch(NamedTuple):
     task: Tensor  # [R, B] int64
     weight: Tensor | None = None  # [R, B] float32, in [0, 1]
     next_action: Tensor | None = None  # [R, B, A] float32
+    own: Tensor | None = None  # [R, B] bool, whether the row was logged under the task that uses it
 
 
 class Draw(NamedTuple):

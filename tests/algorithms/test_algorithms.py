@@ -128,7 +128,7 @@ class TestEveryAgent:
 @pytest.mark.parametrize("name", ALGORITHMS.names())
 def test_acts_by_the_tanh_of_its_mean_at_scaled_observations(name, slides):
     changes = {} if name == "csac" else {"embedding": "none"}
-    changes |= {"imitation_weights": "1"} if name == "one_step" else {}
+    changes |= {"candidates": "1:own"} if name == "one_step" else {}
     agent, _ = build(name, slides.select(["slide-left"]), (0, 1), hidden_layers=1, **changes)
     observation, task = torch.randn(2, 5, 3), torch.zeros(2, 5, dtype=torch.int64)
     w = {key: tensor for key, tensor in agent.state().items() if key.startswith("actor.")}

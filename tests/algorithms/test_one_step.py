@@ -5,14 +5,16 @@ import pytest
 import torch
 
 from hcsac.algorithms import preset
+from hcsac.algorithms.candidates import candidates_of
 from hcsac.errors import UserError
+from hcsac.sharing.selection import SharedPairs
 from tests.algorithms.test_algorithms import advance, build
 from tests.algorithms.test_td3_bc import actor, compare, gradients, weights_of
 
 SEEDS, B, E = (2, 9), 8, 3
 SETTINGS = {
     "embedding": "onehot", "critics": E, "n_step": 3, "critic_layer_norm": "none", "batch_size": B, "updates": 10,
-    "imitation_weights": "0.1,2", "critic_part": 0.5, "judge_part": 0.3,
+    "candidates": "0.1:own,2:own", "critic_part": 0.5, "judge_part": 0.3,
 }  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slide
     agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors)
     agent.updates = 5
     assert agent.stages(5) == ("actors", "actors", "first judge", "judges", "judges")
-    assert agent.next_draw() == (B * actors, 0, True)
+    assert agent.next_draw() == (B * actors, 0, True)  # nothing is shared
     batch = active.sample(*agent.next_draw())
     noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])  # critics 1 and 0 of the first replica, 2 and 0 of the second
     before = [weights_of(agent.actor, g) for g in range(len(SEEDS) * 2 * actors)]
@@ -91,8 +93,8 @@ def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slide
 
 def test_a_candidate_is_what_a_run_with_its_weight_alone_gives(slides):
     both, one = (
-        build("one_step", slides, SEEDS, **SETTINGS | {"imitation_weights": weights, "judge_part": part})
-        for weights, part in (("0.1,2", 0.3), ("0.1", 0.3))
+        build("one_step", slides, SEEDS, **SETTINGS | {"candidates": candidates})
+        for candidates in ("0.1:own,2:own", "0.1:own")
     )
     for agent, active in (both, one):
         for _ in range(7):  # then the judges begin, where there are any
@@ -119,12 +121,13 @@ def test_acts_by_the_candidate_chosen_for_the_task(slides):
 
 @pytest.mark.parametrize(
     ("changes", "word"),
-    [({"imitation_weights": "a"}, "imitation_weights"), ({"imitation_weights": "-1"}, "at least 0"),
-     ({"imitation_weights": "1,1"}, "different"), ({"critics": 1}, "critics 2"),
-     ({"imitation_weight": 0.5, "choose": "weight"}, "none of"), ({"imitation_weight": 0.3}, "both or neither"),
-     ({"choose": "weight"}, "both or neither"), ({"judges": 3}, "begin as so many"),
+    [({"candidates": "a"}, "WEIGHT:own"), ({"candidates": "-1:own"}, "at least 0"),
+     ({"candidates": "1"}, "WEIGHT:own"), ({"candidates": "nan:own"}, "at least 0"),
+     ({"candidates": "1:own,1.0:own"}, "names one twice"), ({"critics": 1}, "critics 2"),
+     ({"candidate": "0.5:own", "choose": "given"}, "none of"), ({"candidate": "0.3:own"}, "both or neither"),
+     ({"choose": "given"}, "both or neither"), ({"judges": 3}, "begin as so many"),
      ({"critic_part": 0.8, "judge_part": 0.2}, "no updates to the actors"),
-     ({"choose": "behaviour-safe", "imitation_weights": "0.1,1"}, "add inf")],
+     ({"choose": "behaviour-safe", "candidates": "0.1:own,1:own"}, "add inf:own")],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(changes, word, slides):
     with pytest.raises(UserError, match=word):
@@ -184,9 +187,46 @@ def test_finish_chooses_by_the_judges_values_at_first_states(slides):
 
 
 def test_a_weight_that_is_given_acts_from_the_start(slides):
-    agent, _ = build("one_step", slides, SEEDS, **SETTINGS, choose="weight", imitation_weight=2.0)
+    agent, _ = build("one_step", slides, SEEDS, **SETTINGS, choose="given", candidate="2:own")
     assert agent.choice.tolist() == [[1, 1], [1, 1]]
     assert set(agent.stages(10)) == {"critics", "actors"}
+
+
+def test_without_sharing_all_rows_are_own_and_candidates_that_become_equal_are_one():
+    settings = preset("best", "one_step")
+    alone, shared = (
+        candidates_of(settings.replace({"candidates": "0.1:all,0.1:own,inf:own", "sharing": rule}))
+        for rule in ("none", "all")
+    )
+    assert [str(one) for one in alone] == ["0.1:own", "inf:own"]
+    assert [str(one) for one in shared] == ["0.1:all", "0.1:own", "inf:own"]
+
+
+def test_rows_of_other_tasks_count_nothing_for_a_candidate_of_own_rows(slides):
+    """Its actors move as if there were other rows in their place; those of a candidate of all rows do not."""
+    changes = {"candidates": "0.1:own,0.1:all", "sharing": "all", "reward_rule": "recompute"}
+    agents = [build("one_step", slides, SEEDS, **SETTINGS | changes) for _ in range(2)]
+    _, active = agents[0]
+    every = np.arange(len(slides))
+    active.set_shared([SharedPairs(every, (1 - slides.task).astype(np.int8)) for _ in SEEDS])
+    agents[0][0].updates = 5
+    batch = active.sample(*agents[0][0].next_draw())
+    assert batch.own.any()
+    assert not batch.own.all()
+    other = batch._replace(
+        observation=torch.where(batch.own[..., None], batch.observation, batch.observation + 1),
+        action=torch.where(batch.own[..., None], batch.action, -batch.action),
+    )
+    noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])
+    for (agent, _), rows in zip(agents, (batch, other), strict=True):
+        agent.updates = 5
+        agent.advance(rows, noise)
+    moved = []
+    for p, q in zip(agents[0][0].actor.parameters(), agents[1][0].actor.parameters(), strict=True):
+        (own, of_all), (same, others) = (x.unflatten(0, (2, 2)).unbind(1) for x in (p, q))
+        assert torch.equal(own, same)
+        moved.append(not torch.equal(of_all, others))
+    assert any(moved)
 
 
 def test_its_presets_exist():

@@ -19,11 +19,12 @@ def test_n_step_target_is_one_for_each_critic():
             np.testing.assert_allclose(target[r, e], reward[r] + discount[r] * q[r, e])
 
 
-def size_by_task(q):
-    sizes = np.empty_like(q)
+def size_by_task(q, weight=None):
+    sizes, weight = np.empty_like(q), np.ones_like(q) if weight is None else weight
     for r in range(len(q)):
         for b in range(q.shape[1]):
-            sizes[r, b] = np.mean([abs(q[r, c]) for c in range(q.shape[1]) if TASK[r, c] == TASK[r, b]])
+            same = [c for c in range(q.shape[1]) if TASK[r, c] == TASK[r, b]]
+            sizes[r, b] = np.average(np.abs(q[r, same]), weights=weight[r, same])
     return sizes
 
 
@@ -43,7 +44,7 @@ def test_improvement_loss(weighted):
     weight = random.uniform(size=(2, 5)) if weighted else np.ones((2, 5))
     given = torch.tensor(weight) if weighted else None
     loss = improvement_loss(torch.tensor(q), torch.tensor(TASK), 3, torch.tensor(imitation), torch.tensor(w), given)
-    expected = w * imitation - (weight * q / size_by_task(q)).mean(1)
+    expected = w * imitation - (weight * q / size_by_task(q, weight)).mean(1)
     np.testing.assert_allclose(loss, expected)
 
 

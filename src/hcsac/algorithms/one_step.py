@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +13,7 @@ from torch.func import functional_call
 
 from hcsac.algorithms.adam import Adam
 from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
+from hcsac.algorithms.candidates import candidates_of, clone_among, given_candidate
 from hcsac.algorithms.registry import algorithm
 from hcsac.errors import UserError
 from hcsac.losses.choice import best_candidate
@@ -32,55 +32,33 @@ class OneStepSettings(Sharing, TaskInput, Critics, Settings, group="One-step imp
 
     n_step: int = setting(5, "rewards summed in the critics' targets", 1)
     critic_part: float = setting(0.5, "part of the updates that fit the critics of the behaviour", 0, 1)
-    imitation_weights: str = setting(
-        "0.03,0.1,0.3,1,inf", "weights of imitation against values of size 1 (inf: imitation alone); a candidate is "
-        "trained for each", listed=True,
+    candidates: str = setting(
+        "0.03:all,0.1:all,0.1:own,0.3:own,1:own,inf:own", "the policies that are trained for the choice of one: "
+        "weights of imitation against values of size 1 (inf: imitation alone), each with the rows that its actors "
+        "learn from, their task's own or all of D*", listed=True,
     )  # fmt: skip
-    actor_rows: Literal["own", "all"] = setting("own", "rows the actors learn from: their task's own or all of D*")
-    choose: Literal["weight", "fqe", "behaviour-safe"] = setting(
-        "fqe", "which candidate acts in a task: that of imitation_weight, the one with the highest value by fitted Q "
+    choose: Literal["given", "fqe", "behaviour-safe"] = setting(
+        "fqe", "which candidate acts in a task: the one that is given, the one with the highest value by fitted Q "
         "evaluation, or that one only where it is surely better than imitation alone",
     )  # fmt: skip
-    imitation_weight: float | None = setting(None, "the weight whose candidate acts, with choose = weight", 0)
+    candidate: str | None = setting(None, "the candidate that acts, with choose = given, as 0.1:own")
     judge_part: float = setting(0.2, "last part of the updates: fitted Q evaluation of the candidates", 0, 1)
     judges: int = setting(2, "critics of each candidate in fitted Q evaluation", 1)
 
     def require_consistent(self) -> None:
         """Raise a `UserError` where settings exclude each other."""
-        weights = weights_of(self)
+        candidates = candidates_of(self)
         if self.critics < 2:
             raise UserError("one_step takes the smaller one of two critics; give --critics 2 or more.")
         if self.judges > self.critics:
             raise UserError(f"judges = {self.judges} begin as so many of the {self.critics} critics; give fewer.")
         if self.critic_part + self.judge_part >= 1:
             raise UserError("critic_part and judge_part leave no updates to the actors; their sum must be below 1.")
-        if (self.choose == "weight") != (self.imitation_weight is not None):
-            raise UserError("imitation_weight is for choose = 'weight', which needs it; give both or neither.")
-        if self.imitation_weight is not None and self.imitation_weight not in weights:
-            raise UserError(
-                f"setting imitation_weight = {self.imitation_weight:g} is none of imitation_weights = "
-                f"{self.imitation_weights}; add it there."
-            )
-        if self.choose == "behaviour-safe" and math.inf not in weights:
-            raise UserError("choose = 'behaviour-safe' compares with imitation alone; add inf to imitation_weights.")
-
-
-def weights_of(settings: OneStepSettings) -> tuple[float, ...]:
-    """The imitation weights, in the order in which they were given.
-
-    Raises:
-        UserError: they are no numbers, below 0, or given twice.
-    """
-    try:
-        weights = tuple(float(word) for word in settings.imitation_weights.split(","))
-    except ValueError:
-        weights = ()
-    if not weights or len(set(weights)) != len(weights) or not all(w >= 0 for w in weights):
-        raise UserError(
-            f"setting imitation_weights = {settings.imitation_weights!r} must be different numbers of at least 0, "
-            "separated by commas, as 0.1,0.3,inf."
-        )
-    return weights
+        if (self.choose == "given") != (self.candidate is not None):
+            raise UserError("candidate is for choose = 'given', which needs it; give both or neither.")
+        given_candidate(self)
+        if self.choose == "behaviour-safe" and clone_among(candidates) is None:
+            raise UserError("choose = 'behaviour-safe' compares with imitation alone; add inf:own to candidates.")
 
 
 @algorithm("one_step")
@@ -89,6 +67,7 @@ class OneStep(Algorithm):
 
     settings: OneStepSettings
     imitation_weight: Tensor  # [R C P]
+    own_rows: Tensor  # [R C P] bool
     settings_type = OneStepSettings
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
     presets = {"best": {"critics": 5, "updates": 20_000}}
@@ -97,29 +76,31 @@ class OneStep(Algorithm):
     def build(self, spec: Spec, settings: OneStepSettings, weights: Sequence[torch.Generator]) -> None:
         sizes = spec.observation_size, spec.action_size, len(spec.tasks)
         total = settings.updates or 0
-        judges = self.candidates > 1 and settings.choose != "weight"
+        judges = self.candidates > 1 and settings.choose != "given"
         self.fitted = round(settings.critic_part * total)  # updates until the critics are
         self.improved = total - round(settings.judge_part * total) if judges else total
+        self.only_own = all(one.rows == "own" for one in candidates_of(settings))
         self.critic = Critic(*sizes, settings, weights)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.adam_critic = Adam(self.critic, settings.critic_learning_rate, settings.critic_decay, self.fitted)
         steps = self.improved - self.fitted
         self.adam_actor = Adam(self.actor, settings.actor_learning_rate, settings.actor_decay, steps)
-        of_candidate = torch.tensor(weights_of(settings)).repeat_interleave(settings.actors)
-        self.register_buffer("imitation_weight", of_candidate.repeat(len(weights)), persistent=False)
+        per_actor = [one for one in candidates_of(settings) for _ in range(settings.actors)] * len(weights)
+        self.register_buffer("imitation_weight", torch.tensor([one.weight for one in per_actor]), persistent=False)
+        self.register_buffer("own_rows", torch.tensor([one.rows == "own" for one in per_actor]), persistent=False)
         if judges:
             of_all = [generator for generator in weights for _ in range(self.candidates)]
             self.judge = Critic(*sizes, settings.replace({"critics": settings.judges}), of_all)
             self.judge_target = copy.deepcopy(self.judge).requires_grad_(False)
             rate = settings.critic_learning_rate
             self.adam_judge = Adam(self.judge, rate, settings.critic_decay, total - self.improved)
-        elif self.choice is not None and settings.imitation_weight is not None:
-            self.choice.fill_(weights_of(settings).index(settings.imitation_weight))
+        elif self.choice is not None:
+            self.choice.fill_(given_candidate(settings) or 0)
 
     @classmethod
     def candidates_of(cls, settings: OneStepSettings) -> int:
-        """C: one for each imitation weight."""
-        return len(weights_of(settings))
+        """C: as many as the setting names."""
+        return len(candidates_of(settings))
 
     def stage(self, update: int) -> str:
         """`critics`, `actors`, `first judge` for the first update that evaluates the candidates, then `judges`."""
@@ -134,7 +115,7 @@ class OneStep(Algorithm):
         B = self.settings.batch_size
         if stage == "critics":
             return Draw(B, self.settings.n_step)
-        return Draw(B * self.actors, own=self.settings.actor_rows == "own") if stage == "actors" else Draw(B)
+        return Draw(B * self.actors, own=bool(self.only_own)) if stage == "actors" else Draw(B)
 
     def moves_actor(self, stage: str) -> bool:
         """Only between the critics and the judges."""
@@ -165,18 +146,27 @@ class OneStep(Algorithm):
 
     def improve(self, batch: Batch, noise: Tensor) -> Info:
         """Actors of all candidates: up the smaller of two random critics, back to the logged actions."""
-        own = self.of_actors(batch)
-        action = self.actor(own.observation, own.task)
-        q = self.two_critics(self.unfold(own.observation), self.unfold(own.task), self.unfold(action), noise).amin(1)
-        imitation = imitation_loss(action, own.action, own.weight)
+        rows = self.of_actors(batch)
+        action = self.actor(rows.observation, rows.task)
+        q = self.two_critics(self.unfold(rows.observation), self.unfold(rows.task), self.unfold(action), noise).amin(1)
+        weight = self.row_weight(rows)
+        imitation = imitation_loss(action, rows.action, weight)
         tasks = len(self.spec.tasks)
-        loss = improvement_loss(self.fold(q), own.task, tasks, imitation, self.imitation_weight, own.weight)
+        loss = improvement_loss(self.fold(q), rows.task, tasks, imitation, self.imitation_weight, weight)
         self.adam_actor.step(loss)
         return {
             "actor_loss": self.per_replica(loss),
             "actor_q": self.per_replica(self.fold(q).mean(-1)),
             "imitation_loss": self.per_replica(imitation),
         }
+
+    def row_weight(self, rows: Batch) -> Tensor | None:
+        """How much each row counts for each actor, [R C P, B]; rows of other tasks nothing where it leaves them."""
+        if self.only_own:
+            return rows.weight
+        assert rows.own is not None
+        counts = (rows.own | ~self.own_rows[:, None]).float()
+        return counts if rows.weight is None else counts * rows.weight
 
     def evaluate(self, batch: Batch, first: bool) -> Info:
         """Fitted Q evaluation of every candidate, on the same minibatches; it begins at the values of the behaviour."""
@@ -207,7 +197,7 @@ class OneStep(Algorithm):
         tasks = task.expand(R * C, -1)
         action = self.joint(self.acting, observation, tasks)
         value = self.judge(observation, tasks, action[:, :, None])[..., 0].unflatten(0, (R, C))  # [R, C, J, n]
-        clone = weights_of(self.settings).index(math.inf) if self.settings.choose == "behaviour-safe" else None
+        clone = clone_among(candidates_of(self.settings)) if self.settings.choose == "behaviour-safe" else None
         for m in range(M):
             self.choice[:, m] = best_candidate(value[..., task == m], clone)
         return [self._reason(r, m, value[r, ..., task == m].mean((1, 2))) for r in range(R) for m in range(M)]
@@ -215,12 +205,11 @@ class OneStep(Algorithm):
     def _reason(self, r: int, m: int, value: Tensor) -> str:
         """Which candidate acts in task m of replica r, and the values [C] that it was chosen by."""
         assert self.choice is not None
-        weights = weights_of(self.settings)
-        values = ", ".join(f"{weight:g}: {v:.1f}" for weight, v in zip(weights, value.tolist(), strict=True))
-        chosen = weights[int(self.choice[r, m])]
+        names = [str(one) for one in candidates_of(self.settings)]
+        values = ", ".join(f"{name} {v:.1f}" for name, v in zip(names, value.tolist(), strict=True))
         return (
-            f"{self.spec.tasks[m]}, seed {self.seeds[r]}: imitation weight {chosen:g} acts; estimated discounted "
-            f"returns by weight {values}"
+            f"{self.spec.tasks[m]}, seed {self.seeds[r]}: candidate {names[int(self.choice[r, m])]} acts; estimated "
+            f"discounted returns: {values}"
         )
 
     def two_critics(self, observation: Tensor, task: Tensor, action: Tensor, noise: Tensor) -> Tensor:

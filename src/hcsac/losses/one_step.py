@@ -35,11 +35,12 @@ def improvement_loss(
 ) -> Float[Tensor, "R"]:
     """DDPG+BC (Fujimoto & Gu 2021, equation 5), every task on its own scale: w_BC E||pi(s) - a||^2 - E[w Q / E_i|Q|].
 
-    q [R, B] at the actor's actions; its scale E_i|Q|, the mean over the rows of the same task i, carries no gradient.
+    q [R, B] at the actor's actions; its scale E_i|Q|, the weighted mean over the rows of the same task i, carries no
+    gradient.
     imitation [R] of `imitation_loss`, imitation_weight [R], weight [R, B] or None for 1 -> [R]. An infinite
     imitation_weight is imitation alone.
     """
-    size = mean_size_by_task(q.detach(), task, tasks)
+    size = mean_size_by_task(q.detach(), task, tasks, weight)
     alone = torch.isinf(imitation_weight)
     climb = weighted_mean(q / size, weight)
     return torch.where(alone, imitation, torch.where(alone, 0.0, imitation_weight) * imitation - climb)

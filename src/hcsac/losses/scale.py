@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 SMALLEST = 1e-6  # values of a task without any reward are 0
 
 
-def mean_size_by_task(q: Float[Tensor, "R B"], task: Int[Tensor, "R B"], tasks: int) -> Float[Tensor, "R B"]:
+def mean_size_by_task(
+    q: Float[Tensor, "R B"], task: Int[Tensor, "R B"], tasks: int, weight: Float[Tensor, "R B"] | None = None
+) -> Float[Tensor, "R B"]:
     """For each row the mean of |Q| over the rows of its task in the minibatch; at least 1e-6.
 
-    q [R, B], task [R, B] of M tasks -> [R, B].
+    q [R, B], task [R, B] of M tasks, weight [R, B] of the mean or None for 1 -> [R, B].
     """
     member = (task[..., None] == torch.arange(tasks, device=task.device)).to(q.dtype)  # [R, B, M]
-    mean = torch.einsum("rb,rbm->rm", q.abs(), member) / member.sum(1).clamp(min=1)
+    if weight is not None:
+        member = member * weight[..., None]
+    mean = torch.einsum("rb,rbm->rm", q.abs(), member) / member.sum(1).clamp(min=SMALLEST)
     return mean.gather(1, task).clamp(min=SMALLEST)

@@ -126,6 +126,7 @@ class ActiveDataset:
             discount=self.discount * (~self.terminated[row]).float(),
             task=task,
             weight=weight,
+            own=self.task[row] == task,
         )
 
     def _n_step_batch(self, row: Tensor, task: Tensor, weight: Tensor | None, n: int) -> Batch:
@@ -141,6 +142,7 @@ class ActiveDataset:
             task=task,
             weight=weight,
             next_action=self.action[steps.next_row],
+            own=self.task[row] == task,
         )
 
     def chunks(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
