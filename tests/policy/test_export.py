@@ -24,13 +24,6 @@ FILES = {"policy.safetensors", "policy.onnx", "policy.json", "README.md"}
 ROWS = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
 
 
-@pytest.fixture
-def no_graph(monkeypatch):
-    """For tests of what surrounds the ONNX file, whose making takes seconds."""
-    monkeypatch.setattr(export, "onnx_bytes", lambda state, description: b"onnx")
-    monkeypatch.setattr(export, "largest_difference", lambda content, state: None)
-
-
 def onnx_actions(bundle, rows, task):
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime (pip install onnxruntime)")
     session = runtime.InferenceSession(str(bundle / "policy.onnx"))
