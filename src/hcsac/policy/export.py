@@ -70,13 +70,13 @@ def write_bundle(place: Path, run: RunDirectory, state: PolicyState, metadata: d
     tensors = {name: tensor.contiguous() for name, tensor in state.network.state_dict().items()}
     files = {TENSORS: save(tensors), ONNX: graph, MODEL_CARD: model_card(metadata, difference).encode()}
     metadata = metadata | {"files": {name: digest(content) for name, content in files.items()}}
-    require_replaceable(place, run)  # again: what came before took its time
+    require_replaceable(place, run, "distilled" in metadata)  # again: what came before took its time
     _replace(place, {**files, METADATA: (json.dumps(metadata, indent=2) + "\n").encode()})
     return Exported(place, state, single.seeds[0], difference)
 
 
-def require_replaceable(place: Path, run: RunDirectory) -> None:
-    """Raise `UserError` if there is anything at `place` that a new bundle of `run` would not replace."""
+def require_replaceable(place: Path, run: RunDirectory, distilled: bool = False) -> None:
+    """Raise `UserError` if there is anything at `place` that a new bundle of `run`, of this kind, would not replace."""
     if not place.exists() or (place.is_dir() and not any(_content(place))):
         return
     if not place.is_dir() or not is_bundle(place):
@@ -84,6 +84,9 @@ def require_replaceable(place: Path, run: RunDirectory) -> None:
     metadata = read_metadata(place)
     if metadata.get("run") != run.digest():
         raise UserError(f"{place} contains the policy of another run than {run.path}; choose another --output.")
+    if ("distilled" in metadata) != distilled:
+        kind = "an exported" if distilled else "a distilled"
+        raise UserError(f"{place} contains {kind} policy of this run; choose another --output.")
     with corrupt(place / METADATA, "remove it or choose another --output"):
         written = dict(metadata["files"])
     for file in _content(place):

@@ -39,6 +39,7 @@ class PolicyState:
     network: DeterministicPolicy
     data: tuple[str, ...] = ()  # the names of the datasets it was trained on
     plugins: tuple[str, ...] = ()  # the modules that registered its algorithm, sharing rule, tasks and data
+    teacher: str | None = None  # the algorithm of the policy that it was distilled from
 
     @classmethod
     def build(
@@ -60,7 +61,9 @@ class PolicyState:
         network.load_state_dict(tensors)
         data = metadata.get("data", ())  # of a run; a bundle has more about them
         data = tuple(data["names"] if isinstance(data, dict) else data)
-        return cls(name, tasks, seeds, S, A, dict(metadata["behaviour"]), update, settings, network, data, plugins)
+        teacher = metadata["distilled"]["teacher"]["agent"] if "distilled" in metadata else None
+        returns = dict(metadata["behaviour"])
+        return cls(name, tasks, seeds, S, A, returns, update, settings, network, data, plugins, teacher)
 
     @classmethod
     def of_run(cls, run: RunDirectory) -> PolicyState:
