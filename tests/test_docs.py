@@ -43,6 +43,7 @@ RUN = (
         f"how-to/{page}.md"
         for page in (
             "callbacks",
+            "distil",
             "draw-rare-states",
             "studies",
             "add-a-metric",

@@ -45,7 +45,7 @@ ONLY = {
     "torch.optim": {"algorithms"},
     "onnx": {"policy"},
     "onnxruntime": {"policy"},
-    "time": {"training", "collection", "experiments"},
+    "time": {"training", "policy", "collection", "experiments"},
     "wandb": {"training"},
     "mlflow": {"training"},
     "trackio": {"training"},

@@ -4,7 +4,7 @@ from hcsac.algorithms import Algorithm, algorithm, preset
 from hcsac.data import Dataset, Episode, dataset_format, load
 from hcsac.errors import UserError
 from hcsac.experiments.metrics import metric
-from hcsac.policy import Policy, evaluate, export_policy, load_policy
+from hcsac.policy import Policy, distil_policy, evaluate, export_policy, load_policy
 from hcsac.settings import Settings
 from hcsac.sharing.rules import Selection, sharing_rule
 from hcsac.tasks import Task, make_env, register_task, walker_speed
@@ -13,6 +13,6 @@ from hcsac.types import Spec
 
 __all__ = [
     "Algorithm", "Callback", "Dataset", "Episode", "Policy", "RunDirectory", "Selection", "Settings", "Spec", "Task",
-    "UserError", "algorithm", "dataset_format", "evaluate", "export_policy", "load", "load_policy", "make_env",
-    "metric", "preset", "register_task", "sharing_rule", "train", "walker_speed",
+    "UserError", "algorithm", "dataset_format", "distil_policy", "evaluate", "export_policy", "load", "load_policy",
+    "make_env", "metric", "preset", "register_task", "sharing_rule", "train", "walker_speed",
 ]  # fmt: skip

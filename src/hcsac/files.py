@@ -15,6 +15,7 @@ RESULT = "result.json"  # exists once training is finished
 TRACKERS = "trackers.json"  # id or name of the run in each tracker
 TENSORBOARD = "tensorboard"
 POLICY = "policy"  # where `hcsac export` writes the bundle by default
+DISTILLED = "distilled"  # where `hcsac distil` writes its bundle by default
 VIDEO = "video.mp4"  # where `hcsac render` writes by default
 JSON_FILES = (RUN, RESULT, TRACKERS)
 JSONL_FILES = (METRICS, EVALUATIONS, SHARING)

@@ -175,7 +175,7 @@ def test_bad_words(stored, tmp_path, monkeypatch, capsys, arguments, says):
 
 @pytest.mark.parametrize("command", [[], ["data"], ["data", "import"], ["data", "check"], ["train"], ["evaluate"],
                                      ["collect"], ["reproduce"], ["sharing-history"],
-                                     ["sharing-gain"], ["export"], ["render"], ["study"],
+                                     ["sharing-gain"], ["export"], ["distil"], ["render"], ["study"],
                                      ["study", "run"], ["study", "status"]])  # fmt: skip
 def test_help_teaches(command, capsys):
     assert run(*command, "--help") == 0

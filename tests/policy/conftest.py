@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hcsac.algorithms import ALGORITHMS, make_policy
+from hcsac.policy import export
 from hcsac.policy.state import PolicyState
 from hcsac.settings import applicable
 from hcsac.training import RunDirectory
@@ -26,15 +27,26 @@ def run(exported, tmp_path):  # noqa: F811
     return RunDirectory(tmp_path / "run")
 
 
-def state_of(agent, embedding, standardise=True, precision="float32", seeds=(0,), hidden_size=16):
-    """A policy of random weights."""
-    chosen = settings(agent, precision=precision, hidden_size=hidden_size)
+@pytest.fixture
+def no_graph(monkeypatch):
+    """For tests of what surrounds the ONNX file, whose making takes seconds."""
+    monkeypatch.setattr(export, "onnx_bytes", lambda state, description: b"onnx")
+    monkeypatch.setattr(export, "largest_difference", lambda content, state: None)
+
+
+def state_of(
+    agent, embedding, standardise=True, precision="float32", seeds=(0,), hidden_size=16, choice=None, **changes
+):
+    """A policy of random weights; `choice` [R][M] where there are several candidates."""
+    chosen = settings(agent, precision=precision, hidden_size=hidden_size, **changes)
     chosen = chosen.replace(applicable(type(chosen), {"embedding": embedding}))
     draw = torch.Generator().manual_seed(7)
     tensors = make_policy(agent, Spec(S, A, tuple(TASKS)), chosen, len(seeds)).state_dict()
     tensors = {name: 0.3 * torch.randn(tensor.shape, generator=draw) for name, tensor in tensors.items()}
     tensors["scaling.mean"] = tensors["scaling.mean"] if standardise else torch.zeros(S)
     tensors["scaling.std"] = 0.1 + tensors["scaling.std"].abs() if standardise else torch.ones(S)
+    if choice is not None:
+        tensors["choice"] = torch.tensor(choice)
     metadata = {
         "agent": agent, "seeds": list(seeds), "observation_size": S, "action_size": A, "behaviour": {},
         "settings": chosen.as_dict(),

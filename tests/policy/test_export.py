@@ -18,17 +18,11 @@ from hcsac.policy import onnx as graph
 from hcsac.tasks import registry
 from hcsac.training import train
 from tests.policy.conftest import settings
+from tests.policy.test_bundle import edit
 from tests.training.conftest import tree
 
 FILES = {"policy.safetensors", "policy.onnx", "policy.json", "README.md"}
 ROWS = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
-
-
-@pytest.fixture
-def no_graph(monkeypatch):
-    """For tests of what surrounds the ONNX file, whose making takes seconds."""
-    monkeypatch.setattr(export, "onnx_bytes", lambda state, description: b"onnx")
-    monkeypatch.setattr(export, "largest_difference", lambda content, state: None)
 
 
 def onnx_actions(bundle, rows, task):
@@ -116,6 +110,7 @@ def put(name, content):
         (put("policy.json", "{"), "policy.json is corrupt"),
         (put("policy.json", json.dumps({"format": 2})), "made by a newer hcsac.*upgrade hcsac"),
         (put("policy.json", json.dumps({"format": 1})), "the policy of another run"),
+        (lambda place: edit(place, distilled={}), "contains a distilled policy of this run; choose another --output"),
         (lambda place: (place / "policy.json").unlink(), "exists and is not a policy bundle"),
     ],
 )

@@ -24,11 +24,11 @@ def inputs(rows=1000):
     return draw.normal(size=(rows, S)).astype(np.float32), draw.integers(0, len(TASKS), rows)
 
 
-def plain(state, observation, task):
-    """The policy of the first replica by hand, in float64."""
+def plain(state, observation, task, member=0):
+    """One network of the policy by hand, in float64."""
     held = {name: tensor.double().numpy() for name, tensor in state.network.state_dict().items()}
     x = (observation - held["scaling.mean"]) / held["scaling.std"]
-    body = {name.removeprefix("actor.body."): tensor[0] for name, tensor in held.items() if "body" in name}
+    body = {name.removeprefix("actor.body."): tensor[member] for name, tensor in held.items() if "body" in name}
     one_hot = np.eye(len(TASKS))[task]
     if "embedding.table" in body:
         e = one_hot @ body["embedding.table"]
@@ -72,6 +72,25 @@ def check(agent, embedding, standardise, precision):
 )  # fmt: skip
 def test_onnx_agrees(agent, embedding, standardise, precision):
     check(agent, embedding, standardise, precision)
+
+
+@pytest.mark.parametrize(
+    ("agent", "changes"),
+    [("td3_bc", {"actors": 3}), ("one_step", {"imitation_weights": "1,2,3", "actors": 2, "choice": [[2, 0, 2]]})],
+)
+def test_several_actors_and_candidates_are_one_file(agent, changes):
+    state = state_of(agent, "onehot", **changes)
+    observation, task = inputs()
+    networks = len(state.network.actor.body.first.weight)
+    members = [plain(state, observation, task, member) for member in range(networks)]
+    if agent == "td3_bc":
+        expected = np.mean(members, 0)
+    else:  # [C P, n, A]
+        of_candidate = np.stack(members).reshape(3, 2, len(task), A).mean(1)
+        expected = of_candidate[np.array([2, 0, 2])[task], np.arange(len(task))]
+    content = onnx_bytes(state.pruned(), {})
+    assert largest_difference(content, state) < 1e-5
+    np.testing.assert_allclose(run_onnx(content, observation, task), expected, atol=1e-5)
 
 
 @pytest.mark.long

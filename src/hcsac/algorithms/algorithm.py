@@ -141,6 +141,14 @@ class Algorithm(nn.Module):
         """C: how many policies it trains for the choice of one."""
         return 1
 
+    @classmethod
+    def with_candidates(cls, settings: Any, kept: Sequence[int]) -> Any:
+        """The settings of these candidates alone, so that what leaves the run can leave out those that never act.
+
+        An algorithm that returns the same settings keeps them all.
+        """
+        return settings
+
     def finish(self, start: Tensor, task: Tensor) -> list[str]:
         """Called after the last update, and before the last evaluation: to choose among candidates, say.
 

@@ -102,6 +102,12 @@ class OneStep(Algorithm):
         """C: as many as the setting names."""
         return len(candidates_of(settings))
 
+    @classmethod
+    def with_candidates(cls, settings: OneStepSettings, kept: Sequence[int]) -> OneStepSettings:
+        """With the imitation weights of these candidates."""
+        words = settings.imitation_weights.split(",")
+        return settings.replace({"imitation_weights": ",".join(words[candidate] for candidate in kept)})
+
     def stage(self, update: int) -> str:
         """`critics`, `actors`, `first judge` for the first update that evaluates the candidates, then `judges`."""
         if update < self.fitted:

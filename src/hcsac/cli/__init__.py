@@ -9,6 +9,7 @@ import click
 
 from hcsac.cli.choose import choose
 from hcsac.cli.data import data
+from hcsac.cli.distil import distil
 from hcsac.cli.export import export
 from hcsac.cli.options import Commands
 from hcsac.cli.runs import collect, evaluate, sharing_history
@@ -50,6 +51,7 @@ for command in (
     choose,
     render,
     export,
+    distil,
     sharing_history,
     reproduce,
     sharing_gain,

@@ -1,8 +1,14 @@
 """`hcsac export`: write the policy of a run as a bundle."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from hcsac.policy import Exported
 
 
 @click.command()
@@ -24,6 +30,11 @@ def export(run: Path, output: Path | None, seed: int | None) -> None:
     state = exported.state
     click.echo(f"{state.algorithm} after {state.update} updates: tasks {', '.join(state.tasks)}; "
                f"seeds {', '.join(map(str, state.seeds))}; seed {exported.onnx_seed} as ONNX")  # fmt: skip
+    echo_written(exported)
+
+
+def echo_written(exported: Exported) -> None:
+    """Print how far the ONNX file agrees, and where the bundle is."""
     if exported.difference is None:
         click.echo("policy.onnx was not compared with PyTorch: onnxruntime is not installed (pip install onnxruntime)")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -179,10 +180,10 @@ def _refs(context: click.Context, parameter: click.Parameter, texts: Sequence[st
     return found
 
 
-data_option = click.option(
-    "--data", "refs", required=True, multiple=True, callback=_refs, metavar="DATASETS",
-    help="Names or paths of datasets; repeat the option or separate by commas for more.",
-)  # fmt: skip
+_DATA_HELP = "Names or paths of datasets; repeat the option or separate by commas for more"
+_data_option = partial(click.option, "--data", "refs", multiple=True, callback=_refs, metavar="DATASETS")
+data_option = _data_option(required=True, help=f"{_DATA_HELP}.")
+data_of_run_option = _data_option(help=f"{_DATA_HELP} (default: those of RUN).")
 seeds_option = click.option(
     "--seeds", default="0", show_default=True, callback=_numbers, help="Seeds, as 0,1,2 or 0-4: one replica each."
 )

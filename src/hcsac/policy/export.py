@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from safetensors.torch import save
 
 from hcsac.errors import UserError
 from hcsac.files import METADATA, MODEL_CARD, ONNX, POLICY, TENSORS
 from hcsac.policy.bundle import digest, is_bundle, read_metadata
-from hcsac.policy.metadata import make_metadata
+from hcsac.policy.metadata import last_evaluation, make_metadata
 from hcsac.policy.model_card import model_card
 from hcsac.policy.onnx import largest_difference, onnx_bytes
 from hcsac.policy.state import PolicyState, corrupt
@@ -45,9 +46,19 @@ def export_policy(run: str | Path, output: str | Path | None = None, seed: int |
     state = PolicyState.of_run(directory)
     state = state if seed is None else state.only(seed)
     place = Path(os.path.realpath(directory.path / POLICY if output is None else output))
-    _require_replaceable(place, directory)
+    require_replaceable(place, directory)
+    metadata = make_metadata(directory, state)
+    return write_bundle(place, directory, state, metadata | {"evaluation": last_evaluation(directory, state)})
+
+
+def write_bundle(place: Path, run: RunDirectory, state: PolicyState, metadata: dict[str, Any]) -> Exported:
+    """Write `state`, a policy of `run` or one made from it, and its metadata as a bundle into `place`.
+
+    Raises:
+        UserError: the actions of the ONNX file differ from PyTorch's, or `place` contains something else. Nothing is
+            written then.
+    """
     single = state.only(state.seeds[0])
-    metadata = make_metadata(directory, state, single.seeds[0])
     description = {
         "hcsac": version("hcsac"),
         "agent": state.algorithm,
@@ -58,14 +69,14 @@ def export_policy(run: str | Path, output: str | Path | None = None, seed: int |
     difference = largest_difference(graph, single)
     tensors = {name: tensor.contiguous() for name, tensor in state.network.state_dict().items()}
     files = {TENSORS: save(tensors), ONNX: graph, MODEL_CARD: model_card(metadata, difference).encode()}
-    metadata["files"] = {name: digest(content) for name, content in files.items()}
-    _require_replaceable(place, directory)  # again: the comparison took some seconds
+    metadata = metadata | {"files": {name: digest(content) for name, content in files.items()}}
+    require_replaceable(place, run, "distilled" in metadata)  # again: what came before took its time
     _replace(place, {**files, METADATA: (json.dumps(metadata, indent=2) + "\n").encode()})
     return Exported(place, state, single.seeds[0], difference)
 
 
-def _require_replaceable(place: Path, run: RunDirectory) -> None:
-    """Raise `UserError` if there is anything at `place` that a new export of `run` would not write again."""
+def require_replaceable(place: Path, run: RunDirectory, distilled: bool = False) -> None:
+    """Raise `UserError` if there is anything at `place` that a new bundle of `run`, of this kind, would not replace."""
     if not place.exists() or (place.is_dir() and not any(_content(place))):
         return
     if not place.is_dir() or not is_bundle(place):
@@ -73,6 +84,9 @@ def _require_replaceable(place: Path, run: RunDirectory) -> None:
     metadata = read_metadata(place)
     if metadata.get("run") != run.digest():
         raise UserError(f"{place} contains the policy of another run than {run.path}; choose another --output.")
+    if ("distilled" in metadata) != distilled:
+        kind = "an exported" if distilled else "a distilled"
+        raise UserError(f"{place} contains {kind} policy of this run; choose another --output.")
     with corrupt(place / METADATA, "remove it or choose another --output"):
         written = dict(metadata["files"])
     for file in _content(place):

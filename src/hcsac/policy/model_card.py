@@ -10,20 +10,16 @@ from hcsac.algorithms import ALGORITHMS, sentence, settings_of
 def model_card(metadata: dict[str, Any], difference: float | None) -> str:
     """The text. `difference` is the largest |ONNX - PyTorch| of an action; None where they were not compared."""
     names = [task["name"] for task in metadata["tasks"]]
-    unfinished = "" if metadata["finished"] else " Its training was not finished."
-    method = sentence(ALGORITHMS.get(metadata["agent"]))
-    several = f"{len(names)} tasks" if len(names) > 1 else "one task"
+    title = "distilled policy" if "distilled" in metadata else "policy"
     parts = [
         _front_matter(metadata, names),
-        f"# {metadata['agent']} policy: {', '.join(names)}",
-        f"A deterministic policy for {several} of one robot, trained offline, from logged data alone, by "
-        f"`{metadata['agent']}`. {method} "
-        f"It was trained for {metadata['update']:,} updates and exported with hcsac "
-        f"{metadata['hcsac']}.{unfinished}",
+        f"# {_trained(metadata)['agent']} {title}: {', '.join(names)}",
+        _origin(metadata, names),
         f"It maps an observation of {metadata['observation_size']} numbers and a task to an action of "
         f"{metadata['action_size']} numbers in [-1, 1].",
         "## Tasks", _tasks(metadata),
         "## Data", _data(metadata),
+        *(["## Distillation", distillation(metadata)] if "distilled" in metadata else []),
         "## Returns", _returns(metadata),
         "## Settings", _settings(metadata),
         "## Use", _use(metadata, names, difference),
@@ -32,14 +28,82 @@ def model_card(metadata: dict[str, Any], difference: float | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def distillation(metadata: dict[str, Any]) -> str:
+    """The comparison of a distilled policy with its teacher, as Markdown."""
+    held = metadata["distilled"]
+    head = ["of one seed", "teacher", "distilled"]
+    rows = [
+        ["networks", *held["networks"].values()],
+        ["parameters", *(f"{count:,}" for count in held["parameters"].values())],
+        ["ms an action", *(f"{1000 * seconds:.3f}" for seconds in held["seconds_per_action"].values())],
+    ]
+    agreed_head = ["task", "mean squared difference of actions", "variance of the teacher's"]
+    agreed = [
+        [task, f"{entry['difference']:.2g}", f"{entry['variance']:.2g}"]
+        for task, entry in held["held_out"]["tasks"].items()
+    ]
+    parts = [
+        f"{_table(head, rows)}\n\n(PyTorch, float32, one thread, one observation at a time; medians of calls in turn)",
+        f"{_table(agreed_head, agreed)}\n\n(at states of {held['held_out']['episodes']} episodes that were not trained "
+        "on; mean over seeds)",
+    ]
+    if held["networks"]["teacher"] == 1:
+        parts.insert(1, "The teacher is one network already: there is little to save, unless the other one is smaller.")
+    if held["returns"] is not None:
+        parts.append(_difference(metadata))
+    return "\n\n".join(parts)
+
+
+def _difference(metadata: dict[str, Any]) -> str:
+    head = ["task", "teacher", "min", "distilled", "min", "difference", "95 % interval"]
+    rows = []
+    for task, entry in metadata["distilled"]["returns"].items():
+        sides = [_number(entry[side][key]) for side in ("teacher", "student") for key in ("mean", "min")]
+        difference = entry["difference"]
+        interval = f"{difference['low']:+.1f} to {difference['high']:+.1f}"
+        rows.append([task, *sides, f"{difference['value']:+.1f}", interval])
+    evaluation = metadata["evaluation"]
+    return (
+        f"{_table(head, rows)}\n\n(returns of {evaluation['episodes']} episodes a task and seed, "
+        f"{_seeds(evaluation['seeds'])}, from the same initial states; paired bootstrap interval)"
+    )
+
+
+def _trained(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Algorithm, updates and settings of what was trained on the data: the teacher of a distilled policy."""
+    return metadata["distilled"]["teacher"] if "distilled" in metadata else metadata
+
+
+def _origin(metadata: dict[str, Any], names: list[str]) -> str:
+    agent, update = _trained(metadata)["agent"], _trained(metadata)["update"]
+    unfinished = "" if metadata["finished"] else " Its training was not finished."
+    several = f"{len(names)} tasks" if len(names) > 1 else "one task"
+    method = sentence(ALGORITHMS.get(agent))
+    trained = f"trained offline, from logged data alone, by `{agent}`. {method}"
+    if "distilled" not in metadata:
+        return (
+            f"A deterministic policy for {several} of one robot, {trained} It was trained for {update:,} updates and "
+            f"exported with hcsac {metadata['hcsac']}.{unfinished}"
+        )
+    held = metadata["distilled"]
+    return (
+        f"A deterministic policy for {several} of one robot: one network, distilled from another policy, the teacher, "
+        f"with hcsac {metadata['hcsac']}. The teacher was {trained} It was trained for {update:,} updates.{unfinished} "
+        f"This network then learned its actions in {metadata['update']:,} updates, at logged states and, in half of "
+        f"each minibatch, at states with Gaussian noise of {held['noise']:g} of each observation's standard deviation."
+    )
+
+
 def _front_matter(metadata: dict[str, Any], names: list[str]) -> str:
     """YAML, with strings quoted as in JSON, which is valid YAML."""
-    tags = ["reinforcement-learning", "offline-reinforcement-learning", "robotics", "hcsac", metadata["agent"], "onnx"]
+    agent = _trained(metadata)["agent"]
+    kind = ["distillation"] if "distilled" in metadata else []
+    tags = ["reinforcement-learning", "offline-reinforcement-learning", "robotics", "hcsac", agent, *kind, "onnx"]
     lines = ["---", "library_name: hcsac", "pipeline_tag: reinforcement-learning", "tags:"]
     lines += [f"- {json.dumps(tag)}" for tag in dict.fromkeys(tags)]
     if not metadata["evaluation"]["tasks"]:
         return "\n".join([*lines, "---"])
-    lines += ["model-index:", f"- name: {json.dumps('-'.join([metadata['agent'], *names]))}", "  results:"]
+    lines += ["model-index:", f"- name: {json.dumps('-'.join([agent, *kind, *names]))}", "  results:"]
     for task in metadata["tasks"]:
         value = _reward(metadata, metadata["evaluation"]["tasks"][task["name"]])
         lines += [
@@ -87,43 +151,63 @@ def _environment(task: dict[str, Any]) -> str:
 
 def _data(metadata: dict[str, Any]) -> str:
     data = metadata["data"]
-    names = ", ".join(f"`{name}`" for name in data["names"]) or "a dataset made in Python, without a name"
     text = (
-        f"{data['rows']:,} transitions: {names}. Fingerprint `{data['fingerprint']}` (first digits of the SHA-256 of "
-        "all data used for training)."
+        f"{data['rows']:,} transitions: {_names(data)}. Fingerprint `{data['fingerprint']}` (first digits of the "
+        "SHA-256 of all data used for training)."
     )
     if metadata["alignment"] != "correct":
         text += f" **Their alignment is `{metadata['alignment']}`**, a known mistake, to reproduce published numbers."
+    if "distilled" in metadata and (states := metadata["distilled"]["data"])["fingerprint"] != data["fingerprint"]:
+        text += f" Distilled at states of {_names(states)}, fingerprint `{states['fingerprint']}`."
     return text
+
+
+def _names(data: dict[str, Any]) -> str:
+    return ", ".join(f"`{name}`" for name in data["names"]) or "a dataset made in Python, without a name"
 
 
 def _returns(metadata: dict[str, Any]) -> str:
     evaluation = metadata["evaluation"]
     if not evaluation["tasks"]:
         return "This policy has not been evaluated: not every task has a simulator."
-    seeds, chosen = evaluation["seeds"], str(metadata["onnx_seed"])
-    head = ["task", "dataset", f"seed {chosen}", "mean", "std", "min", "max", "score", "best of run"]
+    chosen, best = str(metadata["onnx_seed"]), "distilled" not in metadata
+    head = ["task", "dataset", f"seed {chosen}", "mean", "std", "min", "max", "score"] + ["best of run"] * best
     rows = []
     for name, results in evaluation["tasks"].items():
         numbers = [metadata["behaviour"].get(name), results["by_seed"][chosen]]
-        numbers += [results[key] for key in ("mean", "std", "min", "max", "score", "best_of_run")]
+        numbers += [results[key] for key in ("mean", "std", "min", "max", "score")] + [results["best_of_run"]] * best
         rows.append([name, *map(_number, numbers)])
-    count = f"{len(seeds)} seeds ({', '.join(map(str, seeds))})" if len(seeds) > 1 else f"one seed ({seeds[0]})"
-    return (
-        f"The evaluation of this policy, the run's last: {evaluation['episodes']} episodes a task and seed in the "
-        f"simulator, {count}; undiscounted returns.\n\n{_table(head, rows)}\n\n"
+    last = ", the run's last" if best else ""
+    text = (
+        f"The evaluation of this policy{last}: {evaluation['episodes']} episodes a task and seed in the simulator, "
+        f"{_seeds(evaluation['seeds'])}; undiscounted returns.\n\n{_table(head, rows)}\n\n"
         f"*Dataset* is the mean return of the logged episodes, *seed {chosen}* that of `policy.onnx`. *Mean* "
         "and *std* (sample standard deviation) are over seeds, *min* and *max* over episodes. *Score* is 100 (return - "
-        "random) / (expert - random). *Best of run* is the mean over seeds of each seed's best evaluation, chosen by "
-        "looking at the returns: it is not the exported policy."
+        "random) / (expert - random)."
     )
+    if best:
+        text += (
+            " *Best of run* is the mean over seeds of each seed's best evaluation, chosen by looking at the returns: "
+            "it is not the exported policy."
+        )
+    return text
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} seeds ({', '.join(map(str, seeds))})" if len(seeds) > 1 else f"one seed ({seeds[0]})"
 
 
 def _settings(metadata: dict[str, Any]) -> str:
-    defaults = settings_of(metadata["agent"])().as_dict()
+    if "distilled" not in metadata:
+        return _settings_of(metadata)
+    return f"The teacher:\n\n{_settings_of(_trained(metadata))}\n\nThis network:\n\n{_settings_of(metadata)}"
+
+
+def _settings_of(trained: dict[str, Any]) -> str:
+    defaults = settings_of(trained["agent"])().as_dict()
     rows = [
         [f"`{name}`", f"`{value}`", f"`{defaults.get(name)}`"]
-        for name, value in metadata["settings"].items()
+        for name, value in trained["settings"].items()
         if value != defaults.get(name)
     ]
     if not rows:

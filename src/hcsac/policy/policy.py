@@ -20,7 +20,8 @@ class Policy:
     """A deterministic policy of several tasks. It acts in float32 on the CPU, however it was trained.
 
     Attributes:
-        algorithm: its name.
+        algorithm: its name; `bc` for a distilled policy, which imitates another one.
+        teacher: the algorithm of the policy that it was distilled from; None where it was not.
         tasks: the task names.
         seeds: the seeds of the replicas.
         update: the number of updates it was trained for.
@@ -32,13 +33,14 @@ class Policy:
     def __init__(self, state: PolicyState):
         self.algorithm, self.tasks, self.seeds, self.update = state.algorithm, state.tasks, state.seeds, state.update
         self.dataset_returns, self._network = state.dataset_returns, state.network
-        self._plugins, self.data = state.plugins, state.data
+        self.teacher, self._plugins, self.data = state.teacher, state.plugins, state.data
         self.observation_size, self.action_size = state.observation_size, state.action_size
 
     def __repr__(self) -> str:
         returns = ", ".join(f"{task} {value:.1f}" for task, value in self.dataset_returns.items())
+        origin = f", distilled from {self.teacher}" if self.teacher else ""
         return (
-            f"Policy of {self.algorithm} after {self.update} updates\n"
+            f"Policy of {self.algorithm} after {self.update} updates{origin}\n"
             f"  tasks {', '.join(self.tasks)}\n"
             f"  seeds {', '.join(map(str, self.seeds))}\n"
             f"  observation [{self.observation_size}] -> action [{self.action_size}]\n"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -38,6 +39,7 @@ class PolicyState:
     network: DeterministicPolicy
     data: tuple[str, ...] = ()  # the names of the datasets it was trained on
     plugins: tuple[str, ...] = ()  # the modules that registered its algorithm, sharing rule, tasks and data
+    teacher: str | None = None  # the algorithm of the policy that it was distilled from
 
     @classmethod
     def build(
@@ -59,11 +61,13 @@ class PolicyState:
         network.load_state_dict(tensors)
         data = metadata.get("data", ())  # of a run; a bundle has more about them
         data = tuple(data["names"] if isinstance(data, dict) else data)
-        return cls(name, tasks, seeds, S, A, dict(metadata["behaviour"]), update, settings, network, data, plugins)
+        teacher = metadata["distilled"]["teacher"]["agent"] if "distilled" in metadata else None
+        returns = dict(metadata["behaviour"])
+        return cls(name, tasks, seeds, S, A, returns, update, settings, network, data, plugins, teacher)
 
     @classmethod
     def of_run(cls, run: RunDirectory) -> PolicyState:
-        """The policy of a run at its last checkpoint, with all its seeds.
+        """The policy of a run at its last checkpoint, with all its seeds; of several candidates only those that act.
 
         Raises:
             UserError: there is no run, no checkpoint yet, or one of its files is corrupt.
@@ -74,7 +78,7 @@ class PolicyState:
         tensors = {name.replace(acting, "actor.", 1): t for name, t in checkpoint.part(state, "agent").items()}
         tensors |= {f"scaling.{name}": tensor for name, tensor in checkpoint.part(state, "scaling").items()}
         with corrupt(run.checkpoint, checkpoint.FIX):
-            return cls.build(run.path, identity, list(identity["tasks"]), update, tensors)
+            return cls.build(run.path, identity, list(identity["tasks"]), update, tensors).pruned()
 
     def only(self, seed: int) -> PolicyState:
         """Only the replica of that seed; UserError where there is none."""
@@ -85,10 +89,32 @@ class PolicyState:
         for name, tensor in tensors.items():
             if not name.startswith("scaling."):  # a replica's own: its actors, and the choice among them
                 tensors[name] = tensor.unflatten(0, (len(self.seeds), -1))[r]
+        return self._with(tensors, self.settings, [seed]).pruned()
+
+    def pruned(self) -> PolicyState:
+        """The same policy without the candidates that act in no task, where its algorithm can leave them out."""
+        choice, kind = self.network.choice, ALGORITHMS.get(self.algorithm)
+        if choice is None:
+            return self
+        kept = choice.unique()  # ascending
+        settings = kind.with_candidates(self.settings, kept.tolist())
+        if kind.candidates_of(settings) != len(kept):
+            return self
+        shape = len(self.seeds), -1, self.network.actors  # R, C, P
+        tensors = dict(self.network.state_dict())
+        for name, tensor in tensors.items():
+            if name.startswith("actor."):
+                tensors[name] = tensor.unflatten(0, shape)[:, kept].flatten(0, 2)
+        tensors["choice"] = torch.searchsorted(kept, choice)
+        if len(kept) == 1:
+            del tensors["choice"]
+        return self._with(tensors, settings, self.seeds)
+
+    def _with(self, tensors: dict[str, Tensor], settings: Settings, seeds: list[int]) -> PolicyState:
         spec = Spec(self.observation_size, self.action_size, tuple(self.tasks))
-        network = make_policy(self.algorithm, spec, self.settings, 1)
+        network = make_policy(self.algorithm, spec, settings, len(seeds))
         network.load_state_dict(tensors)
-        return replace(self, seeds=[seed], network=network)
+        return replace(self, settings=settings, seeds=seeds, network=network)
 
 
 @contextmanager
