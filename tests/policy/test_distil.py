@@ -133,7 +133,7 @@ def test_a_student_equals_the_one_of_its_seed_alone():
 
 
 def test_it_learns_what_its_teacher_does_in_each_task():
-    teacher = state_of("one_step", "add", standardise=False, actors=2, imitation_weights="1,2", choice=[[0, 1, 1]])
+    teacher = state_of("one_step", "add", standardise=False, actors=2, candidates="1:own,2:own", choice=[[0, 1, 1]])
     states = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
     changes = {"batch_size": 64, "actor_learning_rate": 0.01, "hidden_size": 32, "device": "cpu"}
     differences = []

@@ -76,7 +76,7 @@ def test_onnx_agrees(agent, embedding, standardise, precision):
 
 @pytest.mark.parametrize(
     ("agent", "changes"),
-    [("td3_bc", {"actors": 3}), ("one_step", {"imitation_weights": "1,2,3", "actors": 2, "choice": [[2, 0, 2]]})],
+    [("td3_bc", {"actors": 3}), ("one_step", {"candidates": "1:own,2:own,3:own", "actors": 2, "choice": [[2, 0, 2]]})],
 )
 def test_several_actors_and_candidates_are_one_file(agent, changes):
     state = state_of(agent, "onehot", **changes)

@@ -32,8 +32,11 @@ def trained(agent, slides, path, choice=None, **changes):
     [
         ("td3_bc", {"actors": 3}),
         ("hcsac", {"actors": 2, "policy_average": 0.9}),
-        ("one_step", {"imitation_weights": "0.1,1,3", "choice": [[1, 1], [1, 1]]}),
-        ("one_step", {"imitation_weights": "0.1,1,3", "choice": [[2, 0], [2, 2]], "actors": 2, "policy_average": 0.9}),
+        ("one_step", {"candidates": "0.1:own,1:own,3:own", "choice": [[1, 1], [1, 1]]}),
+        (
+            "one_step",
+            {"candidates": "0.1:own,1:own,3:own", "choice": [[2, 0], [2, 2]], "actors": 2, "policy_average": 0.9},
+        ),
     ],
 )
 def test_a_bundle_acts_as_the_agent_of_its_run(agent, changes, slides, tmp_path, no_graph):
@@ -48,7 +51,7 @@ def test_a_bundle_acts_as_the_agent_of_its_run(agent, changes, slides, tmp_path,
 
 def test_the_onnx_file_of_several_actors_and_candidates_acts_as_the_agent_of_its_run(slides, tmp_path):
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime (pip install onnxruntime)")
-    run = trained("one_step", slides, tmp_path, imitation_weights="0.1,1,3", choice=[[2, 0], [1, 1]], actors=3,
+    run = trained("one_step", slides, tmp_path, candidates="0.1:own,1:own,3:own", choice=[[2, 0], [1, 1]], actors=3,
                   policy_average=0.9)  # fmt: skip
     expected = agent_of(run).act(torch.tensor(ROWS), torch.tensor(TASK)).numpy()
     session = runtime.InferenceSession(str(export_policy(run.path).path / "policy.onnx"))
@@ -58,14 +61,18 @@ def test_the_onnx_file_of_several_actors_and_candidates_acts_as_the_agent_of_its
 
 @pytest.mark.parametrize(
     ("choice", "kept", "of_five"),
-    [([[1, 1], [1, 1]], "1.0", "1.0"), ([[2, 0], [2, 2]], "0.1,3", "3"), ([[0, 1], [2, 0]], "0.1,1.0,3", "0.1,3")],
+    [
+        ([[1, 1], [1, 1]], "1:own", "1:own"),
+        ([[2, 0], [2, 2]], "0.1:own,3:own", "3:own"),
+        ([[0, 1], [2, 0]], "0.1:own,1:own,3:own", "0.1:own,3:own"),
+    ],  # fmt: skip
 )
 def test_a_bundle_has_only_the_candidates_that_act(choice, kept, of_five, slides, tmp_path, no_graph):
-    run = trained("one_step", slides, tmp_path, imitation_weights="0.1,1.0,3", choice=choice, actors=2)
+    run = trained("one_step", slides, tmp_path, candidates="0.1:own,1.0:own,3:own", choice=choice, actors=2)
     for seed, words in ((None, kept), (5, of_five)):
         bundle = export_policy(run.path, tmp_path / "out", seed).path
         record = json.loads((bundle / "policy.json").read_text())
-        assert record["settings"] == run.identity()["settings"] | {"imitation_weights": words}
+        assert record["settings"] == run.identity()["settings"] | {"candidates": words}
         tensors = load_file(bundle / "policy.safetensors")
         candidates = words.count(",") + 1
         replicas = 2 if seed is None else 1
@@ -76,15 +83,15 @@ def test_a_bundle_has_only_the_candidates_that_act(choice, kept, of_five, slides
 def test_an_algorithm_that_cannot_leave_candidates_out_keeps_them(monkeypatch):
     plain = Algorithm.__dict__["with_candidates"]
     monkeypatch.setattr(ALGORITHMS.get("one_step"), "with_candidates", plain)
-    state = state_of("one_step", "onehot", imitation_weights="0.1,1,3", choice=[[2, 0, 2]])
+    state = state_of("one_step", "onehot", candidates="0.1:own,1:own,3:own", choice=[[2, 0, 2]])
     assert state.pruned() is state
 
 
 def test_pruning_changes_no_action():
-    state = state_of("one_step", "add", seeds=(0, 1, 2), imitation_weights="1,2,3,4", actors=2,
+    state = state_of("one_step", "add", seeds=(0, 1, 2), candidates="1:own,2:own,3:own,4:own", actors=2,
                      choice=[[3, 1, 3], [1, 1, 1], [3, 3, 1]])  # fmt: skip
     pruned = state.pruned()
-    assert pruned.settings.imitation_weights == "2,4"
+    assert pruned.settings.candidates == "2:own,4:own"
     rows, task = np.random.default_rng(0).normal(size=(3, 50, S)).astype(np.float32), np.arange(150).reshape(3, 50) % 3
     np.testing.assert_allclose(Policy(pruned).act_all(rows, task), Policy(state).act_all(rows, task), atol=1e-6)
     for r, seed in enumerate(state.seeds):

@@ -16,7 +16,7 @@ class Candidate(NamedTuple):
     rows: Literal["own", "all"]
 
     def __str__(self) -> str:
-        return f"{self.weight:g}:{self.rows}"
+        return f"{self.weight!r}:{self.rows}".replace(".0:", ":")
 
 
 def candidates_of(settings: Any) -> tuple[Candidate, ...]:

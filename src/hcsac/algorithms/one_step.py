@@ -104,9 +104,9 @@ class OneStep(Algorithm):
 
     @classmethod
     def with_candidates(cls, settings: OneStepSettings, kept: Sequence[int]) -> OneStepSettings:
-        """With the imitation weights of these candidates."""
-        words = settings.imitation_weights.split(",")
-        return settings.replace({"imitation_weights": ",".join(words[candidate] for candidate in kept)})
+        """With these candidates alone."""
+        candidates = candidates_of(settings)
+        return settings.replace({"candidates": ",".join(str(candidates[c]) for c in kept)})
 
     def stage(self, update: int) -> str:
         """`critics`, `actors`, `first judge` for the first update that evaluates the candidates, then `judges`."""
