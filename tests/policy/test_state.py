@@ -65,7 +65,7 @@ def test_the_onnx_file_of_several_actors_and_candidates_acts_as_the_agent_of_its
         ([[1, 1], [1, 1]], "1:own", "1:own"),
         ([[2, 0], [2, 2]], "0.1:own,3:own", "3:own"),
         ([[0, 1], [2, 0]], "0.1:own,1:own,3:own", "0.1:own,3:own"),
-    ],  # fmt: skip
+    ],
 )
 def test_a_bundle_has_only_the_candidates_that_act(choice, kept, of_five, slides, tmp_path, no_graph):
     run = trained("one_step", slides, tmp_path, candidates="0.1:own,1.0:own,3:own", choice=choice, actors=2)
