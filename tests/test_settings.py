@@ -150,7 +150,7 @@ def test_settings_travel_between_processes(name):
 def test_an_algorithm_has_no_setting_that_it_would_ignore():
     assert "cql_weight" not in KINDS["bc"]().as_dict()
     assert "embedding" not in KINDS["csac"]().as_dict()
-    sharing = {"hcsac", "one_step", "td3_bc"}
+    sharing = {"hcsac", "iql", "one_step", "rebrac", "td3_bc"}
     assert {name for name, kind in KINDS.items() if "sharing" in kind().as_dict()} == sharing
     with pytest.raises(UserError, match="unknown setting 'cql_weight'"):
         KINDS["bc"]().replace({"cql_weight": 3.0})

@@ -1,4 +1,4 @@
-"""What algorithms of TD3 on logged data share, whose actor also imitates the data."""
+"""What TD3+BC and ReBRAC share: TD3 on logged data, whose actor also imitates them."""
 
 from __future__ import annotations
 
