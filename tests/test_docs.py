@@ -123,15 +123,17 @@ def _run(words, monkeypatch):
 
 
 def logged_by(agent, slides):
-    """The names that one update of the agent logs."""
+    """The names that the agent logs, in one update of every stage."""
     tasks = slides.task_names[:1] if agent == "csac" else slides.task_names
     data = slides.select(tasks)
     settings = resolve(agent, preset("quick", agent).replace({"batch_size": 4, "device": "cpu"}), tasks)
     cpu = torch.device("cpu")
     made = make_algorithm(agent, Spec(data.observation_size, data.action_size, tasks), settings, [0])
-    made.updates = 1  # where updates alternate, every part moves in the second
-    batch = ActiveDataset(data, 0.99, "keep", [torch.Generator().manual_seed(0)], cpu).sample(4)
-    return set(made.advance(batch))
+    active, names = ActiveDataset(data, 0.99, "keep", [torch.Generator().manual_seed(0)], cpu), set()
+    for update in {made.stage(update): update for update in range(settings.updates)}.values():
+        made.updates = update
+        names |= set(made.advance(active.sample(*made.next_draw())))
+    return names
 
 
 def every_setting():

@@ -167,6 +167,13 @@ class Settling(Fields, group="Critics"):
 
 
 @dataclass(frozen=True, repr=False)
+class ActorImitation(Fields, group="Actor"):
+    """For an actor that climbs values scaled to size 1 and imitates the data (DDPG+BC)."""
+
+    actor_bc_weight: float = setting(0.4, "weight of imitation, E||pi(s) - a||^2 / A, against values of size 1", 0)
+
+
+@dataclass(frozen=True, repr=False)
 class Sharing(Fields, group="Sharing"):
     """Which transitions of other tasks a task also learns from; a sharing rule may add settings of its own."""
 

@@ -14,7 +14,9 @@ from hcsac.types import Spec
 
 CPU = torch.device("cpu")
 TINY = {"hidden_size": 8, "hidden_layers": 2, "batch_size": 16, "cql_samples": 3, "device": "cpu", "updates": 20}
-PARTS = {"bc": ("actor",), "td3_bc": ("actor", "critic", "target.", "target_actor")}
+PARTS = {"bc": ("actor",)}
+PARTS |= dict.fromkeys(("td3_bc", "rebrac"), ("actor", "critic", "target.", "target_actor"))
+PARTS |= {"iql": ("actor", "critic", "target", "value")}
 PARTS |= {"one_step": ("critic", "target")}  # the actors move later
 PARTS |= dict.fromkeys(("csac", "mtcsac", "hcsac"), ("actor", "critic", "target", "log_temperature"))
 SWITCHES = [
@@ -43,7 +45,10 @@ SWITCHES = [
     {"critic_freeze": 0.5, "updates": 6},
 ]
 FOR_ALL = [{}, {"embedding": "add"}, {"actors": 3, "policy_average": 0.9}]
-OF_ONE_STEP = [{"critic_part": 0.0}, {"critic_part": 0.4, "updates": 6, "actors": 2, "judge_part": 0.3}]  # fmt: skip
+OWN = {
+    "one_step": [{"critic_part": 0.0}, {"critic_part": 0.4, "updates": 6, "actors": 2, "judge_part": 0.3}],
+    "iql": [{"extraction": "ddpg_bc"}, {"critic_freeze": 0.5, "updates": 6}],
+}
 
 
 def build(name, data, seeds=(0,), **changes):
@@ -65,7 +70,7 @@ def weights(agent):
 
 def cases():
     for name in ALGORITHMS:
-        for switch in SWITCHES if name == "mtcsac" else FOR_ALL + (OF_ONE_STEP if name == "one_step" else []):
+        for switch in SWITCHES if name == "mtcsac" else FOR_ALL + OWN.get(name, []):
             if not (name == "csac" and "embedding" in switch):
                 yield pytest.param(name, switch, id=f"{name}-{switch}")
 

@@ -41,14 +41,17 @@ def test_compiled_equals_eager(slides, changes):
         torch.testing.assert_close(states[1][key], value, **loose)
 
 
-@pytest.mark.parametrize("name", [pytest.param("bc", marks=pytest.mark.long), "td3_bc"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("bc", "iql", "rebrac")]
+
+
+@pytest.mark.parametrize("name", [*LONG, "td3_bc"])
 def test_other_algorithms_compiled_equal_eager(name, slides):
     kind, spec = settings_of(name), Spec(3, 2, slides.task_names)
     settings = resolve(name, kind().replace(applicable(kind, TINY)), slides.task_names)
     pair = [make_algorithm(name, spec, settings, (0,), compiled=compiled) for compiled in (False, True)]
     active = ActiveDataset(slides, 0.99, "keep", generators((0,), 2), CPU)
     for _ in range(5):
-        batch = active.sample(16)
+        batch = active.sample(*pair[0].next_draw())
         for agent in pair:
             agent.advance(batch)
     for a, b in zip(pair[0].actor.parameters(), pair[1].actor.parameters(), strict=True):

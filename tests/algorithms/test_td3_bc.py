@@ -31,6 +31,14 @@ def q(weights, s, task, a):
     return network(weights, np.concatenate([s, np.eye(2)[task], a], 1))[:, 0]
 
 
+def shift(*modules):
+    """Move targets away from what they are copies of, so that it matters which one is taken."""
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in (weight for module in modules for weight in module.parameters()):
+            weight += 0.1 * torch.randn(weight.shape, generator=random)
+
+
 class Replica:
     """What the equations say of one replica and one minibatch."""
 
@@ -83,6 +91,7 @@ def gradients(module, adam, replica, critic=None):
 def test_an_update_is_the_paper_written_out(r, slides):
     agent, active = build("td3_bc", slides, SEEDS, **SETTINGS)
     agent.updates = 1  # a second update: the actor moves, too
+    shift(agent.target, agent.target_actor)
     batch, noise = active.sample(B), agent.noise(agent.random, B)
     replica = Replica(agent, r, batch, noise)
     y, critics = replica.target(), [weights_of(agent.critic, r, e) for e in range(2)]

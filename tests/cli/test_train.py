@@ -53,7 +53,7 @@ def test_bad_sharing(stored, tmp_path, monkeypatch, capsys, options, says):
         (
             "bc",
             ["--sharing", "all"],
-            "bc has no setting 'sharing' (hcsac, one_step, td3_bc have it); leave out --sharing.",
+            "bc has no setting 'sharing' (hcsac, iql, one_step, rebrac, td3_bc have it); leave out --sharing.",
         ),
         ("mtcsac", ["--sharing", "none"], "mtcsac has no setting 'sharing'"),
         ("bc", ["--cql-weight", "3"], "bc has no setting 'cql_weight' (csac, mtcsac, hcsac have it)"),

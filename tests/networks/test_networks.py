@@ -10,6 +10,7 @@ from hcsac.algorithms import settings_of
 from hcsac.algorithms.algorithm import generators
 from hcsac.networks.actors import DeterministicActor, GaussianActor, squashed_sample
 from hcsac.networks.critics import Critic
+from hcsac.networks.values import StateValue
 
 R, E, B, K, S, A, M, H = 3, 2, 4, 5, 7, 2, 3, 16
 
@@ -73,6 +74,22 @@ def test_critic_equals_plain_networks(embedding, norm):
                     np.testing.assert_allclose(q[r, e, b, k].item(), expected[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("embedding", ["add", "concat", "onehot", "none"])
+@pytest.mark.parametrize("norm", ["none", "first", "all"])
+def test_state_value_equals_plain_networks(embedding, norm):
+    value = StateValue(S, M, settings(embedding=embedding, critic_layer_norm=norm), generators(range(R), 0))
+    observation, task, _ = inputs()
+    found = value(observation, task)
+    assert found.shape == (R, B)
+    (weight, bias), *hidden = layers_of([value.first, *value.trunk.hidden, value.trunk.output])
+    for r in range(R):
+        table = value.embedding.table[r].double().detach().numpy() if embedding in ("add", "concat") else None
+        for b in range(B):
+            z = task_state(embedding, table, observation[r, b].double().numpy(), int(task[r, b]))
+            expected = plain_mlp(z, (weight[r], bias[r]), [(w[r], c[r]) for w, c in hidden], norm)
+            np.testing.assert_allclose(found[r, b].item(), expected[0], rtol=1e-4, atol=1e-5)
+
+
 def test_each_critic_may_have_its_own_actions():
     critic = Critic(S, A, M, settings(), generators(range(R), 0))
     observation, task, actions = inputs()
@@ -98,9 +115,10 @@ def test_actors_equal_plain_networks(embedding):
     torch.testing.assert_close(gaussian.act(observation, task), torch.tanh(mean))
 
 
-@pytest.mark.parametrize("kind", [Critic, GaussianActor, DeterministicActor])
+@pytest.mark.parametrize("kind", [Critic, GaussianActor, DeterministicActor, StateValue])
 def test_a_replica_has_the_weights_of_a_training_with_its_seed_alone(kind):
-    together, alone = (kind(S, A, M, settings(), generators(seeds, 0)) for seeds in ([4, 5, 6], [5]))
+    sizes = (S, M) if kind is StateValue else (S, A, M)
+    together, alone = (kind(*sizes, settings(), generators(seeds, 0)) for seeds in ([4, 5, 6], [5]))
     weights = together.state_dict()
     for name, tensor in alone.state_dict().items():
         torch.testing.assert_close(weights[name][1:2], tensor, rtol=0, atol=0)

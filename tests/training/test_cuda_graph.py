@@ -58,7 +58,7 @@ def advance(steps, lengths):
     return info
 
 
-@pytest.mark.parametrize("name", ["bc", "hcsac", "td3_bc"])
+@pytest.mark.parametrize("name", ["bc", "hcsac", "iql", "rebrac", "td3_bc"])
 def test_a_launch_equals_its_updates(name, slides):
     agent, active, steps = build(name, slides, Recorder)
     single, other, one_by_one = build(name, slides, None)
@@ -70,7 +70,7 @@ def test_a_launch_equals_its_updates(name, slides):
         assert torch.equal(agent.state()[key], value), key
     assert torch.equal(active.state()["sampler.0"], other.state()["sampler.0"])
     recorder = steps._capture
-    alternates = name == "td3_bc"  # after the 3 a span begins with the other stage
+    alternates = name in ("rebrac", "td3_bc")  # after the 3 a span begins with the other stage
     assert (recorder.captures, recorder.launches) == ((2, 2) if alternates else (1, 3))
 
 
@@ -101,7 +101,7 @@ def test_an_update_that_alternates_is_captured_once_for_each_way_to_begin(delay,
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("row_weight", [None, 1.0 + np.arange(96)], ids=["uniform", "weighted"])
-@pytest.mark.parametrize("name", ["bc", "hcsac", "td3_bc"])
+@pytest.mark.parametrize("name", ["bc", "hcsac", "iql", "rebrac", "td3_bc"])
 def test_a_cuda_graph_equals_its_updates(name, row_weight, slides):
     agent, _, steps = build(name, slides, cuda_capture, "cuda", row_weight, compile="off")
     single, _, one_by_one = build(name, slides, None, "cuda", row_weight, compile="off")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hcsac.algorithms import bc, conservative_sac, one_step, td3_bc  # noqa: F401 (they register themselves)
+from hcsac.algorithms import bc, conservative_sac, iql, one_step, rebrac, td3_bc  # noqa: F401 (they register themselves)
 from hcsac.algorithms.adam import Adam
 from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
 from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer, SingleReplicaPolicy

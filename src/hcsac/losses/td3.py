@@ -1,4 +1,7 @@
-"""The equations of TD3 (Fujimoto et al. 2018, arXiv 1802.09477) and TD3+BC (Fujimoto & Gu 2021, arXiv 2106.06860)."""
+"""The equations of TD3 (Fujimoto et al. 2018, arXiv 1802.09477) and of its offline variants.
+
+TD3+BC: Fujimoto & Gu 2021, arXiv 2106.06860. ReBRAC: Tarasov et al. 2023, arXiv 2305.09836.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,21 @@ def td3_target(
     reward, discount [R, B], next_q [R, E, B] -> [R, B].
     """
     return reward + discount * next_q.amin(1)
+
+
+def rebrac_target(
+    reward: Float[Tensor, "R B"],
+    discount: Float[Tensor, "R B"],
+    next_q: Float[Tensor, "R E B"],
+    next_distance: Float[Tensor, "R B"],
+    critic_bc_weight: float,
+) -> Float[Tensor, "R B"]:
+    """ReBRAC's target, with a penalty of its own: r + gamma (min_E Q'(s', a') - w_c ||a' - a'_logged||^2 / A).
+
+    reward, discount [R, B], next_q [R, E, B], next_distance [R, B] of `squared_distance` -> [R, B]. The penalty, and so
+    w_c, has the unit of the rewards.
+    """
+    return reward + discount * (next_q.amin(1) - critic_bc_weight * next_distance)
 
 
 def policy_loss(q: Float[Tensor, "R E B"]) -> Float[Tensor, "R"]:

@@ -50,7 +50,7 @@ def train(
     """Train an algorithm on `data` and leave everything in `directory`.
 
     Args:
-        algorithm: bc, csac, mtcsac, hcsac, td3_bc, one_step or what a plug-in has registered.
+        algorithm: bc, csac, mtcsac, hcsac, td3_bc, one_step, iql, rebrac or what a plug-in has registered.
         data: a Dataset, or names of datasets to load; `hcsac.load` is where another alignment is chosen.
         settings: complete settings, as `hcsac.preset` gives them; None for the preset `best` of the algorithm.
         seeds: one replica each, trained at once.
