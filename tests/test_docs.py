@@ -43,6 +43,7 @@ RUN = (
         f"how-to/{page}.md"
         for page in (
             "callbacks",
+            "collect",
             "distil",
             "draw-rare-states",
             "studies",
@@ -55,7 +56,10 @@ RUN = (
         )
     ),
 )
-BUDGET = {"--updates": "8", "updates": "8", "--episodes": "1", "--steps": "8", "--random-steps": "5000"}
+BUDGET = {
+    "--updates": "8", "updates": "8", "--episodes": "1", "episodes": "1", "--steps": "8", "--random-steps": "5000",
+    "steps": "8",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -166,6 +166,10 @@ def test_sharing_history_of_a_run_that_shares_nothing(stored, tmp_path, capsys):
         (["reproduce", "--data", "lub", "--tasks", "slide-left"], "did you mean 'lab/slide-left-medium-v0'?"),
         (["collect", "walker-speed:quick"], "is no target speed"),
         (["collect", "walker-wolk"], "did you mean 'walker-walk'?"),
+        (["collect", "walker-walk", "--keep", "al"], "did you mean 'all'?"),
+        (["collect", "walker-walk", "--keep", "all,slice"], "give --returns LOW:HIGH"),
+        (["collect", "walker-walk", "--jobs", "2"], "--jobs is for a file of collections"),
+        (["collect", "none.toml"], "none.toml"),
     ],
 )
 def test_bad_words(stored, tmp_path, monkeypatch, capsys, arguments, says):
@@ -200,6 +204,23 @@ def test_names_of_earlier_releases_work_but_are_not_listed(old, new, tmp_path, m
     assert new[0] in commands
     assert not {"grid", "report", "sharing"} & set(commands)
     assert "did you mean 'sharing-gain'?" in refuse(capsys, tmp_path, "sharin-gain")
+
+
+def test_collections_from_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sets.toml").write_text(
+        '[defaults]\nkeep = ["final", "slice"]\nreturns = ":900"\n[collections.slide-left]\n'
+        '[collections.better]\ntask = "slide-right"\nreturns = "900:"\n'
+    )
+    command = ["collect", "sets.toml", "--steps", "8", "--episodes", "1", "--hidden-size", "8", "--namespace", "lab"]
+    assert run(*command, "--keep", "final", "--keep", "slice", "--threads", "1") == 1
+    captured = capsys.readouterr()
+    assert "failed: better\nno training episode returns between 900 and inf" in captured.err
+    assert "1 of 2 collections finished." in captured.out
+    assert run("data", "info", "lab/slide-left-slice-v0") == 0
+    assert run("data", "info", "lab/slide-right-final-v0") == 0  # what could be made of the other one
+    assert (tmp_path / "runs" / "collect" / "better" / "seed-0" / "replay" / "000000.npz").exists()
 
 
 def test_reproduce(stored, tmp_path, monkeypatch, capsys):

@@ -119,7 +119,7 @@ class TestInterrupted:
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
         seen = 30 + updates - 1  # the first update follows the thirtieth step
-        assert len(list((tmp_path / "cut" / "replay").iterdir())) == seen // 12  # at most one episode lost
+        assert len(list((tmp_path / "cut" / "seed-0" / "replay").iterdir())) == seen // 12  # at most one episode lost
         monkeypatch.undo()
         monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
         run(tmp_path / "cut")
@@ -132,7 +132,7 @@ class TestInterrupted:
         interrupt_after(40, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
-        held = sorted((tmp_path / "cut" / "replay").iterdir())
+        held = sorted((tmp_path / "cut" / "seed-0" / "replay").iterdir())
         held[0].with_name(f"{len(held):06d}.npz").write_bytes(held[0].read_bytes())
         monkeypatch.undo()
         monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
@@ -150,7 +150,7 @@ class TestInterrupted:
         monkeypatch.setattr(store, "write", cut)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
-        (tmp_path / "cut" / "medium" / "000002.npz").unlink()
+        (tmp_path / "cut" / "seed-0" / "medium-000009" / "000002.npz").unlink()
         monkeypatch.setattr(store, "write", written)
         run(tmp_path / "cut")
         for name in NAMES:
@@ -170,7 +170,9 @@ class TestRefused:
     def test_a_taken_name_before_any_work(self, tmp_path):
         run(tmp_path / "work")
         with pytest.raises(UserError, match=r"'here/slide-right-medium-v0' already exists in .*; choose another"):
-            run(tmp_path / "other")
+            run(tmp_path / "other", seed=1)
+        with pytest.raises(UserError, match=r"'here/slide-right-medium-replay-v0' already exists"):
+            run(tmp_path / "other", replay_episodes=2)
         assert not (tmp_path / "other").exists()
 
     @pytest.mark.parametrize("namespace", ["a b", "sample", ""])
@@ -179,7 +181,7 @@ class TestRefused:
             run(tmp_path / "work", namespace=namespace)
         assert not (tmp_path / "work").exists()
 
-    @pytest.mark.parametrize("change", [{"seed": 1}, {"steps": 101}, {"level": 5.0}, {"replay_episodes": 2}])
+    @pytest.mark.parametrize("change", [{"noise": 0.1}, {"hidden_size": 9}, {"batch_size": 9}, {"random_steps": 31}])
     def test_other_settings_in_the_same_directory(self, tmp_path, change):
         run(tmp_path / "work")
         (setting,) = change
@@ -199,7 +201,7 @@ class TestRefused:
 
     def test_a_corrupt_directory(self, tmp_path):
         run(tmp_path / "work")
-        (tmp_path / "work" / "collection.json").write_text(json.dumps({"task": "slide-right"})[:-3])
+        (tmp_path / "work" / "seed-0" / "collection.json").write_text(json.dumps({"task": "slide-right"})[:-3])
         with pytest.raises(UserError, match=r"collection\.json is corrupt"):
             run(tmp_path / "work", namespace="there")
 

@@ -1,6 +1,7 @@
 """Our datasets are Minari's, and Minari's are ours."""
 
 import json
+import os
 import shutil
 import warnings
 from dataclasses import replace
@@ -133,12 +134,21 @@ def test_what_is_not_written(folder: Path, small: list[Episode]) -> None:
 
 def test_a_failed_write_leaves_nothing(folder: Path, small: list[Episode], monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_: Path) -> None:
+        assert not (folder / NAME).exists()  # even a killed process leaves nothing under that name
         raise KeyboardInterrupt
 
     monkeypatch.setattr(store, "_compress", stop)
     with pytest.raises(KeyboardInterrupt):
         store.write(NAME, "walker-walk", small)
     assert not (folder / NAME).exists()
+    assert list(folder.glob(".*")) == []
+    assert refs.local_store() == folder
+    monkeypatch.undo()
+    monkeypatch.delenv("MINARI_DATASETS_PATH", raising=False)
+    monkeypatch.setenv("HOME", str(folder.parent))  # without the variable Minari's store is there
+    store.write(NAME, "walker-walk", small)
+    assert "MINARI_DATASETS_PATH" not in os.environ
+    assert store.read(NAME)[0] == "walker-walk"
 
 
 def test_corrupt_datasets(folder: Path, tmp_path: Path, small: list[Episode]) -> None:

@@ -27,7 +27,7 @@ def _own_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_built_in_tasks() -> None:
-    assert set(task_names()) >= {"walker-stand", "walker-walk", "walker-run"}
+    assert set(task_names()) >= {"walker-stand", "walker-walk", "walker-run", "cheetah-run", "hopper-hop"}
     assert get_task("walker-run").expert_return == 843
     assert task_of_env("hcsac/walker-walk-v0") == "walker-walk"
     assert task_of_env("nowhere-v0") is None

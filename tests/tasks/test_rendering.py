@@ -20,6 +20,11 @@ from hcsac.tasks import (
 from tests.evaluation import drawing  # noqa: F401 (its tasks)
 
 
+@pytest.fixture(autouse=True)
+def _own_table(monkeypatch):
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
+
+
 def drawn(env):
     bare = env.unwrapped
     env.close()

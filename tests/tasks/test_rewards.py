@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hcsac.errors import UserError
-from hcsac.tasks import Task, fixed_by, random_rollout, register_task, registry, require_rewards, rewards_of
+from hcsac.tasks import Task, fixed_by, random_rollout, register_task, registry, require_rewards, rewards_of, walker
 
 STATES = np.arange(12, dtype=np.float32).reshape(4, 3)
 ACTIONS = np.full((4, 2), 0.5, np.float32)
@@ -88,9 +88,8 @@ def register_suite(domain: str, task: str) -> str:
     return name
 
 
-@pytest.mark.parametrize(("domain", "task"), [("cartpole", "swingup"), ("cheetah", "run")])
+@pytest.mark.parametrize(("domain", "task"), [("acrobot", "swingup"), ("fish", "upright")])
 def test_other_domains_are_simulated(domain: str, task: str) -> None:
-    """The reward of cartpole reads the action too."""
     name = register_suite(domain, task)
     e = random_rollout(name, seed=0)
     told = rewards_of(name, e["observation"][1:], e["action"], e["physics"][:-1])
@@ -113,8 +112,17 @@ def test_what_fixes_a_reward() -> None:
     assert fixed_by("walker-run") == fixed_by("walker-speed:8")
     assert fixed_by(mine(lambda state, _: state[:, 0])) is None
     assert fixed_by("slide-left") is None
-    name = register_suite("cheetah", "run")
+    every = [fixed_by(task) for task in ("cheetah-run", "cheetah-run_backward", "cartpole-balance", "hopper-hop")]
+    assert None not in every
+    assert len({str(fixed) for fixed in every}) == 4
+    assert fixed_by("cartpole-balance") == fixed_by("cartpole-swingup")
+    name = register_suite("acrobot", "swingup")
     assert fixed_by(name) is not None
-    register_task(Task("other", f"tests/{name}-v0", {"task": "walk"}))
+    register_task(Task("other", f"tests/{name}-v0", {"task": "swingup_sparse"}))
     assert fixed_by("other") != fixed_by(name)
+
+    class Mine(walker.WalkerReward):
+        """A user's code, which may change."""
+
+    assert fixed_by(mine(Mine(1.0))) is None
     del gymnasium.registry[f"tests/{name}-v0"]

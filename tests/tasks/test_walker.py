@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hcsac.data import store
 from hcsac.data.formats import npz
 from hcsac.errors import UserError
-from hcsac.tasks import get_task, make_env, random_rollout, replay, rewards_of, walker
+from hcsac.tasks import formula, get_task, make_env, random_rollout, replay, rewards_of
 from hcsac.tasks.walker import WalkerReward, move_reward, stand_reward, torso_speed
 
 TOLERANCE = 1e-5
@@ -103,7 +103,7 @@ def test_backwards_pays_only_backwards() -> None:
 def test_a_row_is_worth_the_same_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
     states = random_rollout("walker-run", seed=0)["observation"]
     whole = WalkerReward(8.0)(states, states)
-    monkeypatch.setattr(walker, "CHUNK", 7)
+    monkeypatch.setattr(formula, "CHUNK", 7)
     np.testing.assert_allclose(WalkerReward(8.0)(states, states), whole, atol=1e-6)
     np.testing.assert_allclose(WalkerReward(8.0)(states.astype(np.float64), states), whole, atol=1e-6)
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import click
 
 from hcsac.cli.choose import choose
+from hcsac.cli.collect import collect
 from hcsac.cli.data import data
 from hcsac.cli.distil import distil
 from hcsac.cli.export import export
 from hcsac.cli.options import Commands
-from hcsac.cli.runs import collect, evaluate, sharing_history
+from hcsac.cli.runs import evaluate, sharing_history
 from hcsac.cli.studies import reproduce, sharing_gain
 from hcsac.cli.study import study
 from hcsac.cli.train import train

@@ -121,13 +121,16 @@ def option_value(flag: str, args: Iterable[str]) -> str:
 
 
 def options_of(kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """One option per field of a settings dataclass, with the field's own help, type and choices."""
+    """One option per field of a settings dataclass, with the field's own help, type, choices and default."""
     hints = get_type_hints(kind)
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         command.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
         for entry in reversed(fields(kind)):
-            command.__click_params__.append(_option(entry, hints[entry.name]))  # type: ignore[attr-defined]
+            option = _option(entry, hints[entry.name])
+            if entry.default is not None:
+                option.help = f"{option.help}  [{entry.default}]"
+            command.__click_params__.append(option)  # type: ignore[attr-defined]
         return command
 
     return decorate

@@ -1,48 +1,12 @@
-"""Commands on one run: collect, evaluate, sharing-history."""
+"""Commands on one run: evaluate, sharing-history."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from hcsac import collection
-from hcsac.cli.options import (
-    options_of,
-    threads_option,
-    use_threads,
-)
-from hcsac.collection import CollectSettings
-
-
-@click.command()
-@click.argument("task")
-@click.option(
-    "--namespace", default="collected", show_default=True, help="Datasets are named NAMESPACE/TASK-medium-v0."
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Directory of the unfinished collection (default: runs/collect/TASK).",
-)
-@threads_option
-@options_of(CollectSettings)
-def collect(task: str, namespace: str, output: Path | None, threads: int | None, **given: Any) -> None:
-    """Train TD3 online in TASK and write the datasets medium and medium-replay.
-
-    medium-replay has the episodes of training up to the return --level; medium has episodes of the policy at that
-    point, with exploration noise. The same command continues an interrupted collection; at most one episode is lost.
-    """
-    use_threads(threads)
-    from hcsac.data import describe
-
-    settings = CollectSettings(**{name: value for name, value in given.items() if value is not None})
-    command = "hcsac " + " ".join(sys.argv[1:])
-    directory = output or Path("runs") / "collect" / task
-    for name in collection.collect(task, namespace, directory, settings, command):
-        click.echo(f"\n{describe.describe(name)}")
+from hcsac.cli.options import threads_option, use_threads
 
 
 @click.command()

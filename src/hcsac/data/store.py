@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from hcsac.data.dataset import Dataset
 from hcsac.data.episode import Episode
 from hcsac.data.formats import OpenedDataset
 from hcsac.data.mapped import map_dataset
-from hcsac.data.refs import require_free_name
+from hcsac.data.refs import local_store, require_free_name
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError, unknown
 from hcsac.tasks import box_size, has_simulator, make_env, robot_spaces
@@ -58,8 +60,10 @@ def write(
     spaces = robot_spaces(episodes[0].observation.shape[1], episodes[0].action.shape[1])
     if env is not None:
         _require_sizes_of(env, task_name, episodes[0])
+    returns = [episode.episode_return for episode in episodes]
+    own = {"task": task_name, "behaviour_return": float(np.mean(returns))}
     try:
-        with warnings.catch_warnings():
+        with _made_aside(folder) as made, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # author, e-mail, permalink: ours are in `metadata`
             dataset = minari.create_dataset_from_buffers(
                 name,
@@ -68,20 +72,16 @@ def write(
                 observation_space=None if env else spaces[0],
                 action_space=None if env else spaces[1],
             )
-        returns = [episode.episode_return for episode in episodes]
-        own = {"task": task_name, "behaviour_return": float(np.mean(returns))}
-        if compress:
-            _compress(folder / "data" / "main_data.hdf5")
-            own["dataset_size"] = float(dataset.storage.get_size())
-        dataset.storage.update_metadata({**(metadata or {}), **own})
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)  # half a dataset must not look like one
-        if isinstance(error, ValueError) and "serialising callables" in str(error):
-            raise UserError(
-                f"task {task_name!r} cannot be stored in a dataset; register its Gymnasium id with a string as "
-                "entry_point."
-            ) from error
-        raise
+            if compress:
+                _compress(made / "data" / "main_data.hdf5")
+                own["dataset_size"] = float(dataset.storage.get_size())
+            dataset.storage.update_metadata({**(metadata or {}), **own})
+    except ValueError as error:
+        if "serialising callables" not in str(error):
+            raise
+        raise UserError(
+            f"task {task_name!r} cannot be stored in a dataset; register its Gymnasium id with a string as entry_point."
+        ) from error
     finally:
         if env is not None:
             env.close()
@@ -156,6 +156,33 @@ def _source(opened: OpenedDataset) -> Source:
 def _streamed(opened: OpenedDataset) -> Source:
     """To be read one episode at a time."""
     return Source(opened.task, f"dataset {opened.ref!r}", opened.lengths, opened)
+
+
+@contextmanager
+def _made_aside(folder: Path) -> Iterator[Path]:
+    """Where to make a dataset: in a store of its own, hidden in the local one; whole, it moves to `folder`.
+
+    However the process ends, half a dataset never looks like one.
+    """
+    from minari.namespace import create_namespace
+
+    store, variable = local_store(), "MINARI_DATASETS_PATH"
+    hidden = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=store))  # Minari does not list names with a dot
+    name, held = folder.relative_to(store), os.environ.get(variable)
+    os.environ[variable] = str(hidden)  # Minari has no other way to be told
+    try:
+        yield hidden / name
+        os.environ[variable] = str(store)
+        with suppress(ValueError):  # it exists already
+            create_namespace(name.parent.as_posix())
+        require_free_name(name.as_posix())
+        os.rename(hidden / name, folder)
+    finally:
+        if held is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = held
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _to_buffer(episode: Episode) -> EpisodeBuffer:

@@ -4,6 +4,7 @@ Adding one is a line: `register_task(Task("my-task", "my_package/MyEnv-v0"))`. O
 is imported when the first environment is made.
 """
 
+from hcsac.tasks import suite  # noqa: F401 (registers its tasks)
 from hcsac.tasks.registry import (
     Reward,
     Task,

@@ -1,5 +1,6 @@
 """dm_control behind Gymnasium's interface, with a simulator state that can be read and set."""
 
+import logging
 import os
 from typing import Any
 
@@ -144,9 +145,23 @@ def dm_control_suite() -> Any:
     """The module `dm_control.suite`, imported when it is first needed."""
     # dm_control needs a display when it is imported unless rendering is disabled; most training machines have none.
     os.environ.setdefault("MUJOCO_GL", "disabled")
+    # The suite's own cheetah.xml has an attribute that MuJoCo calls deprecated, in a warning for each environment made.
+    logging.getLogger("absl").addFilter(_no_old_attribute)
     from dm_control import suite
 
     return suite
+
+
+def _no_old_attribute(record: logging.LogRecord) -> bool:
+    return "'settotalmass' is deprecated" not in record.getMessage()
+
+
+def with_task(loaded: Any, task: Any) -> Any:
+    """The body of a loaded dm_control environment with another task of dm_control's, and no time limit."""
+    from dm_control.rl import control
+
+    timestep = loaded.control_timestep()
+    return control.Environment(loaded.physics, task, time_limit=float("inf"), control_timestep=timestep)
 
 
 def _flatten(observation: dict[str, Any]) -> np.ndarray:

@@ -175,31 +175,3 @@ def _require_unit_box(space: gymnasium.Space[Any], task: Task) -> None:
             f"task {task.name!r}: actions of {task.env_id!r} range over [{space.low.min():g}, {space.high.max():g}], "
             "but must range over [-1, 1]; register it with gymnasium's RescaleAction wrapper."
         )
-
-
-def _register_env(name: str, entry_point: str, kwargs: dict[str, Any]) -> str:
-    env_id = f"hcsac/walker-{name}-v0"
-    if env_id not in gymnasium.registry:
-        # A string entry point and plain keyword arguments: Minari stores the spec as JSON and rebuilds it.
-        gymnasium.register(id=env_id, entry_point=entry_point, kwargs=kwargs, max_episode_steps=1000)
-    return env_id
-
-
-def _register_walker(name: str, speed: float, random_return: float, expert_return: float | None) -> None:
-    env_id = _register_env(name, "hcsac.tasks.environment:DmControlEnv", {"domain": "walker", "task": name})
-    register_task(
-        Task(
-            f"walker-{name}",
-            env_id,
-            random_return=random_return,
-            expert_return=expert_return,
-            reward=WalkerReward(speed),
-        ),
-    )
-
-
-# Random: mean return of 20 episodes of uniform actions. Expert: online policies; none is known for stand.
-_register_walker("stand", 0.0, random_return=132.0, expert_return=None)
-_register_walker("walk", 1.0, random_return=32.3, expert_return=980.0)
-_register_walker("run", 8.0, random_return=23.4, expert_return=843.0)
-_register_env("speed", "hcsac.tasks.walker:WalkerSpeedEnv", {})

@@ -8,9 +8,11 @@ import gymnasium
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.tasks import walker
+from hcsac.tasks import cartpole, cheetah, formula, hopper, planar, walker
 from hcsac.tasks.registry import Task, get_task
 from hcsac.tasks.simulate import can_replay, replay
+
+_FORMULAS = (formula, planar, cartpole, cheetah, hopper, walker)  # what they consist of
 
 
 def rewards_of(
@@ -58,8 +60,8 @@ def fixed_by(task_name: str) -> list[Any] | None:
     task = get_task(task_name)
     versions = [version(name) for name in ("hcsac", "dm-control", "mujoco")]
     if task.reward is not None:
-        formula = [repr(task.reward), inspect.getsource(walker), *versions]
-        return formula if isinstance(task.reward, walker.WalkerReward) else None
+        ours = inspect.getmodule(type(task.reward)) in _FORMULAS
+        return [repr(task.reward), *map(inspect.getsource, _FORMULAS), *versions] if ours else None
     spec = gymnasium.registry.get(task.env_id) if task.env_id else None
     if spec is None or not str(spec.entry_point).startswith("hcsac."):
         return None

@@ -7,24 +7,22 @@ to the position along the track, which no reward depends on.
 
 import math
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from hcsac.errors import UserError
-from hcsac.tasks.environment import DmControlEnv, dm_control_suite
+from hcsac.tasks import planar
+from hcsac.tasks.environment import DmControlEnv, with_task
+from hcsac.tasks.formula import RewardFormula
 
 # Columns of an observation.
 ORIENTATIONS, UPRIGHT, HEIGHT, VELOCITY = slice(0, 14), 0, 14, slice(15, 24)
-SIZE = 24
 SLOWEST = 0.01  # metres per second: below, the rounding of observations shows in the reward
 STAND_HEIGHT = 1.2  # metres; dm_control/suite/walker.py, _STAND_HEIGHT
-CHUNK = 4096  # observations processed at once: they and all intermediate results fit into a core's cache
 
 
 @dataclass(frozen=True)
-class WalkerReward:
+class WalkerReward(RewardFormula):
     """The reward of dm_control's walker as a function of the next observation.
 
     `speed` is the target in metres per second: 0 is walker-stand, 1 walker-walk, 8 walker-run. A negative target is the
@@ -35,24 +33,14 @@ class WalkerReward:
 
     speed: float
 
-    def __call__(self, next_observation: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """next_observation [N, 24] -> reward [N] float32, in [0, 1]; the action is not used.
+    body: ClassVar[str] = "walker"
+    size: ClassVar[int] = 24
 
-        Raises:
-            UserError: observations of another size.
-        """
-        if next_observation.ndim != 2 or next_observation.shape[1] != SIZE:
-            raise UserError(
-                f"the walker's reward is a function of observations [N, {SIZE}], not {list(next_observation.shape)}; "
-                "name the task that the data were logged for."
-            )
-        reward = np.empty(len(next_observation), np.float32)
-        for start in range(0, len(reward), CHUNK):
-            chunk = np.asarray(next_observation[start : start + CHUNK], np.float32)
-            part = stand_reward(chunk[:, HEIGHT], chunk[:, UPRIGHT])
-            if self.speed != 0:
-                part *= (5 * move_reward(torso_speed(chunk), self.speed) + 1) / 6
-            reward[start : start + CHUNK] = part
+    def rewards(self, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """PlanarWalker.get_reward; the action is not used."""
+        reward = stand_reward(observation[:, HEIGHT], observation[:, UPRIGHT])
+        if self.speed != 0:
+            reward *= (5 * move_reward(torso_speed(observation), self.speed) + 1) / 6
         return reward
 
 
@@ -76,43 +64,8 @@ def move_reward(velocity: np.ndarray, speed: float) -> np.ndarray:
 
 
 def torso_speed(observation: np.ndarray) -> np.ndarray:
-    """Horizontal velocity of the centre of mass, [n, 24] -> [n]: `subtreelinvel` of the torso's subtree.
-
-    A link that turns at rate w moves the mass at its arm p (in its own frame) at w (cos p_z - sin p_x), and w is a sum
-    of joint rates: the velocity is that of the root plus a bilinear form of rates and orientations.
-    """
-    rates = observation[:, VELOCITY]
-    root, turning = _velocity_map()
-    return rates[:, root] + np.einsum("ni,ni->n", observation[:, ORIENTATIONS], rates @ turning)
-
-
-@cache
-def _velocity_map() -> tuple[int, np.ndarray]:
-    """Which rate moves the root along the track, and B [9, 14] float32: velocity = rates[root] + rates B orientations.
-
-    The arm of a link is its contribution to the position of a mass, averaged over all mass of the walker: its own
-    centre for its own mass, and the way from its joint to the next joint for the mass beyond that one.
-    """
-    walker = dm_control_suite().walker
-    import mujoco
-
-    model = walker.Physics.from_xml_string(*walker.get_model_and_assets()).model
-    hinges = {int(model.jnt_bodyid[j]): j for j in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)}
-    mass, beyond = model.body_mass, model.body_subtreemass
-    arm = mass[:, None] * model.body_ipos
-    turning = np.zeros((model.nv, 2 * (model.nbody - 1)))
-    for link, hinge in hinges.items():
-        pivot = model.jnt_pos[hinge]
-        arm[link] -= beyond[link] * pivot
-        arm[model.body_parentid[link]] += beyond[link] * (model.body_pos[link] + pivot)
-    for link in hinges:
-        x, _, z = arm[link] / beyond[1]
-        moved_by = link
-        while moved_by:  # up to the world body, 0
-            axis = model.jnt_axis[hinges[moved_by]][1]  # +1 or -1 about y
-            turning[model.jnt_dofadr[hinges[moved_by]], 2 * link - 2 : 2 * link] = axis * z, -axis * x
-            moved_by = int(model.body_parentid[moved_by])
-    return int(model.joint("rootx").dofadr[0]), turning.astype(np.float32)
+    """Horizontal velocity of the centre of mass in metres per second, [n, 24] -> [n]."""
+    return planar.forward_speed("walker", observation[:, ORIENTATIONS], observation[:, VELOCITY])
 
 
 class WalkerSpeedEnv(DmControlEnv):
@@ -124,15 +77,7 @@ class WalkerSpeedEnv(DmControlEnv):
         super().__init__("walker", "run", render_mode, **view)
 
     def _load(self, domain: str, task: str) -> Any:
-        loaded = super()._load(domain, task)
-        from dm_control.rl import control
-
-        return control.Environment(
-            loaded.physics,
-            _speed_task(self._speed),
-            time_limit=float("inf"),
-            control_timestep=loaded.control_timestep(),
-        )
+        return with_task(super()._load(domain, task), _speed_task(self._speed))
 
 
 def _speed_task(speed: float) -> Any:

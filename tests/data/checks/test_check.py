@@ -224,6 +224,30 @@ def test_a_tasks_own_reward_function_replaces_the_simulator(
     assert "?" in table.markdown()
 
 
+def test_a_reward_that_jumps_within_the_rounding_of_an_observation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulator saw the pole just below the bound, its rounded observation lies on the bound."""
+    name = "cartpole-balance_sparse"
+    episode = Episode(**random_rollout(name, 0))
+    observation, reward = episode.observation.copy(), episode.reward.copy()
+    observation[501, :2] = 0.0, np.float32(0.995)
+    reward[500] = 0
+    on_the_bound = replace(episode, observation=observation, reward=reward, physics=None)
+    assert not {kind for kind in check([on_the_bound], name).kinds if kind.startswith("rewards")}
+    observation[501, 1] = 0.9951
+    assert "rewards-do-not-fit" in check([on_the_bound], name).kinds
+
+
+def test_a_sensor_that_tells_of_the_step_before() -> None:
+    """The touch sensors of the hopper are no function of its state."""
+    name = "hopper-hop"
+    episode = cut(Episode(**random_rollout(name, 0)), 300)
+    stored = replace(episode, physics=episode.physics.astype(np.float32))  # type: ignore[union-attr]
+    assert check([stored], name).passed
+    wrong = stored.observation.copy()
+    wrong[:, -1] = np.roll(wrong[:, -1], 7) + 0.1
+    assert "observation-column-wrong" in check([replace(stored, observation=wrong)], name).kinds
+
+
 @pytest.mark.parametrize("physics", [True, False])
 def test_a_reward_function_that_fails_is_said(
     physics: bool, walk: list[Episode], monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from hcsac.tasks import get_task, rewards_of, task_names
 NAME = "alignment of rewards"
 TOLERANCE = 1e-3  # absolute, and relative to the reward; other builds of a simulator may differ so much
 _FEW = 0.02  # up to this share of steps with another reward, no scale or noise is fitted
+_NUDGES = 16  # other roundings of an observation that are tried where its reward differs
 _TRIED = 200  # steps on which the rewards of other tasks are tried
 _RELATED = 0.5  # from this correlation on, the rewards are the task's own plus noise
 
@@ -69,6 +70,8 @@ def check_rewards(steps: Steps, expected: np.ndarray, task_name: str, how: str) 
     message = f"{how}; error of the reward {listed(errors, '.1e')}"
     stored = steps.take(lambda e: e.reward).astype(np.float64)
     off = ~_equal(stored, expected)
+    if 0 < off.mean() <= _FEW:
+        off[off] = ~_at_a_jump(steps.at(off), stored[off], task_name)
     numbers = {
         "steps": len(steps),
         "errors": dict(zip(map(str, OFFSETS), errors.tolist(), strict=True)),
@@ -96,6 +99,18 @@ def _typical(stored: np.ndarray, expected: np.ndarray) -> float:
 
 def _equal(stored: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(stored - expected) <= TOLERANCE * (1 + np.abs(expected)))
+
+
+def _at_a_jump(steps: Steps, stored: np.ndarray, task_name: str) -> np.ndarray:
+    """Whether the stored rewards [n] are the task's within the rounding of the observation: some rewards jump there."""
+    if get_task(task_name).reward is None:
+        return np.zeros(len(steps), bool)
+    observation, action = steps.take(lambda e: e.observation, 1), steps.take(lambda e: e.action)
+    random, near = np.random.default_rng(0), np.zeros(len(steps), bool)
+    for _ in range(_NUDGES):
+        nudge = 2 * np.finfo(np.float32).eps * random.choice([-1, 1], observation.shape)
+        near |= _equal(stored, rewards_of(task_name, (observation * (1 + nudge)).astype(np.float32), action))
+    return near
 
 
 def _explain(steps: Steps, stored: np.ndarray, expected: np.ndarray, off: np.ndarray, task_name: str) -> Finding:
