@@ -1,9 +1,9 @@
 """The gate of a dynamics model: `python -m benchmarks.dynamics DATASET...`.
 
-Would short rollouts of a learned model pay the right rewards? An ensemble of 5 networks is fitted to the differences of
-successive states. From states among the first 100 steps of episodes that it has not seen, it follows the logged actions for
-5 steps. Printed is the mean error of the reward per step, for each task that has a reward function of the observation, of
-all states and with the worst tenth. A model is worth its rollouts where this is below 0.02.
+Would short rollouts of a learned model pay the right rewards? An ensemble of 5 networks is fitted to the differences
+of successive states. From states among the first 100 steps of episodes that it has not seen, it follows the logged
+actions for 5 steps. Printed is the mean error of the reward per step, of all states and of the worst tenth, for each
+task that has a reward function of the observation. A model is worth its rollouts where this is below 0.02.
 """
 
 import sys

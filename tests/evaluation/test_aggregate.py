@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.stats import mannwhitneyu
 
-from hcsac.evaluation import iqm, pairwise_improvement, performance_profile, probability_of_improvement
+from hcsac.evaluation import (
+    iqm,
+    pairwise_improvement,
+    performance_profile,
+    probability_of_improvement,
+    rank_correlation,
+)
 
 VALUES = st.integers(-20, 20).map(float)  # whole numbers, so that ties are common
 MATRICES = arrays(float, array_shapes(min_dims=2, max_dims=2, max_side=6), elements=VALUES)
@@ -173,3 +179,11 @@ def test_a_profile_falls_from_one_to_nothing(scores):
     for curve in profile[1:] if len(scores) > 1 else [profile.share]:
         assert (np.diff(curve) <= 1e-12).all()
         assert ((curve >= 0) & (curve <= 1)).all()
+
+
+def test_rank_correlation():
+    x, y = np.array([0.1, 5.0, 2.0, 9.0]), np.array([3.0, 10.0, 40.0, 100.0])
+    ranks = [np.argsort(np.argsort(values)) for values in (x, y)]
+    assert rank_correlation(x, y) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert np.isnan(rank_correlation(x[:2], y[:2]))
+    assert np.isnan(rank_correlation(x, np.ones(4)))

@@ -7,6 +7,7 @@ from hcsac.evaluation.aggregate import (
     pairwise_improvement,
     performance_profile,
     probability_of_improvement,
+    rank_correlation,
 )
 from hcsac.evaluation.render import RenderUnavailable, Rollout, View, find_backend
 from hcsac.evaluation.rollout import FIRST_SEED, Act, Evaluator, random_policy
@@ -45,6 +46,7 @@ __all__ = [
     "performance_profile",
     "probability_of_improvement",
     "random_policy",
+    "rank_correlation",
     "returns_table",
     "score",
     "verdict",

@@ -69,6 +69,15 @@ def performance_profile(scores: np.ndarray, thresholds: np.ndarray, draws: int =
     return Profile(thresholds, share, low, high)
 
 
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rank correlation of two lists of numbers, [n] and [n]; NaN for fewer than 3 or where all are equal."""
+    from scipy.stats import spearmanr
+
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(spearmanr(x, y)[0])
+
+
 def probability_of_improvement(x: np.ndarray, y: np.ndarray, draws: int = 2_000, seed: int = 0) -> Estimate:
     """Mean over tasks of P(X > Y) + P(X = Y) / 2, from scores x [Rx, M], y [Ry, M]: Mann and Whitney's U / (Rx Ry).
 

@@ -16,6 +16,7 @@ from hcsac.algorithms.algorithm import generators
 from hcsac.data.dataset import Dataset
 from hcsac.data.rewards import can_relabel
 from hcsac.errors import UserError
+from hcsac.evaluation import rank_correlation
 from hcsac.losses.choice import best_candidate, lower_bound
 from hcsac.losses.one_step import n_step_target
 from hcsac.losses.sac import bellman_loss
@@ -137,10 +138,8 @@ def choice_table(choice: Choice, labels: Sequence[str], returns: np.ndarray | No
         why = "surely better than the baseline" if choice.safe == choice.best else "no other is surely better"
         lines.append(f"  behaviour-safe:   {labels[choice.safe]} ({why}: lower 95 % bound of the paired difference)")
     if returns is not None:
-        from scipy.stats import spearmanr
-
-        if len(returns) > 2:
-            lines.append(f"  rank correlation of estimates and returns: {spearmanr(choice.value, returns)[0]:.2f}")
+        if not np.isnan(agreement := rank_correlation(choice.value, returns)):
+            lines.append(f"  rank correlation of estimates and returns: {agreement:.2f}")
         chosen = [("highest estimate", choice.best)] + ([] if choice.safe is None else [("safe", choice.safe)])
         regrets = ", ".join(f"{name} {returns.max() - returns[g]:.1f}" for name, g in chosen)
         lines.append(f"  regret: {regrets}; a random choice {returns.max() - returns.mean():.1f}")
