@@ -80,7 +80,7 @@ def test_its_name_sentence_presets_and_settings():
     assert kind.name == "mine"
     assert not kind.has_values()
     assert sentence(kind) == "Mine (Me 2026)."
-    assert preset_names("mine") == ("slides", "paper", "quick", "own")
+    assert preset_names("mine") == ("slides", "paper", "quick", "best", "own")
     assert [preset(word, "mine").my_number for word in ("slides", "quick", "own")] == [1.0, 2.0, 3.0]
     assert preset("quick", "mine").share_interval == preset("quick", "hcsac").share_interval
     assert hasattr(settings_of("mine"), "share_quantile")  # of a sharing rule

@@ -120,7 +120,7 @@ def test_a_directory_of_somebody_else(stored, tmp_path, capsys):
 @pytest.mark.parametrize("name", ALGORITHMS.names())
 def test_help_names_the_settings_of_the_algorithm_alone_and_the_values_of_the_preset(capsys, name):
     every = {setting for other in ALGORITHMS.names() for setting in settings_of(other)().as_dict()}
-    for chosen, arguments in (("slides", []), ("quick", ["--preset", "quick"]), ("quick", ["--preset=quick"])):
+    for chosen, arguments in (("best", []), ("quick", ["--preset", "quick"]), ("quick", ["--preset=quick"])):
         assert run("train", name, *arguments, "--help") == 0
         out = " ".join(capsys.readouterr().out.split())
         own = preset(chosen, name).as_dict()

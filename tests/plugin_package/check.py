@@ -153,7 +153,7 @@ def test_it_is_listed_with_its_settings_and_its_rules(here):
         "[0.7]",
         "Sharing rule example_top:",
         "--top-fraction",
-        "slides, paper, quick, tiny",
+        "slides, paper, quick, best, tiny",
     ):
         assert words in text
     assert "--top-fraction" in here("train", "hcsac", "--help")  # every algorithm that shares has the rule
