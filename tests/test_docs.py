@@ -49,6 +49,7 @@ RUN = (
             "studies",
             "add-a-metric",
             "add-a-task",
+            "compare",
             "read-a-format",
             "resume",
             "write-an-algorithm",

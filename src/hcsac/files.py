@@ -16,6 +16,7 @@ TRACKERS = "trackers.json"  # id or name of the run in each tracker
 TENSORBOARD = "tensorboard"
 POLICY = "policy"  # where `hcsac export` writes the bundle by default
 DISTILLED = "distilled"  # where `hcsac distil` writes its bundle by default
+COMPARED = "compared.json"  # returns that `hcsac compare` has evaluated; also in a policy bundle
 VIDEO = "video.mp4"  # where `hcsac render` writes by default
 JSON_FILES = (RUN, RESULT, TRACKERS)
 JSONL_FILES = (METRICS, EVALUATIONS, SHARING)

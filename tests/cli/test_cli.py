@@ -161,6 +161,8 @@ def test_sharing_history_of_a_run_that_shares_nothing(stored, tmp_path, capsys):
         (["train", "bc", "--data", "lab/slide-left-medium-v0", "--config", "no.toml"], "no.toml"),
         (["train", "csac", "--data", "lab/slide-left-medium-v0", "--data", "lab/slide-right-medium-v0"], "one task"),
         (["evaluate", "no-such-run"], "no-such-run"),
+        (["compare", "no-such-run"], "nothing to compare at no-such-run: it does not exist"),
+        (["compare", "no-such-run", "--episodes", "0"], "--episodes"),
         (["reproduce", "--algorithms", "bc,csaz"], "did you mean 'csac'?"),
         (["reproduce", "--tasks", "slide-left,slide-rite"], "did you mean 'slide-right'?"),
         (["reproduce", "--data", "lub", "--tasks", "slide-left"], "did you mean 'lab/slide-left-medium-v0'?"),
@@ -179,7 +181,7 @@ def test_bad_words(stored, tmp_path, monkeypatch, capsys, arguments, says):
 
 @pytest.mark.parametrize("command", [[], ["data"], ["data", "import"], ["data", "check"], ["train"], ["evaluate"],
                                      ["collect"], ["reproduce"], ["sharing-history"],
-                                     ["sharing-gain"], ["export"], ["distil"], ["render"], ["study"],
+                                     ["sharing-gain"], ["export"], ["distil"], ["render"], ["compare"], ["study"],
                                      ["study", "run"], ["study", "status"]])  # fmt: skip
 def test_help_teaches(command, capsys):
     assert run(*command, "--help") == 0

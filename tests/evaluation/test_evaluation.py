@@ -54,6 +54,13 @@ def test_equals_one_environment_at_a_time(workers):
     evaluator.close()
 
 
+def test_another_first_seed_needs_no_other_environments():
+    evaluator = Evaluator(("slide-left", "goal"), episodes=3, seed=50)
+    moved = evaluator(linear, 70)
+    np.testing.assert_array_equal(moved, Evaluator(("slide-left", "goal"), episodes=3, seed=70)(linear))
+    assert not np.array_equal(moved, evaluator(linear))
+
+
 def test_an_error_in_a_worker_is_raised():
     envs = make_envs(["slide-left", "slide-right"], 2)
     envs.reset([0, 1])

@@ -80,10 +80,17 @@ def test_a_return_that_is_no_number_spoils_its_own_cell_only():
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
-    [(0.1, 2, "beats its data"), (-2, -0.1, "below"), (-1, 1, "matches"), (0, 1, "matches"), (-1, 0, "matches")],
+    [
+        (0.1, 2, "beats its data"),
+        (-2, -0.1, "below"),
+        (-1, 1, "not told apart"),
+        (0, 1, "not told apart"),
+        (-1, 0, "not told apart"),
+    ],
 )
 def test_verdict(low, high, said):
     assert verdict(Estimate(0.0, low, high)) == said
+    assert verdict(Estimate(0.0, low, high), "beats bc") == said.replace("its data", "bc")
 
 
 @given(MATRICES, VALUES)

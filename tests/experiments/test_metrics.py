@@ -98,9 +98,11 @@ def test_the_best_value_is_marked(study, plugin, better, best):
 def test_without_plug_ins_nothing_is_added(study, tmp_path):
     summary = summarise(collect_returns([], tmp_path))
     write_csv(summary, tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_text().strip().endswith(",score,verdict")
+    assert (tmp_path / "t.csv").read_text().strip().endswith(",baseline_verdict,paired_by")
     written = write_metrics(summary, tmp_path / "m.parquet")
-    assert read_metrics(written).column_names == ["dataset", "variant", "task", "agent", "seed", *metrics.BUILT_IN]
+    columns = read_metrics(written).column_names
+    assert columns[:11] == ["dataset", "variant", "task", "agent", "seed", *metrics.BUILT_IN]
+    assert columns[11] == "difference_to_data"
     assert metrics.extra_metrics() == {}
 
 
@@ -112,6 +114,8 @@ def test_built_in_metrics():
         "score": [20, 60],
         "worst_episode": [1, 5],
         "best_episode": [3, 7],
+        "median": [2, 6],
+        "failed_share": [0.5, 0],  # 1 is below half of the median 4
     }
     assert np.isnan(metrics.METRICS.get("score")(returns, Task("t"))).all()
     returns[0, 0] = np.nan

@@ -31,12 +31,17 @@ def test_per_task(table):
     np.testing.assert_allclose(left.iqm, iqm(np.array([[20.0], [60.0]]), 500))
     assert left.dataset_return == 5.0
     np.testing.assert_allclose(left.improvement, paired_interval(np.array([[-4.0, -2], [0, 2]]), 500))
-    assert left.verdict == "matches"
+    assert left.verdict == "not told apart"
+    assert (left.median, left.failed) == (4.0, 0.25)  # of 1, 3, 5, 7; 1 is below 2
     assert (right.seeds, right.mean, right.verdict) == ((1,), 1.0, "below")
     assert np.isnan([right.std, right.iqm.low]).all()
     assert [one.task for one in both] == ["slide-left", "slide-right"]
     assert both[0].mean == 6.0
     assert both[1].min == 2.0
+    assert (left.versus, right.versus) == (None, None)
+    assert both[0].versus[:6] == ("bc", "medium", "plain", "bc", True, 2)
+    assert both[0].versus.difference.value == 2.0
+    assert not both[1].versus.same_seeds  # bc has one of the two on the right
 
 
 def test_over_tasks_seeds_are_matched_by_number(table):
@@ -91,7 +96,7 @@ def test_logged_episodes_make_the_verdict_more_careful(make_run, tmp_path):
     runs = [make_run("known", "bc", returns), make_run("logged", "bc", returns, behaviour_returns=logged)]
     labels = [MEDIUM, {**MEDIUM, "variant": "logged"}]
     known, counted = summarise(collect_returns(list(zip(runs, labels, strict=True)), tmp_path), draws=500).tasks
-    assert (known.verdict, counted.verdict) == ("beats its data", "matches")
+    assert (known.verdict, counted.verdict) == ("beats its data", "not told apart")
     assert known.improvement.value == pytest.approx(counted.improvement.value)
     values = np.array([[6.0, 6.2], [6.1, 6.3]])
     np.testing.assert_allclose(counted.improvement, improvement(values, np.array(logged["slide-left"]), 500))
@@ -102,7 +107,9 @@ def test_a_run_that_broke_down_is_not_left_out(make_run, tmp_path):
     runs = [make_run("broken", "csac", returns), make_run("sound", "bc", BOTH)]
     found = summarise(collect_returns([(run, MEDIUM) for run in runs], tmp_path), draws=50)
     left, right = found.tasks[:2]
-    assert np.isnan([left.mean, left.score, *left.iqm, *left.improvement]).all()
+    assert np.isnan([left.mean, left.median, left.failed, left.score, *left.iqm, *left.improvement]).all()
+    assert np.isnan(left.versus.difference).all()
+    assert left.versus.verdict == "unknown"
     assert left.verdict == "unknown"
     assert right.mean == 1.5
     assert np.isnan([found.algorithms[0].mean, found.algorithms[0].score, *found.algorithms[0].iqm]).all()

@@ -9,6 +9,7 @@ import click
 
 from hcsac.cli.choose import choose
 from hcsac.cli.collect import collect
+from hcsac.cli.compare import compare
 from hcsac.cli.data import data
 from hcsac.cli.distil import distil
 from hcsac.cli.export import export
@@ -49,6 +50,7 @@ for command in (
     collect,
     train,
     evaluate,
+    compare,
     choose,
     render,
     export,

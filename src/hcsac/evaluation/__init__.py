@@ -9,6 +9,7 @@ from hcsac.evaluation.aggregate import (
     probability_of_improvement,
     rank_correlation,
 )
+from hcsac.evaluation.comparison import failed_share, paired_difference
 from hcsac.evaluation.render import RenderUnavailable, Rollout, View, find_backend
 from hcsac.evaluation.rollout import FIRST_SEED, Act, Evaluator, random_policy
 from hcsac.evaluation.statistics import (
@@ -34,6 +35,7 @@ __all__ = [
     "RenderUnavailable",
     "Rollout",
     "View",
+    "failed_share",
     "find_backend",
     "gap",
     "improvement",
@@ -41,6 +43,7 @@ __all__ = [
     "iqm",
     "mean_std",
     "normalise",
+    "paired_difference",
     "paired_interval",
     "pairwise_improvement",
     "performance_profile",

@@ -23,15 +23,20 @@ class Evaluator:
     ):
         self.tasks = tuple(tasks)
         self.shape = (replicas, len(self.tasks), episodes)
-        self.seeds = [seed + e for e in range(episodes)] * (replicas * len(self.tasks))
+        self.seed = seed
         names = [name for _ in range(replicas) for name in self.tasks for _ in range(episodes)]
         self.envs = make_envs(names, workers)
 
-    def __call__(self, act: Act) -> np.ndarray:
-        """Undiscounted returns [R, M, episodes]; `act` is called once a vector step."""
+    def __call__(self, act: Act, seed: int | None = None) -> np.ndarray:
+        """Undiscounted returns [R, M, episodes]; `act` is called once a vector step.
+
+        Args:
+            seed: of the first episode's initial state; None for that of the evaluator.
+        """
         replicas, tasks, episodes = self.shape
         count = replicas * tasks * episodes
-        observation = self.envs.reset(self.seeds)
+        first = self.seed if seed is None else seed
+        observation = self.envs.reset([first + e for e in range(episodes)] * (replicas * tasks))
         task = np.tile(np.repeat(np.arange(tasks), episodes), (replicas, 1))
         returns = np.zeros(count)
         running = np.ones(count, dtype=bool)

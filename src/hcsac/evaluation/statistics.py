@@ -98,13 +98,13 @@ def improvement(
     return improvements(returns[None], [dataset_return], draws, seed)[0]
 
 
-def verdict(improved: Estimate) -> str:
-    """`beats its data` or `below` where the interval excludes 0, else `matches`; `unknown` where it is NaN."""
+def verdict(improved: Estimate, above: str = "beats its data") -> str:
+    """`above` or `below` where the interval excludes 0, else `not told apart`; `unknown` where it is NaN."""
     if np.isnan(improved.low) or np.isnan(improved.high):
         return "unknown"
     if improved.low > 0:
-        return "beats its data"
-    return "below" if improved.high < 0 else "matches"
+        return above
+    return "below" if improved.high < 0 else "not told apart"
 
 
 def normalise(returns: np.ndarray, random_return: float, expert_return: float) -> np.ndarray:

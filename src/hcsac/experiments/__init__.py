@@ -1,5 +1,6 @@
 """Studies: which runs they consist of, where these are executed, and the tables, charts and report made from them."""
 
+from hcsac.experiments.compare import Compared, compare
 from hcsac.experiments.local import LocalLauncher
 from hcsac.experiments.metrics import METRICS, metric
 from hcsac.experiments.ray_cluster import RayLauncher, gpus_for
@@ -26,6 +27,7 @@ from hcsac.experiments.words import plural
 
 __all__ = [
     "METRICS",
+    "Compared",
     "Launcher",
     "LocalLauncher",
     "Mirror",
@@ -37,6 +39,7 @@ __all__ = [
     "StudyRun",
     "Summary",
     "collect_returns",
+    "compare",
     "dataset_returns",
     "draw_sharing_history",
     "find_runs",

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.evaluation import normalise
+from hcsac.evaluation import failed_share, normalise
 from hcsac.registry import Registry
 from hcsac.tasks import Task
 
@@ -63,7 +63,7 @@ class Metric:
 
 
 METRICS: Registry[Metric] = Registry("metric")
-BUILT_IN = ("mean_return", "score", "worst_episode", "best_episode")  # have tables of their own
+BUILT_IN = ("mean_return", "score", "worst_episode", "best_episode", "median", "failed_share")  # are in every report
 
 
 def metric(name: str, better: Literal["higher", "lower"] = "higher") -> Callable[[MetricFunction], MetricFunction]:
@@ -123,6 +123,18 @@ def worst_episode(returns: np.ndarray, task: Task) -> np.ndarray:
 def best_episode(returns: np.ndarray, task: Task) -> np.ndarray:
     """Highest return of an episode."""
     return returns.max(1)
+
+
+@metric("median")
+def median(returns: np.ndarray, task: Task) -> np.ndarray:
+    """Median return of the episodes."""
+    return np.median(returns, axis=1)
+
+
+@metric("failed_share", better="lower")
+def failed(returns: np.ndarray, task: Task) -> np.ndarray:
+    """Share of failed episodes: below half of the median return of all seeds' episodes."""
+    return failed_share(returns)
 
 
 def extra_metrics() -> dict[str, Metric]:

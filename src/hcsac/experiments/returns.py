@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hcsac import files
 from hcsac.errors import UserError
 from hcsac.experiments.parquet import read_table, write_table
 from hcsac.tasks import get_task
@@ -23,6 +24,20 @@ _COLUMNS = {
     "behaviour": "double", "random_return": "double", "expert_return": "double",
 }  # fmt: skip
 _LOGGED = b"hcsac.behaviour_returns"  # in the table's metadata
+
+
+class RunReturns(NamedTuple):
+    """The returns of one run, for a table.
+
+    Its labels are `run`, `agent` (the algorithm), those of `LABELS`, and any others.
+    """
+
+    labels: Mapping[str, str]
+    seeds: Sequence[int]
+    tasks: Sequence[str]
+    behaviour: Mapping[str, float]  # task -> dataset return
+    logged: Mapping[str, Sequence[float]]  # task -> the returns of the logged episodes; empty where not known
+    records: Mapping[tuple[int, int, str], Sequence[float]]  # (update, seed, task) -> returns of an evaluation
 
 
 def collect_returns(runs: Sequence[tuple[RunDirectory, Mapping[str, str]]], root: str | Path) -> "pa.Table":
@@ -41,24 +56,27 @@ def collect_returns(runs: Sequence[tuple[RunDirectory, Mapping[str, str]]], root
     Raises:
         UserError: one of them is not a run directory.
     """
+    return returns_table([_of_directory(run, labels, Path(root)) for run, labels in runs])
+
+
+def returns_table(runs: Sequence[RunReturns]) -> "pa.Table":
+    """The table of `collect_returns` for returns from anywhere."""
     import pyarrow as pa
 
-    further = dict.fromkeys(chain.from_iterable(labels for _, labels in runs))
-    extra = [name for name in further if name not in (*LABELS, "agent")]
+    further = dict.fromkeys(chain.from_iterable(run.labels for run in runs))
+    extra = [name for name in further if name not in (*LABELS, "agent", "run")]
     if taken := set(extra) & set(_COLUMNS):
         raise ValueError(f"labels {sorted(taken)} are columns of the table")
     schema = pa.schema([*_COLUMNS.items(), *((name, "string") for name in extra)])
     tables, logged = [schema.empty_table()], {}
-    for run, labels in runs:
-        identity = run.identity()
-        constant = {"dataset": "", "variant": "", "agent": identity["agent"], **labels}
-        constant["run"] = _relative(run.path, Path(root))
-        columns = _evaluations(run, identity)
+    for run in runs:
+        constant = dict.fromkeys(LABELS, "") | dict(run.labels)
+        columns = _evaluations(run)
         count = len(columns["return"])
         for name in ("run", "agent", *LABELS, *extra):
             columns[name] = pa.repeat(pa.scalar(constant.get(name), "string"), count)
         tables.append(pa.table(columns, schema=schema))
-        for task, returns in identity.get("behaviour_returns", {}).items():
+        for task, returns in run.logged.items():
             logged[constant["dataset"], constant["variant"], task] = returns
     table = pa.concat_tables(tables).combine_chunks()
     return table.replace_schema_metadata({_LOGGED: json.dumps([[*key, value] for key, value in logged.items()])})
@@ -88,13 +106,25 @@ def read_returns(path: str | Path) -> "pa.Table":
     return read_table(path, "returns", _COLUMNS)
 
 
-def _evaluations(run: RunDirectory, identity: dict[str, Any]) -> dict[str, Any]:
+def _of_directory(run: RunDirectory, labels: Mapping[str, str], root: Path) -> RunReturns:
+    """All evaluations of a run; of two records of one evaluation the later one counts."""
+    identity = run.identity()
+    return RunReturns(
+        labels={"agent": identity["agent"], **labels, "run": _relative(run.path, root)},
+        seeds=identity["seeds"],
+        tasks=identity["tasks"],
+        behaviour=identity["behaviour"],
+        logged=identity.get("behaviour_returns", {}),
+        records={(r["update"], r["seed"], r["task"]): r["returns"] for r in run.lines(files.EVALUATIONS)},
+    )
+
+
+def _evaluations(run: RunReturns) -> dict[str, Any]:
     """The columns that vary within a run, and the reference returns of its tasks."""
     import pyarrow as pa
 
-    # Of two records of one evaluation the later one counts.
-    records = {(r["update"], r["seed"], r["task"]): r["returns"] for r in run.lines("evaluations.jsonl")}
-    everyone = [(seed, task) for seed in identity["seeds"] for task in identity["tasks"]]
+    records = run.records
+    everyone = [(seed, task) for seed in run.seeds for task in run.tasks]
     whole = [u for u in {update for update, _, _ in records} if all((u, *one) in records for one in everyone)]
     last = max(whole, default=None)
     lengths = np.array([len(returns) for returns in records.values()], np.int64)
@@ -102,7 +132,7 @@ def _evaluations(run: RunDirectory, identity: dict[str, Any]) -> dict[str, Any]:
     names = list(dict.fromkeys(task for _, _, task in records))
     which = np.repeat(np.array([names.index(task) for _, _, task in records], np.int64), lengths)
     update = np.repeat(np.array([update for update, _, _ in records], np.int64), lengths)
-    known = [(identity["behaviour"].get(name), *_references(name)) for name in names]
+    known = [(run.behaviour.get(name), *_references(name)) for name in names]
     behaviour, random, expert = (
         [pa.array(column, "double") for column in zip(*known, strict=True)] if known else [[], [], []]
     )

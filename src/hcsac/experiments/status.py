@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hcsac import files
 from hcsac.experiments.record import StudyRecord
 from hcsac.experiments.scheduler import length, updates_done
 from hcsac.experiments.study_run import StudyRun
@@ -51,7 +52,8 @@ def state_of(run: StudyRun, errors: dict[str, str]) -> str:
         return "finished"
     if str(run.path) in errors:
         return "failed"
-    written = [file.stat().st_mtime for file in run.path.glob("*.json*")]
+    names = (files.RUN, files.TRACKERS, *files.JSONL_FILES)  # what a training writes
+    written = [(run.path / name).stat().st_mtime for name in names if (run.path / name).exists()]
     if not written:
         return "waiting"
     return "running" if time.time() - max(written) < QUIET else "interrupted"

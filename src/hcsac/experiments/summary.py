@@ -1,13 +1,9 @@
 """Statistics of a table of returns: per task, over the tasks, and of the algorithms against each other."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hcsac.errors import UserError
 from hcsac.evaluation import (
     Estimate,
     Pairwise,
@@ -19,18 +15,12 @@ from hcsac.evaluation import (
     performance_profile,
     verdict,
 )
-from hcsac.experiments.metrics import METRICS
+from hcsac.experiments.baseline import BASELINE, Versus, against_baseline
+from hcsac.experiments.groups import Cell, Group, Groups, by, grouped
 from hcsac.experiments.returns import dataset_returns
-from hcsac.tasks import Task, get_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-K = TypeVar("K")
-V = TypeVar("V")
-_TASK = ["dataset", "variant", "agent", "task"]
-_SEED = [*_TASK, "run", "seed"]
-_REFERENCES = ["behaviour", "random_return", "expert_return"]
 
 
 class TaskSummary(NamedTuple):
@@ -50,6 +40,8 @@ class TaskSummary(NamedTuple):
     std: float
     min: float
     max: float
+    median: float  # of all episodes of all seeds
+    failed: float  # share of failed episodes, mean over seeds (see `failed_share`)
     best_mean: float  # of each seed's best evaluation, chosen by its returns
     best_std: float
     gap: float  # best minus last
@@ -57,7 +49,8 @@ class TaskSummary(NamedTuple):
     iqm: Estimate  # of the seeds' scores
     dataset_return: float  # mean return of the logged episodes
     improvement: Estimate  # last policy minus dataset return
-    verdict: str  # `beats its data`, `matches`, `below`, `unknown`
+    verdict: str  # `beats its data`, `not told apart`, `below`, `unknown`
+    versus: Versus | None  # last policy minus its baseline; None where it has none
     metrics: dict[str, np.ndarray]  # every registered metric of the last policy, [R] in the order of `seeds`
 
     @property
@@ -108,32 +101,7 @@ class Summary(NamedTuple):
         return _plain(self)
 
 
-class _Group(NamedTuple):
-    """The runs of one algorithm on one task, seeds ascending."""
-
-    seeds: tuple[int, ...]
-    updates: tuple[int, ...]
-    returns: np.ndarray  # [R, episodes] of the last evaluation
-    best: np.ndarray  # [R]
-    dataset_return: float
-    has_score: bool
-    metrics: dict[str, np.ndarray]  # name -> [R] of the last evaluation
-
-    @property
-    def scores(self) -> np.ndarray:
-        """[R] of the last evaluation; NaN where the task has none."""
-        return self.metrics["score"]
-
-    @property
-    def last(self) -> np.ndarray:
-        """Mean returns [R] of the last evaluation; all are NaN if one is, so that a diverged run is not left out."""
-        return self.metrics["mean_return"]
-
-
-_Groups = dict[tuple[str, ...], _Group]  # (dataset, variant, algorithm, task) -> its runs
-
-
-def summarise(table: "pa.Table", draws: int = 10_000, seed: int = 0) -> Summary:
+def summarise(table: "pa.Table", draws: int = 10_000, seed: int = 0, baseline: str = BASELINE) -> Summary:
     """All statistics of a table that `collect_returns` made.
 
     The seeds of an algorithm on a task may come from one run or from several, and its tasks from single-task runs or
@@ -144,26 +112,29 @@ def summarise(table: "pa.Table", draws: int = 10_000, seed: int = 0) -> Summary:
         draws: bootstrap samples for improvements and interquartile means; profiles and comparisons, which are many and
             decide no verdict, take a fifth of them.
         seed: of the random generator of the bootstrap.
+        baseline: what each algorithm is compared with: an algorithm, a variant, or `ALGORITHM VARIANT`. Where no cell
+            on the same data has this name, or several have, there is no such comparison.
 
     Raises:
         UserError: two runs of one algorithm on one task have the same seed, or data with different returns.
     """
-    groups = _grouped(table)
+    groups = grouped(table)
     return Summary(
-        _summarise_tasks(groups, table, draws, seed),
+        _summarise_tasks(groups, table, draws, seed, baseline),
         _summarise_algorithms(groups, draws, seed),
         _compare(groups, draws // 5, seed),
     )
 
 
-def _summarise_tasks(groups: _Groups, table: "pa.Table", draws: int, seed: int) -> list[TaskSummary]:
+def _summarise_tasks(groups: Groups, table: "pa.Table", draws: int, seed: int, baseline: str) -> list[TaskSummary]:
     logged = dataset_returns(table)
     references = {key: logged.get((key[0], key[1], key[3]), group.dataset_return) for key, group in groups.items()}
-    improved: dict[tuple[str, ...], Estimate] = {}
-    for keys in _by(groups, lambda key: groups[key].returns.shape).values():
+    improved: dict[Cell, Estimate] = {}
+    for keys in by(groups, lambda key: groups[key].returns.shape).values():
         values = np.stack([groups[key].returns for key in keys])
         estimates = improvements(values, [references[key] for key in keys], draws, seed)
         improved |= dict(zip(keys, estimates, strict=True))
+    versus = against_baseline(groups, baseline, draws, seed)
     summaries = []
     for key, group in groups.items():
         dataset, variant, algorithm, task = key
@@ -183,6 +154,8 @@ def _summarise_tasks(groups: _Groups, table: "pa.Table", draws: int, seed: int) 
                 std=std,
                 min=float(group.metrics["worst_episode"].min()),
                 max=float(group.metrics["best_episode"].max()),
+                median=float(np.median(group.returns)),
+                failed=float(group.metrics["failed_share"].mean()),
                 best_mean=best_mean,
                 best_std=best_std,
                 gap=best_mean - mean,
@@ -191,20 +164,21 @@ def _summarise_tasks(groups: _Groups, table: "pa.Table", draws: int, seed: int) 
                 dataset_return=float(np.mean(references[key])),
                 improvement=improved[key],
                 verdict=verdict(improved[key]),
+                versus=versus.get(key),
                 metrics=group.metrics,
             )
         )
     return summaries
 
 
-def _summarise_algorithms(groups: _Groups, draws: int, seed: int) -> list[AlgorithmSummary]:
+def _summarise_algorithms(groups: Groups, draws: int, seed: int) -> list[AlgorithmSummary]:
     scores = np.concatenate([group.scores for group in groups.values()]) if groups else np.zeros(0)
     known = scores[~np.isnan(scores)]
     # 0 to 100, and beyond as far as any run reaches; the same for all, so that their profiles can be compared.
     ends = min(0.0, np.floor(known.min(initial=0))), max(100.0, np.ceil(known.max(initial=0)))
     thresholds = np.linspace(*ends, 101)
     summaries = []
-    for (dataset, variant, algorithm), keys in _by(groups, lambda key: key[:3]).items():
+    for (dataset, variant, algorithm), keys in by(groups, lambda key: key[:3]).items():
         own = [groups[key] for key in keys]
         has_score = [group.has_score for group in own]
         seeds, returns = _matrix(own, [group.last for group in own])
@@ -234,11 +208,11 @@ def _summarise_algorithms(groups: _Groups, draws: int, seed: int) -> list[Algori
     return summaries
 
 
-def _compare(groups: _Groups, draws: int, seed: int) -> list[Comparison]:
+def _compare(groups: Groups, draws: int, seed: int) -> list[Comparison]:
     comparisons = []
-    for dataset, keys in _by(groups, lambda key: key[0]).items():
-        compared = list(_by(keys, lambda key: (key[1], key[2])))
-        tasks = list(_by(keys, lambda key: key[3]))
+    for dataset, keys in by(groups, lambda key: key[0]).items():
+        compared = list(by(keys, lambda key: (key[1], key[2])))
+        tasks = list(by(keys, lambda key: key[3]))
         matrices = []
         for variant, algorithm in compared:
             own = [groups.get((dataset, variant, algorithm, task)) for task in tasks]
@@ -254,56 +228,7 @@ def _compare(groups: _Groups, draws: int, seed: int) -> list[Comparison]:
     return comparisons
 
 
-def _grouped(table: "pa.Table") -> _Groups:
-    """The runs' last returns by dataset, variant, algorithm and task."""
-    each = table.group_by([*_SEED, "update"], use_threads=False).aggregate([("return", "mean")])
-    best = each.group_by(_SEED, use_threads=False).aggregate([("return_mean", "max")])
-    best_of = {tuple(row[name] for name in _SEED): row["return_mean_max"] for row in best.to_pylist()}
-    columns = [*_SEED, "update", *_REFERENCES]
-    last = table.filter(table["last"]).group_by(columns, use_threads=False).aggregate([("return", "list")])
-    groups: _Groups = {}
-    for key, rows in _by(last.to_pylist(), lambda row: tuple(row[name] for name in _TASK)).items():
-        own = sorted(rows, key=lambda row: row["seed"])
-        _require_consistent(own, " ".join(filter(None, key)))
-        episodes = min(len(row["return_list"]) for row in own)
-        task = _task(key[3], own[0]["random_return"], own[0]["expert_return"])
-        returns = np.array([row["return_list"][:episodes] for row in own])
-        groups[key] = _Group(
-            seeds=tuple(row["seed"] for row in own),
-            updates=tuple(sorted({row["update"] for row in own})),
-            returns=returns,
-            best=np.array([best_of[tuple(row[name] for name in _SEED)] for row in own], float),
-            dataset_return=_or_nan(own[0]["behaviour"]),
-            has_score=task.random_return is not None and task.expert_return is not None,
-            metrics={name: one(returns, task) for name, one in METRICS.items()},
-        )
-    return groups
-
-
-def _task(name: str, random_return: float | None, expert_return: float | None) -> Task:
-    """The task with the reference returns of the table; a bare one where it is not registered here."""
-    try:
-        task = get_task(name)
-    except UserError:
-        task = Task(name)
-    return replace(task, random_return=random_return, expert_return=expert_return)
-
-
-def _require_consistent(rows: list[dict[str, Any]], label: str) -> None:
-    """Raise `UserError` for a seed that is there twice, or for data that differ between seeds."""
-    for one, other in pairwise(rows):
-        if one["seed"] == other["seed"]:
-            raise UserError(
-                f"{label}: seed {one['seed']} is in two runs, {one['run']} and {other['run']}; give them different "
-                "labels."
-            )
-        if not np.isclose(_or_nan(one["behaviour"]), _or_nan(other["behaviour"]), equal_nan=True):
-            raise UserError(
-                f"{label}: {one['run']} and {other['run']} were trained on different data; give them different labels."
-            )
-
-
-def _matrix(groups: list[_Group], values: list[np.ndarray]) -> tuple[list[int], np.ndarray]:
+def _matrix(groups: list[Group], values: list[np.ndarray]) -> tuple[list[int], np.ndarray]:
     """All seeds of the groups, ascending, and their values [R, M], matched by seed; NaN where a group lacks a seed."""
     seeds = sorted({seed for group in groups for seed in group.seeds})
     matrix = np.full((len(seeds), len(groups)), np.nan)
@@ -318,18 +243,6 @@ def _over_tasks(values: np.ndarray) -> tuple[float, float]:
         return float("nan"), float("nan")
     complete = values[~np.isnan(values).any(1)].mean(1)
     return float(np.nanmean(values, 0).mean()), mean_std(complete)[1] if len(complete) else float("nan")
-
-
-def _by(values: Iterable[V], key: Callable[[V], K]) -> dict[K, list[V]]:
-    """Key -> its values, in the order in which the keys appear."""
-    lists: dict[K, list[V]] = {}
-    for value in values:
-        lists.setdefault(key(value), []).append(value)
-    return lists
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import save
 
 from hcsac.errors import UserError
-from hcsac.files import METADATA, MODEL_CARD, ONNX, POLICY, TENSORS
+from hcsac.files import COMPARED, METADATA, MODEL_CARD, ONNX, POLICY, TENSORS
 from hcsac.policy.bundle import digest, is_bundle, read_metadata
 from hcsac.policy.metadata import last_evaluation, make_metadata
 from hcsac.policy.model_card import model_card
@@ -90,7 +90,7 @@ def require_replaceable(place: Path, run: RunDirectory, distilled: bool = False)
     with corrupt(place / METADATA, "remove it or choose another --output"):
         written = dict(metadata["files"])
     for file in _content(place):
-        if file.name == METADATA:
+        if file.name in (METADATA, COMPARED):  # returns of the policy that is replaced are of no use
             continue
         if file.name not in written:
             raise UserError(

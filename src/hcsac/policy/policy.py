@@ -1,5 +1,7 @@
 """A trained policy, from the directory of its run or from an exported bundle."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,20 @@ class Policy:
         tasks = np.full(batch.shape[:2], self.tasks.index(task))
         action = self.act_all(batch, tasks)[0 if seed is None else self.seeds.index(seed)]
         return action[0] if observations.ndim == 1 else action
+
+    def digest(self) -> str:
+        """SHA-256 of what its returns depend on: weights, algorithm, seeds, update, and the environments of its tasks.
+
+        Raises:
+            UserError: a task is not registered.
+        """
+        environments = [(name, get_task(name).env_id, get_task(name).kwargs) for name in self.tasks]
+        content = [self.algorithm, self.seeds, self.update, self._network.actors, environments]
+        digest = hashlib.sha256(json.dumps(content, default=str).encode())
+        for name, tensor in sorted(self._network.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def act_all(self, observation: np.ndarray, task: np.ndarray) -> np.ndarray:
         """Every replica at its own observations: [R, n, S], [R, n] -> [R, n, A]."""

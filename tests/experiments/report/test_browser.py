@@ -172,6 +172,28 @@ def test_a_phone(browser, page):
     assert browser.get_log("browser") == []
 
 
+def test_every_table_fits_a_phone_and_keeps_its_names(browser, page):
+    """Each scrolls in its own box, in which the first column stays in sight and leaves room for the numbers."""
+    show(browser, page, width=360)
+    boxes = browser.execute_script("""
+        return [...document.querySelectorAll(".scroll")].filter(box => box.offsetParent).map(box => {
+            box.scrollLeft = 9999;
+            const name = box.querySelector("tbody tr:not(.group) th").getBoundingClientRect();
+            const frame = box.getBoundingClientRect();
+            return [frame.right, name.left - frame.left, name.width / frame.width];
+        })""")
+    assert len(boxes) >= 5
+    for right, left, share in boxes:
+        assert right <= 360
+        assert 0 <= left <= 1
+        assert share < 0.95
+    heads = browser.execute_script(
+        "return [...document.querySelectorAll('#returns ~ .scroll')][2].querySelector('thead').textContent"
+    )
+    assert "Failed" in heads
+    assert "Against its data" in heads
+
+
 def test_names_are_read_as_text(browser, page):
     show(browser, page)
     assert NASTY in browser.find_element("css selector", "#returns ~ .scroll thead").text

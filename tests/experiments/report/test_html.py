@@ -44,7 +44,8 @@ def test_what_is_written(study, written):
     assert written.page == study.output / "report.html"
     assert written.markdown.read_text().startswith("<!-- hcsac study report -->\n# A ")
     assert len(read_returns(written.returns)) == 264
-    assert written.tables.count("\nDataset  Task ") == 3
+    assert written.tables.count("\nDataset  Task ") == 2
+    assert "Against its data" in written.tables
     assert written.note == "Videos were left out."
     assert {path.name for path in study.output.iterdir()} == {
         "medium", "replay", "study.json", "events.jsonl", "report.html", "report.md", "returns.parquet",

@@ -14,6 +14,8 @@ def test_a_table():
         "| --- | --- | ---: | ---: |",
         r"| data | t | **1**<br>+2 | a\|b \*c\* &lt;d&gt; |",
     ]
+    other = grouped._replace(grouped_by="Place")
+    assert table_markdown(other).splitlines()[0] == "| Place | Task | x | y |"
     plain = Table("T", ("Task", "x", "y"), [("", rows)], words=True)
     assert table_markdown(plain).splitlines()[:2] == ["| Task | x | y |", "| --- | --- | --- |"]
 
@@ -28,7 +30,7 @@ def test_the_whole(study):
     assert "seed 2 (bad &lt;luck&gt;)." in text
     assert "<script" not in text
     heads = [line for line in text.splitlines() if line.startswith("#")]
-    assert heads[1:5] == ["## Returns", "### Last policy", "### Best of run", "### Against the data"]
+    assert heads[1:5] == ["## Returns", "### Last policy", "### Best of run", "### Each algorithm on each task"]
     assert "## Settings that differ" in heads
     assert "## Videos" not in heads
     for block in text.split("\n\n"):

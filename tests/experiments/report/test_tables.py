@@ -60,11 +60,7 @@ def test_best_of_run_and_what_it_adds(loaded, series):
     ]
 
 
-def test_verdicts(loaded, series):
-    medium, replay = (rows for _, rows in tables.verdict_table(loaded.summary, series).groups)
-    assert (medium[0][1].text, medium[0][1].mark) == ("▲ beats its data", "up")
-    assert medium[0][1].under[0].startswith("+3.4 [+2.")
-    assert (replay[0][1].text, replay[0][1].mark) == ("≈ matches", "same")
+def test_verdicts_are_counted(loaded, series):
     short = tables.aggregate_table(loaded.summary, series)
     assert texts(short.groups[0][1][0])[3:] == ["2", "–", "–", "3 x 2"]  # noqa: RUF001
     assert texts(short.groups[1][1][1])[3:] == ["–", "2", "–", "2 x 2"]  # noqa: RUF001

@@ -43,7 +43,7 @@ def _part(part: Part) -> Sequence[str]:
 def table_markdown(table: Table) -> str:
     """A table; the groups of its rows become the first column, where they have names."""
     grouped = any(group for group, _ in table.groups)
-    heads = [*(["Dataset"] if grouped else []), *table.columns]
+    heads = [*([table.grouped_by] if grouped else []), *table.columns]
     named = len(heads) - len(table.columns) + 1
     rest = "---" if table.words else "---:"
     lines = [_row([_escaped(head) for head in heads]), _row(["---"] * named + [rest] * (len(heads) - named))]

@@ -9,13 +9,14 @@ import numpy as np
 
 from hcsac.experiments.metrics import extra_metrics
 from hcsac.experiments.report import charts, tables
+from hcsac.experiments.report.cells import cells_table
 from hcsac.experiments.report.charts import Chart
 from hcsac.experiments.report.load import LoadedStudy
 from hcsac.experiments.report.settings_diff import settings_diff, sharing_series
 from hcsac.experiments.report.styles import Key, Series, series_of
 from hcsac.experiments.report.tables import Table, TableCell
 from hcsac.experiments.report.videos import Clip
-from hcsac.experiments.words import plural
+from hcsac.experiments.words import few_seeds, plural
 from hcsac.training.progress import duration
 
 # Stroke patterns of the legend for the dashes of the charts.
@@ -27,7 +28,6 @@ _STROKES = {
     "longdash": "10 4",
     "longdashdot": "10 3 2 3",
 }
-_FEW = 10  # seeds below which a bootstrap interval is too narrow
 _SHOWN = 5  # entries of a warning; the rest is counted
 
 
@@ -114,7 +114,7 @@ def _returns_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
     shown = [
         tables.last_table(summary, series, loaded.record.published),
         tables.best_table(summary, series),
-        tables.verdict_table(summary, series),
+        cells_table(summary, {key: one.name for key, one in series.items()}),
         *(tables.metric_table(metric, summary, series) for metric in extra_metrics().values()),
     ]
     return Section("returns", "Returns", [Part(table.title, tables=[table]) for table in shown])
@@ -241,13 +241,8 @@ def _warnings(loaded: LoadedStudy) -> list[str]:
         warnings.append(f"This study is not finished: {words} (see Run time for each).")
     if corruption := loaded.corruption:
         warnings.append(f"{_some(corruption)}.")
-    fewest = min(len(one.seeds) for one in loaded.summary.tasks)
-    if fewest == 1:
-        warnings.append("Some algorithms have a single seed: how another seed would do is unknown.")
-    elif fewest < _FEW:
-        warnings.append(
-            f"With {fewest} seeds the intervals are narrower than 95 %, as bootstrap intervals of few seeds are."
-        )
+    if text := few_seeds(min(len(one.seeds) for one in loaded.summary.tasks)):
+        warnings.append(text)
     if any(np.isnan(one.score) for one in loaded.summary.tasks):
         warnings.append("Some tasks have no random and expert return, so they have returns but no score.")
     return warnings

@@ -16,8 +16,8 @@ from hcsac.experiments.words import plural
 from hcsac.training.progress import duration
 
 NONE = "–"  # noqa: RUF001
-SIGNS = {"beats its data": "▲", "matches": "≈", "below": "▼", "unknown": "?"}
-_MARKS = {"beats its data": "up", "matches": "same", "below": "down", "unknown": "unknown"}
+# Verdict -> sign and mark of its cell; every other verdict is that something is better.
+_SIGNS = {"not told apart": ("○", "same"), "below": ("▼", "down"), "unknown": ("?", "unknown")}
 
 
 class TableCell(NamedTuple):
@@ -37,6 +37,7 @@ class Table(NamedTuple):
     groups: list[tuple[str, list[list[TableCell]]]]
     note: str = ""
     words: bool = False  # whether its cells are words, which are aligned left
+    grouped_by: str = "Dataset"  # what the groups of its rows are
 
 
 _ByKey = dict[tuple[str, str, Key], TaskSummary]  # (dataset, task, key) -> its summary
@@ -50,10 +51,10 @@ def last_table(summary: Summary, series: dict[Key, Series], published: Published
     """
     ours = [algorithm for _, algorithm in series]
     separate = [name for name in _published_algorithms(published) if ours.count(name) != 1]
-    by_key = _by_key(summary)
+    by_key = by_key_of(summary)
     whole = {(one.dataset, one.key): one for one in summary.algorithms}
     groups = []
-    for dataset, tasks in _tasks_of(summary).items():
+    for dataset, tasks in tasks_of_each(summary).items():
         numbers = published.get(dataset, {})
         rows = []
         for task in tasks:
@@ -68,7 +69,8 @@ def last_table(summary: Summary, series: dict[Key, Series], published: Published
             rows.append([TableCell("average"), TableCell(f"{mean:.1f}"), *row])
         groups.append((dataset, rows))
     columns = ("Task", "Dataset return", *(f"{name.upper()} published" for name in separate), *_names(series))
-    note = f"Mean ± sample standard deviation over seeds; {_episodes(summary)} a seed; the best mean of a row is bold."
+    episodes = episodes_text(summary)
+    note = f"Mean ± sample standard deviation over seeds; {episodes} a seed; the best mean of a row is bold."
     return Table("Last policy", columns, groups, note)
 
 
@@ -89,7 +91,7 @@ def _last_cells(
         text = NONE if key[1] in separate else _published_text(published, tasks, key[1])
         under = () if text == NONE else (f"published {text}",)
         mark = "best" if own[key].mean == top else ""
-        cells.append(TableCell(_mean_std(own[key].mean, own[key].std), under, mark))
+        cells.append(TableCell(mean_std_text(own[key].mean, own[key].std), under, mark))
     return cells
 
 
@@ -101,22 +103,22 @@ def _published_text(
     known = [pair for pair in pairs if pair is not None]
     if len(known) < len(tasks):
         return NONE
-    return _mean_std(*known[0]) if len(tasks) == 1 else f"{np.mean([mean for mean, _ in known]):.1f}"
+    return mean_std_text(*known[0]) if len(tasks) == 1 else f"{np.mean([mean for mean, _ in known]):.1f}"
 
 
 def best_table(summary: Summary, series: dict[Key, Series]) -> Table:
     """The best evaluation of each seed, and its difference to the last policy."""
 
     def cell(one: TaskSummary) -> TableCell:
-        return TableCell(_mean_std(one.best_mean, one.best_std), (f"{one.gap:+.1f}",))
+        return TableCell(mean_std_text(one.best_mean, one.best_std), (f"{one.gap:+.1f}",))
 
     note = (
         "The best evaluation of each seed, chosen by its returns, which needs the simulator; below it the difference "
         "to the last policy. Evaluations during training may have fewer episodes."
     )
     table = _by_task("Best of run", summary, series, cell, note)
-    by_key = _by_key(summary)
-    for (dataset, rows), tasks in zip(table.groups, _tasks_of(summary).values(), strict=True):
+    by_key = by_key_of(summary)
+    for (dataset, rows), tasks in zip(table.groups, tasks_of_each(summary).values(), strict=True):
         if len(tasks) > 1:
             average = [TableCell("average")]
             for key in series:
@@ -128,20 +130,6 @@ def best_table(summary: Summary, series: dict[Key, Series]) -> Table:
                 average.append(TableCell(f"{best:.1f}", (f"{gap:+.1f}",)))
             rows.append(average)
     return table
-
-
-def verdict_table(summary: Summary, series: dict[Key, Series]) -> Table:
-    """Whether each algorithm beats the policy that logged its data."""
-
-    def cell(one: TaskSummary) -> TableCell:
-        text = f"{SIGNS[one.verdict]} {one.verdict}"
-        return TableCell(text, (interval(one.improvement, "+.1f"),), _MARKS[one.verdict])
-
-    note = (
-        "Last policy minus dataset return, with a 95 % bootstrap interval over seeds and, within each, episodes: "
-        "`beats its data` where the interval is above zero, `below` where it is below zero, else `matches`."
-    )
-    return _by_task("Against the data", summary, series, cell, note)
 
 
 def worst_table(summary: Summary, series: dict[Key, Series]) -> Table:
@@ -162,7 +150,7 @@ def metric_table(metric: Metric, summary: Summary, series: dict[Key, Series]) ->
         mean, std = means[one.dataset, one.task, one.key]
         row = [means[one.dataset, one.task, key][0] for key in series if (one.dataset, one.task, key) in means]
         best = choose((value for value in row if not np.isnan(value)), default=np.nan)
-        return TableCell(_mean_std(mean, std), (), "best" if mean == best else "")
+        return TableCell(mean_std_text(mean, std), (), "best" if mean == best else "")
 
     note = (
         f"{metric.caption} Mean ± sample standard deviation over seeds, of the last policy; {metric.better} is better."
@@ -172,19 +160,19 @@ def metric_table(metric: Metric, summary: Summary, series: dict[Key, Series]) ->
 
 def aggregate_table(summary: Summary, series: dict[Key, Series]) -> Table:
     """Interquartile mean of scores and the count of verdicts, for every algorithm."""
-    by_key, groups = _by_key(summary), []
-    for dataset, tasks in _tasks_of(summary).items():
+    by_key, groups = by_key_of(summary), []
+    for dataset, tasks in tasks_of_each(summary).items():
         rows = []
         for one in _algorithms_of(summary, dataset, series):
             verdicts = [by_key[dataset, task, one.key].verdict for task in tasks if (dataset, task, one.key) in by_key]
             row = [TableCell(series[one.key].name), TableCell(interval(one.iqm, ".1f"))]
-            row.append(TableCell(_mean_std(one.score, one.score_std)))
-            for word in ("beats its data", "matches", "below"):
-                count = verdicts.count(word)
-                row.append(TableCell(str(count), (), _MARKS[word]) if count else TableCell(NONE))
+            row.append(TableCell(mean_std_text(one.score, one.score_std)))
+            for word in ("beats its data", "not told apart", "below"):
+                count, mark = verdicts.count(word), sign_and_mark(word)[1]
+                row.append(TableCell(str(count), (), mark) if count else TableCell(NONE))
             rows.append([*row, TableCell(f"{len(one.seeds)} x {len(one.tasks)}")])
         groups.append((dataset, rows))
-    verdict_columns = ("▲ beats", "≈ matches", "▼ below")
+    verdict_columns = ("▲ beats its data", "○ not told apart", "▼ below")
     columns = ("Algorithm", "IQM of scores [95 %]", "Mean score ± std", *verdict_columns, "Seeds x tasks")
     return Table("Summary", columns, groups, "Score: 0 is a random policy, 100 an expert trained online.")
 
@@ -272,6 +260,11 @@ def format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def sign_and_mark(verdict: str) -> tuple[str, str]:
+    """How a verdict is shown."""
+    return _SIGNS.get(verdict, ("▲", "up"))
+
+
 def interval(estimate: Estimate, form: str) -> str:
     """Value and interval; the value alone where the interval is unknown."""
     if np.isnan(estimate.value):
@@ -284,8 +277,8 @@ def _by_task(
     title: str, summary: Summary, series: dict[Key, Series], cell: Callable[[TaskSummary], TableCell], note: str
 ) -> Table:
     """A row for each task, a column for each series."""
-    by_key, groups = _by_key(summary), []
-    for dataset, tasks in _tasks_of(summary).items():
+    by_key, groups = by_key_of(summary), []
+    for dataset, tasks in tasks_of_each(summary).items():
         rows = []
         for task in tasks:
             own = (by_key.get((dataset, task, key)) for key in series)
@@ -294,11 +287,12 @@ def _by_task(
     return Table(title, ("Task", *_names(series)), groups, note)
 
 
-def _by_key(summary: Summary) -> _ByKey:
+def by_key_of(summary: Summary) -> _ByKey:
+    """Every algorithm on every task."""
     return {(one.dataset, one.task, one.key): one for one in summary.tasks}
 
 
-def _tasks_of(summary: Summary) -> dict[str, list[str]]:
+def tasks_of_each(summary: Summary) -> dict[str, list[str]]:
     """Dataset -> its tasks."""
     tasks_of: dict[str, list[str]] = {}
     for one in summary.tasks:
@@ -332,12 +326,14 @@ def _names(series: dict[Key, Series]) -> tuple[str, ...]:
     return tuple(one.name for one in series.values())
 
 
-def _episodes(summary: Summary) -> str:
+def episodes_text(summary: Summary) -> str:
+    """How many a seed has: `20 episodes`, or a range."""
     counts = sorted({one.episodes for one in summary.tasks})
-    return f"{counts[0]} episodes" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} episodes"
+    return plural(counts[0], "episode") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} episodes"
 
 
-def _mean_std(mean: float, std: float | None) -> str:
+def mean_std_text(mean: float, std: float | None = None) -> str:
+    """`1.0 ± 0.2`, or the mean alone."""
     if np.isnan(mean):
         return NONE
     return f"{mean:.1f}" if std is None or np.isnan(std) else f"{mean:.1f} ± {std:.1f}"

@@ -6,7 +6,7 @@ from hcsac.experiments.report.tables import Table, TableCell
 def table_text(table: Table) -> str:
     """Title, columns, rows. The small lines below a number follow it on its line; a star marks the best number."""
     grouped = any(group for group, _ in table.groups)
-    lines = [[*(["Dataset"] if grouped else []), *table.columns]]
+    lines = [[*([table.grouped_by] if grouped else []), *table.columns]]
     for group, rows in table.groups:
         lines += [[*([group] if grouped else []), *map(_cell_text, row)] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
