@@ -6,7 +6,7 @@ import pytest
 
 from hcsac import Algorithm, Settings, UserError, algorithm
 from hcsac import settings as settings_module
-from hcsac.algorithms import ALGORITHMS, preset, preset_names, sentence, settings_of
+from hcsac.algorithms import ALGORITHMS, preset, preset_names, resolve, sentence, settings_of
 from hcsac.networks.actors import DeterministicActor
 from hcsac.settings import Sharing, setting
 
@@ -84,3 +84,12 @@ def test_its_name_sentence_presets_and_settings():
     assert [preset(word, "mine").my_number for word in ("slides", "quick", "own")] == [1.0, 2.0, 3.0]
     assert preset("quick", "mine").share_interval == preset("quick", "hcsac").share_interval
     assert hasattr(settings_of("mine"), "share_quantile")  # of a sharing rule
+
+
+def test_an_algorithm_of_one_actor_is_not_given_several():
+    algorithm("one_actor")(type("One", (Whole,), {}))
+    assert preset("best", "one_actor").actors == 1
+    assert preset("best", "bc").actors > 1
+    several = preset("best", "one_actor").replace({"actors": 3})
+    with pytest.raises(UserError, match="one_actor trains a single actor, not actors = 3"):
+        resolve("one_actor", several, ["walker-walk"])

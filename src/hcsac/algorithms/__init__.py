@@ -80,6 +80,8 @@ def resolve(name: str, settings: Settings, tasks: Sequence[str], relabels: bool 
             f"{name} learns one task, but the data have {', '.join(tasks)}; choose one with --tasks or use "
             "an algorithm of several tasks, as mtcsac."
         )
+    if settings.actors > 1 and not kind.several_actors:
+        raise UserError(f"{name} trains a single actor, not actors = {settings.actors}; leave the setting at 1.")
     if getattr(settings, "sharing", None) == "auto":
         shares = relabels and len(tasks) > 1
         settings = settings.replace({"sharing": "all", "reward_rule": "recompute"} if shares else {"sharing": "none"})

@@ -59,6 +59,7 @@ class Algorithm(nn.Module):
     settings_type: ClassVar[type[Settings]] = Settings
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # name -> changes, on top of the presets' common ones
     multi_task: ClassVar[bool] = True  # False where it learns one task alone
+    several_actors: ClassVar[bool] = False  # True where `update` trains all actors (`of_actors`), not just one
     paper: ClassVar[str] = ""  # where it is from
     name: ClassVar[str] = ""  # given at registration
 

@@ -29,6 +29,7 @@ class BehaviouralCloning(Algorithm):
     settings_type = BCSettings
     presets = {"paper": {"hidden_size": 256, "batch_size": 256, "actor_learning_rate": 1e-3}}
     Actor = DeterministicActor
+    several_actors = True
 
     def build(self, spec: Spec, settings: BCSettings, weights: Sequence[torch.Generator]) -> None:
         self.adam_actor = Adam(self.actor, settings.actor_learning_rate, settings.actor_decay, settings.updates)

@@ -98,6 +98,7 @@ class ConservativeSAC(Algorithm):
 
     settings: CSACSettings
     Actor = GaussianActor
+    several_actors = True
 
     def build(self, spec: Spec, settings: CSACSettings, weights: Sequence[torch.Generator]) -> None:
         self.critic = Critic(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)

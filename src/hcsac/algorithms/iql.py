@@ -52,6 +52,7 @@ class IQL(Algorithm):
         "d4rl": {"hidden_layers": 2, "actor_decay": "cosine", "advantage_scale": "none", "updates": 1_000_000},
     }
     Actor = DeterministicActor
+    several_actors = True
 
     def build(self, spec: Spec, settings: IQLSettings, weights: Sequence[torch.Generator]) -> None:
         self.critic = Critic(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)

@@ -34,6 +34,7 @@ class OfflineTD3(Algorithm):
 
     settings: OfflineTD3Settings
     Actor = DeterministicActor
+    several_actors = True
 
     def actor_values(self, batch: Batch, action: Tensor) -> Tensor:
         """Q(s, pi(s)) that the actors climb, of all their minibatches: action [R, P B, A] -> [R, P B]."""

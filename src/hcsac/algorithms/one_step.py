@@ -72,6 +72,7 @@ class OneStep(Algorithm):
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
     presets = {"best": {"critics": 5, "updates": 20_000}}
     Actor = DeterministicActor
+    several_actors = True
 
     def build(self, spec: Spec, settings: OneStepSettings, weights: Sequence[torch.Generator]) -> None:
         sizes = spec.observation_size, spec.action_size, len(spec.tasks)

@@ -143,4 +143,6 @@ def preset(name: str, algorithm: str) -> Settings:
     if name not in known:
         raise unknown("preset", name, known)
     common = applicable(kind, PRESETS.get(name, {}))
+    if not ALGORITHMS.get(algorithm).several_actors:
+        common.pop("actors", None)
     return kind().replace(common | dict(ALGORITHMS.get(algorithm).presets.get(name, {})))
