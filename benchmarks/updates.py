@@ -56,7 +56,7 @@ def ours(
     made = make_algorithm(agent, spec, settings, seeds, compiled=settings.compile == "on")
     active = ActiveDataset(data, made.discount, "keep", generators(seeds, 2, where), where)
     capture = cuda_capture([*made.random.generators, *active.generators]) if where.type == "cuda" else None
-    updates = Updates(made, active, settings.batch_size, capture)
+    updates = Updates(made, active, capture)
     return lambda: updates.advance(updates.span)
 
 

@@ -140,7 +140,9 @@ def test_an_interrupt_closes_bar_and_callbacks(interrupt, slides, tmp_path, caps
     with pytest.raises(interrupt):
         train("bc", slides, tmp_path / "run", settings("bc"), callbacks=[Recorder(calls), Interrupt()])
     assert [type(error) for _, event, _, error in calls if event == "close"] == [interrupt]
-    assert capsys.readouterr().err.startswith("bc  2/24 updates")  # closing the bar writes the last state
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("bc: 24 updates of 16 of 96 transitions; about ")
+    assert last.startswith("bc  2/24 updates")  # closing the bar writes the last state
 
 
 def test_callbacks_change_nothing(finished, slides, tmp_path):

@@ -153,12 +153,11 @@ def test_a_constant_column_is_not_blown_up(slides):
     assert (mean[1], std[1]) == (7.0, 1.0)
 
 
-def test_the_default_is_the_slides_preset(slides, tmp_path, monkeypatch):
+def test_the_default_is_the_preset_best(slides, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Loop, "__call__", lambda *_: None)
     run = train("hcsac", slides, tmp_path / "run", progress=False)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    resolved = {"device": device, "reward_rule": "keep", "target_pessimism": "min"}
-    assert run.identity()["settings"] == preset("slides", "hcsac").replace(resolved).as_dict()
+    assert run.identity()["given"] == preset("best", "hcsac").as_dict()
+    assert run.identity()["settings"] == resolve("hcsac", preset("best", "hcsac"), slides.task_names).as_dict()
 
 
 @pytest.mark.parametrize("drawing", [{}, {"start_weight": 8, "start_steps": 3, "sparse_weight": 4}], ids=str)
