@@ -12,7 +12,7 @@ import torch
 import hcsac
 from hcsac.data import Dataset, store
 from hcsac.errors import UserError
-from hcsac.evaluation import paired_interval
+from hcsac.evaluation import paired_difference
 from hcsac.policy import cost, distil, distil_policy, evaluate, export_policy, load_policy
 from hcsac.policy.cost import networks, parameters, seconds_per_action
 from hcsac.policy.student import _draw, agreement, fit, split, student_settings
@@ -87,7 +87,7 @@ def test_returns_parameters_and_time_of_both(made):
         for side, values in zip(("teacher", "student"), returns, strict=True):
             entry = compared["returns"][task][side]
             np.testing.assert_allclose([entry["mean"], entry["min"]], [values[:, m].mean(), values[:, m].min()], 1e-5)
-        interval = paired_interval(returns[1][:, m] - returns[0][:, m])
+        interval = paired_difference(returns[1][:, m], returns[0][:, m], same_seeds=True)
         np.testing.assert_allclose(list(compared["returns"][task]["difference"].values()), interval, atol=1e-4)
         assert held["evaluation"]["tasks"][task]["mean"] == pytest.approx(returns[1][:, m].mean(), rel=1e-5)
     add = 2 * 3  # the embedding's table

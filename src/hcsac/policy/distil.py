@@ -14,7 +14,7 @@ import numpy as np
 
 from hcsac.data import Dataset, load
 from hcsac.errors import UserError
-from hcsac.evaluation import paired_interval
+from hcsac.evaluation import paired_difference
 from hcsac.files import DISTILLED
 from hcsac.policy.cost import networks, paired_returns, parameters, seconds_per_action
 from hcsac.policy.export import Exported, require_replaceable, write_bundle
@@ -144,6 +144,6 @@ def _describe_difference(returns: Sequence[np.ndarray], tasks: Sequence[str]) ->
     for m, task in enumerate(tasks):
         pair = [values[:, m] for values in returns]
         sides = [{"mean": float(values.mean()), "min": float(values.min())} for values in pair]
-        difference = paired_interval(pair[1] - pair[0])._asdict()
+        difference = paired_difference(pair[1], pair[0], same_seeds=True)._asdict()
         described[task] = _both(*sides) | {"difference": difference}
     return described
