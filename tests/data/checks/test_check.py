@@ -224,6 +224,15 @@ def test_a_tasks_own_reward_function_replaces_the_simulator(
     assert "?" in table.markdown()
 
 
+def test_a_policy_at_its_bounds_with_noise_is_no_clipped_log(walk: list[Episode]) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.2, walk[0].action.shape)
+    bound = replace(walk[0], action=np.clip(1 + noise, -1, 1).astype(np.float32))
+    assert not columns.check_actions([bound]).findings
+    clipped = replace(walk[0], action=np.clip(3 * walk[0].action, -1, 1))
+    (finding,) = columns.check_actions([clipped]).findings
+    assert (finding.kind, "60% or more" in finding.evidence) == ("saturated-actions", True)
+
+
 def test_a_reward_that_jumps_within_the_rounding_of_an_observation(monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulator saw the pole just below the bound, its rounded observation lies on the bound."""
     name = "cartpole-balance_sparse"
