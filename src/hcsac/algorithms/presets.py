@@ -47,7 +47,7 @@ QUICK: dict[str, Any] = {
     "precision": "auto",
 }
 
-# Ours, for the best policy that half an hour on two cores gives; chosen on collected data, see docs/measurements.md.
+# Ours, for the best policy on two cores; first choices, from the leads in docs/measurements.md.
 BEST: dict[str, Any] = {
     "hidden_layers": 2,
     "embedding": "onehot",
