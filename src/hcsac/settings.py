@@ -174,6 +174,15 @@ class ActorImitation(Fields, group="Actor"):
 
 
 @dataclass(frozen=True, repr=False)
+class AdvantageWeights(Fields, group="Actor"):
+    """For an actor that imitates a transition the more, the better its action is than the policy's."""
+
+    inverse_temperature: float = setting(
+        3.0, "beta of the weights exp(beta A / scale) of advantage-weighted imitation, A = Q - V", 0
+    )
+
+
+@dataclass(frozen=True, repr=False)
 class Sharing(Fields, group="Sharing"):
     """Which transitions of other tasks a task also learns from; a sharing rule may add settings of its own."""
 

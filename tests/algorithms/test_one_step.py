@@ -91,6 +91,41 @@ def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slide
         assert torch.equal(tensor, critics[name]), name
 
 
+def test_good_rows_are_imitated_by_the_advantage_of_their_action(slides):
+    agent, active = build("one_step", slides, SEEDS, **SETTINGS | {"candidates": "0.5:good,inf:good"})
+    agent.updates = 5
+    assert agent.next_draw() == (B, 0, False)
+    batch = active.sample(*agent.next_draw())
+    noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])
+    before = [weights_of(agent.actor, g) for g in range(len(SEEDS) * 2)]
+    agent.advance(batch, noise)
+    random, largest = np.random.default_rng(0), 0
+    for g, old in enumerate(before):
+        r, candidate = divmod(g, 2)
+        x = arrays(agent, batch, r)
+        pair = [weights_of(agent.critic, r, e) for e in [(1, 0), (2, 0)][r]]
+
+        def smaller(action, x=x, pair=pair):
+            return np.minimum(*(q(c, x["observation"], x["task"], action) for c in pair))
+
+        value = smaller(actor(old, x["observation"], x["task"]))
+        advantage = smaller(x["action"]) - value
+
+        def size(y, x=x):
+            return np.array([np.abs(y)[x["task"] == task].mean() for task in x["task"]])
+
+        factor = np.minimum(np.exp(3 * advantage / size(advantage)), 20)
+        largest = max(largest, factor.max())
+
+        def loss(w, x=x, factor=factor, scale=size(value), weight=(0.5, None)[candidate], smaller=smaller):
+            action = actor(w, x["observation"], x["task"])
+            imitation = np.mean(factor * np.mean((action - x["action"]) ** 2, 1))
+            return imitation if weight is None else weight * imitation - np.mean(smaller(action) / scale)
+
+        compare(gradients(agent.actor, agent.adam_actor, g), old, loss, random)
+    assert largest == 20
+
+
 def test_a_candidate_is_what_a_run_with_its_weight_alone_gives(slides):
     both, one = (
         build("one_step", slides, SEEDS, **SETTINGS | {"candidates": candidates})

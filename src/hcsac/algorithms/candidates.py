@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from hcsac.errors import UserError
 
+Rows = Literal["own", "all", "good"]
+
 
 class Candidate(NamedTuple):
-    """A policy to choose among: how strongly its actors imitate, and from which rows they learn."""
+    """A policy to choose among: how strongly its actors imitate, and from which rows they learn.
+
+    own: those of their task; all: all of D*; good: all of D*, imitated the more the better their actions are valued.
+    """
 
     weight: float
-    rows: Literal["own", "all"]
+    rows: Rows
 
     def __str__(self) -> str:
         return f"{self.weight!r}:{self.rows}".replace(".0:", ":")
 
 
 def candidates_of(settings: Any) -> tuple[Candidate, ...]:
-    """The candidates, in the order in which they were given; without sharing all rows are a task's own.
+    """The candidates, in the order in which they were given; without sharing `all` rows are a task's own.
 
     Raises:
-        UserError: one is not of the form WEIGHT:own or WEIGHT:all, with a weight of at least 0, or given twice.
+        UserError: one is not of the form WEIGHT:ROWS with a weight of at least 0, or given twice.
     """
     words = settings.candidates.split(",")
     found = [_candidate(word.strip(), "candidates") for word in words]
     if len(set(found)) != len(found):
         raise UserError(f"setting candidates = {settings.candidates!r} names one twice; name each once.")
     if settings.sharing == "none":
-        found = [Candidate(candidate.weight, "own") for candidate in found]
+        found = [_without_sharing(candidate) for candidate in found]
     return tuple(dict.fromkeys(found))
 
 
@@ -44,7 +49,7 @@ def given_candidate(settings: Any) -> int | None:
         return None
     given = _candidate(settings.candidate, "candidate")
     if settings.sharing == "none":
-        given = Candidate(given.weight, "own")
+        given = _without_sharing(given)
     candidates = candidates_of(settings)
     if given not in candidates:
         raise UserError(
@@ -59,15 +64,19 @@ def clone_among(candidates: Sequence[Candidate]) -> int | None:
     return candidates.index(clone) if clone in candidates else None
 
 
+def _without_sharing(candidate: Candidate) -> Candidate:
+    return candidate._replace(rows="own") if candidate.rows == "all" else candidate
+
+
 def _candidate(word: str, setting: str) -> Candidate:
     weight, _, rows = word.partition(":")
     try:
         number = float(weight)
     except ValueError:
         number = math.nan
-    if not number >= 0 or rows not in ("own", "all"):
+    if not number >= 0 or rows not in get_args(Rows):
         raise UserError(
-            f"setting {setting}: {word!r} is not of the form WEIGHT:own or WEIGHT:all with a weight of at least 0, as "
-            "0.1:own or inf:own."
+            f"setting {setting}: {word!r} is not of the form WEIGHT:own, WEIGHT:all or WEIGHT:good with a weight of at "
+            "least 0, as 0.1:own or inf:own."
         )
-    return Candidate(number, "own" if rows == "own" else "all")
+    return Candidate(number, cast(Rows, rows))

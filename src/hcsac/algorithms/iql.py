@@ -21,12 +21,12 @@ from hcsac.losses.scale import mean_size_by_task
 from hcsac.networks.actors import DeterministicActor
 from hcsac.networks.critics import Critic
 from hcsac.networks.values import StateValue
-from hcsac.settings import ActorImitation, Critics, Settings, Settling, Sharing, TaskInput, setting
+from hcsac.settings import ActorImitation, AdvantageWeights, Critics, Settings, Settling, Sharing, TaskInput, setting
 from hcsac.types import Batch, Info, Spec
 
 
 @dataclass(frozen=True, repr=False)
-class IQLSettings(Sharing, TaskInput, ActorImitation, Settling, Critics, Settings, group="Implicit Q-learning"):
+class IQLSettings(Sharing, TaskInput, AdvantageWeights, ActorImitation, Settling, Critics, Settings, group="Implicit Q-learning"):
     """The paper's two numbers, and how an actor is made from the values."""
 
     expectile: float = setting(
@@ -35,9 +35,8 @@ class IQLSettings(Sharing, TaskInput, ActorImitation, Settling, Critics, Setting
     extraction: Literal["awr", "ddpg_bc"] = setting(
         "awr", "the actor's loss: advantage-weighted imitation, or values and imitation with actor_bc_weight"
     )
-    inverse_temperature: float = setting(3.0, "awr: beta of the weights exp(beta (Q - V) / scale), at most 100", 0)
     advantage_scale: Literal["task", "none"] = setting(
-        "task", "awr: scale of the advantages: their mean size within the task, or 1 as in the paper"
+        "task", "awr: scale of the advantages in the weights, which are at most 100: their mean size within the task, or 1 as in the paper"
     )
 
 

@@ -18,16 +18,20 @@ from hcsac.algorithms.registry import algorithm
 from hcsac.errors import UserError
 from hcsac.losses.choice import best_candidate
 from hcsac.losses.imitation import imitation_loss
+from hcsac.losses.iql import advantage_weight
 from hcsac.losses.one_step import improvement_loss, n_step_target
 from hcsac.losses.sac import bellman_loss
+from hcsac.losses.scale import mean_size_by_task
 from hcsac.networks.actors import DeterministicActor
 from hcsac.networks.critics import Critic
-from hcsac.settings import Critics, Settings, Sharing, TaskInput, setting
+from hcsac.settings import AdvantageWeights, Critics, Settings, Sharing, TaskInput, setting
 from hcsac.types import Batch, Draw, Info, Spec
+
+LARGEST_WEIGHT = 20.0  # of one transition in imitation by advantage
 
 
 @dataclass(frozen=True, repr=False)
-class OneStepSettings(Sharing, TaskInput, Critics, Settings, group="One-step improvement"):
+class OneStepSettings(Sharing, TaskInput, AdvantageWeights, Critics, Settings, group="One-step improvement"):
     """The length of its parts, how far the actors may leave the data, and which of them acts."""
 
     n_step: int = setting(5, "rewards summed in the critics' targets", 1)
@@ -35,7 +39,7 @@ class OneStepSettings(Sharing, TaskInput, Critics, Settings, group="One-step imp
     candidates: str = setting(
         "0.03:all,0.1:all,0.1:own,0.3:own,1:own,inf:own", "the policies that are trained for the choice of one: "
         "weights of imitation against values of size 1 (inf: imitation alone), each with the rows that its actors "
-        "learn from, their task's own or all of D*", listed=True,
+        "learn from: their task's own, all of D*, or good, which is all imitated by advantage", listed=True,
     )  # fmt: skip
     choose: Literal["given", "fqe", "behaviour-safe"] = setting(
         "fqe", "which candidate acts in a task: the one that is given, the one with the highest value by fitted Q "
@@ -68,6 +72,7 @@ class OneStep(Algorithm):
     settings: OneStepSettings
     imitation_weight: Tensor  # [R C P]
     own_rows: Tensor  # [R C P] bool
+    good_rows: Tensor  # [R C P] bool
     settings_type = OneStepSettings
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
     presets = {"best": {"critics": 5, "updates": 20_000}}
@@ -81,6 +86,7 @@ class OneStep(Algorithm):
         self.fitted = round(settings.critic_part * total)  # updates until the critics are
         self.improved = total - round(settings.judge_part * total) if judges else total
         self.only_own = all(one.rows == "own" for one in candidates_of(settings))
+        self.some_good = any(one.rows == "good" for one in candidates_of(settings))
         self.critic = Critic(*sizes, settings, weights)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.adam_critic = Adam(self.critic, settings.critic_learning_rate, settings.critic_decay, self.fitted)
@@ -89,6 +95,7 @@ class OneStep(Algorithm):
         per_actor = [one for one in candidates_of(settings) for _ in range(settings.actors)] * len(weights)
         self.register_buffer("imitation_weight", torch.tensor([one.weight for one in per_actor]), persistent=False)
         self.register_buffer("own_rows", torch.tensor([one.rows == "own" for one in per_actor]), persistent=False)
+        self.register_buffer("good_rows", torch.tensor([one.rows == "good" for one in per_actor]), persistent=False)
         if judges:
             of_all = [generator for generator in weights for _ in range(self.candidates)]
             self.judge = Critic(*sizes, settings.replace({"critics": settings.judges}), of_all)
@@ -155,15 +162,16 @@ class OneStep(Algorithm):
         """Actors of all candidates: up the smaller of two random critics, back to the logged actions."""
         rows = self.of_actors(batch)
         action = self.actor(rows.observation, rows.task)
-        q = self.two_critics(self.unfold(rows.observation), self.unfold(rows.task), self.unfold(action), noise).amin(1)
+        q = self.two_critics(rows, action, noise)
         weight = self.row_weight(rows)
-        imitation = imitation_loss(action, rows.action, weight)
+        by_advantage = self.times_advantage(weight, rows, q.detach(), noise) if self.some_good else weight
+        imitation = imitation_loss(action, rows.action, by_advantage)
         tasks = len(self.spec.tasks)
-        loss = improvement_loss(self.fold(q), rows.task, tasks, imitation, self.imitation_weight, weight)
+        loss = improvement_loss(q, rows.task, tasks, imitation, self.imitation_weight, weight)
         self.adam_actor.step(loss)
         return {
             "actor_loss": self.per_replica(loss),
-            "actor_q": self.per_replica(self.fold(q).mean(-1)),
+            "actor_q": self.per_replica(q.mean(-1)),
             "imitation_loss": self.per_replica(imitation),
         }
 
@@ -174,6 +182,15 @@ class OneStep(Algorithm):
         assert rows.own is not None
         counts = (rows.own | ~self.own_rows[:, None]).float()
         return counts if rows.weight is None else counts * rows.weight
+
+    @torch.no_grad()
+    def times_advantage(self, weight: Tensor | None, rows: Batch, value: Tensor, noise: Tensor) -> Tensor:
+        """How much each row is imitated, [R C P, B]; value [R C P, B] at the actors' own actions."""
+        advantage = self.two_critics(rows, rows.action, noise) - value
+        scale = mean_size_by_task(advantage, rows.task, len(self.spec.tasks), weight)
+        good = advantage_weight(advantage, scale, self.settings.inverse_temperature, LARGEST_WEIGHT)
+        factor = torch.where(self.good_rows[:, None], good, 1.0)
+        return factor if weight is None else factor * weight
 
     def evaluate(self, batch: Batch, first: bool) -> Info:
         """Fitted Q evaluation of every candidate, on the same minibatches; it begins at the values of the behaviour."""
@@ -219,16 +236,17 @@ class OneStep(Algorithm):
             f"discounted returns: {values}"
         )
 
-    def two_critics(self, observation: Tensor, task: Tensor, action: Tensor, noise: Tensor) -> Tensor:
-        """Values [R, 2, n] of two different critics, drawn by noise [R, 2], at [R, n, S], [R, n], [R, n, A]."""
+    def two_critics(self, rows: Batch, action: Tensor, noise: Tensor) -> Tensor:
+        """The smaller value of two different critics, drawn by noise [R, 2], at [R C P, B, A] -> [R C P, B]."""
         E = self.settings.critics
         first = (noise[:, 0] * E).long()
         second = (first + 1 + (noise[:, 1] * (E - 1)).long()) % E
         pick = torch.stack([first, second], 1)  # [R, 2]
         replica = torch.arange(len(pick), device=pick.device)[:, None]
         weights = {name: weight.detach()[replica, pick] for name, weight in self.critic.named_parameters()}
-        value: Tensor = functional_call(self.critic, weights, (observation, task, action[:, :, None]))
-        return value[..., 0]
+        at = self.unfold(rows.observation), self.unfold(rows.task), self.unfold(action)[:, :, None]
+        value: Tensor = functional_call(self.critic, weights, at)
+        return self.fold(value[..., 0].amin(1))
 
     def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
         """min_E Q(s, a) of the behaviour's critics, by which sharing rules select."""

@@ -35,12 +35,15 @@ def implicit_target(
 
 
 def advantage_weight(
-    advantage: Float[Tensor, "R B"], scale: Float[Tensor, "R B"] | None, inverse_temperature: float
+    advantage: Float[Tensor, "R B"],
+    scale: Float[Tensor, "R B"] | None,
+    inverse_temperature: float,
+    largest: float = LARGEST_WEIGHT,
 ) -> Float[Tensor, "R B"]:
-    """How much the actor imitates a transition (equation 7): min(exp(beta u / scale), 100).
+    """How much the actor imitates a transition (equation 7): min(exp(beta u / scale), largest).
 
     advantage u [R, B]; scale [R, B] is the size of the advantages in the row's task, None for 1 as in the paper; no
     gradient flows through either -> [R, B].
     """
     size = advantage if scale is None else advantage / scale
-    return (inverse_temperature * size).exp().clamp(max=LARGEST_WEIGHT)
+    return (inverse_temperature * size).exp().clamp(max=largest)
