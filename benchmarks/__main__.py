@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments, gradient, machine, rates, report, scale, studies, updates
+from benchmarks import actors, environments, gradient, machine, rates, report, scale, studies, updates
 
 HERE = Path(__file__).parent
 PARTS: dict[str, Callable[[], Any]] = {
     "updates-slides": lambda: updates.measure("slides", rounds=7),
     "updates-report": lambda: updates.measure("report", rounds=3),
+    "actors": lambda: actors.measure(rounds=7),
     "replicas": lambda: updates.replicas((1, 5, 16), rounds=5),
     "scoring": lambda: rates.scoring(rounds=7),
     "sharing": lambda: rates.sharing((100_000, 1_000_000, 10_000_000)),

@@ -24,7 +24,7 @@ def contenders(agent: str, settings: Settings, batch: Batch) -> dict[str, Callab
     found: dict[str, Callable[[], Any]] = {}
     if find_spec("d3rlpy"):
         found[f"d3rlpy {version('d3rlpy')}"] = _d3rlpy(agent, settings, batch)
-    if find_spec("torchrl") and agent != "bc":
+    if find_spec("torchrl") and hasattr(settings, "cql_weight"):
         found[f"TorchRL {version('torchrl')}"] = _torchrl(settings, batch)
     return found
 
@@ -35,15 +35,14 @@ def _d3rlpy(agent: str, settings: Settings, batch: Batch) -> Callable[[], Any]:
     from d3rlpy.torch_utility import TorchMiniBatch
 
     encoder = VectorEncoderFactory([settings.hidden_size] * settings.hidden_layers)
-    if agent == "bc":
-        config: Any = d3rlpy.algos.BCConfig(encoder_factory=encoder, batch_size=settings.batch_size)
-    else:
-        config = d3rlpy.algos.CQLConfig(
-            actor_encoder_factory=encoder, critic_encoder_factory=encoder, batch_size=settings.batch_size,
-            n_action_samples=settings.cql_samples, conservative_weight=settings.cql_weight,
-            alpha_learning_rate=0.0,  # a fixed weight, as ours
-            soft_q_backup=True,
-        )  # fmt: skip
+    both = {"actor_encoder_factory": encoder, "critic_encoder_factory": encoder, "batch_size": settings.batch_size}
+    configs: dict[str, Callable[[], Any]] = {
+        "bc": lambda: d3rlpy.algos.BCConfig(encoder_factory=encoder, batch_size=settings.batch_size),
+        "td3_bc": lambda: d3rlpy.algos.TD3PlusBCConfig(**both),
+        "iql": lambda: d3rlpy.algos.IQLConfig(**both, value_encoder_factory=encoder),
+        "rebrac": lambda: d3rlpy.algos.ReBRACConfig(**both),
+    }
+    config: Any = configs.get(agent, lambda: _d3rlpy_cql(both, settings))()
     made = config.create(device="cpu:0")
     S, A = batch.observation.shape[-1], batch.action.shape[-1]
     made.create_impl((S,), A)
@@ -54,7 +53,18 @@ def _d3rlpy(agent: str, settings: Settings, batch: Batch) -> Callable[[], Any]:
         returns_to_go=torch.zeros(rows, 1), terminals=torch.zeros(rows, 1), intervals=torch.ones(rows, 1),
         device="cpu:0",
     )  # fmt: skip
-    return lambda: made.impl.update(given, 0)
+    step = iter(range(10**9))  # a delayed actor moves by it
+    return lambda: made.impl.update(given, next(step))
+
+
+def _d3rlpy_cql(both: dict[str, Any], settings: Settings) -> Any:
+    import d3rlpy
+
+    return d3rlpy.algos.CQLConfig(
+        **both, n_action_samples=settings.cql_samples, conservative_weight=settings.cql_weight,
+        alpha_learning_rate=0.0,  # a fixed weight, as ours
+        soft_q_backup=True,
+    )  # fmt: skip
 
 
 def _torchrl(settings: Settings, batch: Batch) -> Callable[[], Any]:

@@ -6,6 +6,7 @@ import torch
 
 from hcsac.algorithms import preset
 from hcsac.algorithms.candidates import candidates_of
+from hcsac.algorithms.one_step import MEASURED
 from hcsac.errors import UserError
 from hcsac.sharing.selection import SharedPairs
 from tests.algorithms.test_algorithms import advance, build
@@ -62,7 +63,7 @@ def test_critics_are_fitted_to_the_value_of_the_logged_behaviour(r, slides):
 def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slides):
     agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors)
     agent.updates = 5
-    assert agent.stages(5) == ("actors", "actors", "first judge", "judges", "judges")
+    assert agent.stages(5) == ("actors", "actors", "candidates", "judges", "judges")
     assert agent.next_draw() == (B * actors, 0, True)  # nothing is shared
     batch = active.sample(*agent.next_draw())
     noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])  # critics 1 and 0 of the first replica, 2 and 0 of the second
@@ -174,10 +175,21 @@ def test_judges_begin_at_the_critics_and_learn_the_value_of_their_candidate(acto
     agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors, policy_average=0.5)
     for _ in range(7):
         advance(agent, active)
-    assert agent.stages(3) == ("first judge", "judges", "judges")
+    assert agent.stages(3) == ("candidates", "judges", "judges")
     critics = [[weights_of(agent.critic, r, e) for e in range(2)] for r in range(2)]
     members = [weights_of(agent.average, g) for g in range(2 * 2 * actors)]
     still = [p.clone() for p in (*agent.actor.parameters(), *agent.critic.parameters())]
+    assert agent.next_draw() == (MEASURED * B, 0, True)
+    batch = active.sample(*agent.next_draw())
+    agent.advance(batch)
+    for g in range(4):
+        r, c = divmod(g, 2)
+        x = arrays(agent, batch, r)
+        own = members[g * actors : (g + 1) * actors]
+        far = np.mean([actor(w, x["observation"], x["task"]) for w in own], 0) - x["action"]
+        for m in range(2):
+            mean = np.mean(far[x["task"] == m] ** 2)
+            assert agent.distance[r, c, m].item() == pytest.approx(mean, rel=1e-4)
     batch = active.sample(*agent.next_draw())
     info = agent.advance(batch)
     total, random = np.zeros((2, 2)), np.random.default_rng(0)
@@ -208,6 +220,7 @@ def test_finish_chooses_by_the_judges_values_at_first_states(slides):
     first = slides.episode_start[:-1]
     np.testing.assert_array_equal(start, slides.observation[first])
     np.testing.assert_array_equal(task, slides.task[first])
+    agent.distance.fill_(1)
     agent.finish(start, task)
     for r in range(2):
         for m in range(2):
@@ -219,6 +232,18 @@ def test_finish_chooses_by_the_judges_values_at_first_states(slides):
                 action = actor(weights_of(agent.actor, g), s, tasks)
                 values.append(np.mean([q(weights_of(agent.judge, g, j), s, tasks, action) for j in range(2)]))
             assert agent.choice[r, m] == np.argmax(values)
+
+
+def test_a_candidate_that_leaves_the_data_too_far_is_not_chosen(slides):
+    agent, active = build("one_step", slides, SEEDS, **SETTINGS, distance_limit=2.0)
+    for _ in range(10):
+        advance(agent, active)
+    for near in (0, 1):
+        agent.distance.fill_(0.5)
+        agent.distance[:, near] = 0.2
+        notes = agent.finish(*active.first_states())
+        assert agent.choice.tolist() == [[near, near]] * 2
+        assert all(f"{('0.1:own', '2:own')[1 - near]} " in note and "(2.5)" in note for note in notes)
 
 
 def test_a_weight_that_is_given_acts_from_the_start(slides):

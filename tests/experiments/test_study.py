@@ -203,6 +203,13 @@ def test_variants_with_the_key_agents_have_the_same_runs(read, tmp_path):
     assert read(STUDY_FILE.replace("algorithms", "agents")).runs(tmp_path) == read(STUDY_FILE).runs(tmp_path)
 
 
+def test_a_study_of_the_preset_best_leaves_sharing_to_each_run(read, tmp_path):
+    text = STUDY_FILE.replace('"slides"', '"best"').replace('"bc", "hcsac"', '"bc", "one_step"')
+    text = text[: text.index("[vary]")]
+    record = start_study(read(text), tmp_path / "out")
+    assert {run.settings.sharing for run in record.runs if run.algorithm == "one_step"} == {"auto"}
+
+
 def test_a_study_refuses_to_become_another(read, tmp_path):
     out = tmp_path / "out"
     record = start_study(read(STUDY_FILE), out)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hcsac.losses.choice import best_candidate, lower_bound
+from hcsac.losses.choice import best_candidate, lower_bound, within
 
 random = np.random.default_rng(0)
 
@@ -11,6 +11,20 @@ random = np.random.default_rng(0)
 def test_the_highest_mean_value_is_taken():
     value = random.normal(size=(5, 4, 3, 6))
     assert best_candidate(torch.tensor(value)).tolist() == value.mean((2, 3)).argmax(1).tolist()
+
+
+def test_only_allowed_candidates_are_taken():
+    value = random.normal(size=(5, 4, 3, 6))
+    allowed = random.random((5, 4)) < 0.5
+    allowed[:, 0] = True
+    best = best_candidate(torch.tensor(value), allowed=torch.tensor(allowed))
+    assert best.tolist() == np.where(allowed, value.mean((2, 3)), -np.inf).argmax(1).tolist()
+
+
+def test_a_candidate_is_within_the_limit_of_the_nearest_one():
+    distance = random.uniform(0.1, 1, (6, 4))
+    near = within(torch.tensor(distance), 2.5)
+    assert near.tolist() == [[x <= 2.5 * min(row) for x in row] for row in distance.tolist()]
 
 
 def test_lower_bound():

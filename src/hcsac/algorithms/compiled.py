@@ -22,6 +22,8 @@ def compile_update(recipe: Callable[..., Info]) -> Callable[..., Info]:
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder("compiled")))
     torch._dynamo.config.trace_autograd_ops = True
+    # Counted over all trainings of a process: every stage of every algorithm is one.
+    torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 1024
     return torch.compile(recipe, fullgraph=True)
 
 

@@ -16,18 +16,19 @@ from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
 from hcsac.algorithms.candidates import candidates_of, clone_among, given_candidate
 from hcsac.algorithms.registry import algorithm
 from hcsac.errors import UserError
-from hcsac.losses.choice import best_candidate
-from hcsac.losses.imitation import imitation_loss
+from hcsac.losses.choice import best_candidate, within
+from hcsac.losses.imitation import imitation_loss, squared_distance
 from hcsac.losses.iql import advantage_weight
 from hcsac.losses.one_step import improvement_loss, n_step_target
 from hcsac.losses.sac import bellman_loss
-from hcsac.losses.scale import mean_size_by_task
+from hcsac.losses.scale import mean_by_task, mean_size_by_task
 from hcsac.networks.actors import DeterministicActor
 from hcsac.networks.critics import Critic
 from hcsac.settings import AdvantageWeights, Critics, Settings, Sharing, TaskInput, setting
 from hcsac.types import Batch, Draw, Info, Spec
 
 LARGEST_WEIGHT = 20.0  # of one transition in imitation by advantage
+MEASURED = 64  # minibatches that the distance of the candidates to the data is measured on
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,15 +38,19 @@ class OneStepSettings(Sharing, TaskInput, AdvantageWeights, Critics, Settings, g
     n_step: int = setting(5, "rewards summed in the critics' targets", 1)
     critic_part: float = setting(0.5, "part of the updates that fit the critics of the behaviour", 0, 1)
     candidates: str = setting(
-        "0.03:all,0.1:all,0.1:own,0.3:own,1:own,inf:own", "the policies that are trained for the choice of one: "
+        "0.1:all,0.2:all,0.3:own,inf:own", "the policies that are trained for the choice of one: "
         "weights of imitation against values of size 1 (inf: imitation alone), each with the rows that its actors "
         "learn from: their task's own, all of D*, or good, which is all imitated by advantage", listed=True,
     )  # fmt: skip
     choose: Literal["given", "fqe", "behaviour-safe"] = setting(
-        "fqe", "which candidate acts in a task: the one that is given, the one with the highest value by fitted Q "
-        "evaluation, or that one only where it is surely better than imitation alone",
+        "fqe", "which candidate acts in a task: the one that is given, the one within distance_limit with the highest "
+        "value by fitted Q evaluation, or that one only where it is surely better than imitation alone",
     )  # fmt: skip
     candidate: str | None = setting(None, "the candidate that acts, with choose = given, as 0.1:own")
+    distance_limit: float = setting(
+        2.5, "candidates that leave the data farther are not chosen: whose mean squared distance to a task's logged "
+        "actions is more than so many times the smallest one of all candidates", 1,
+    )  # fmt: skip
     judge_part: float = setting(0.2, "last part of the updates: fitted Q evaluation of the candidates", 0, 1)
     judges: int = setting(2, "critics of each candidate in fitted Q evaluation", 1)
 
@@ -73,9 +78,10 @@ class OneStep(Algorithm):
     imitation_weight: Tensor  # [R C P]
     own_rows: Tensor  # [R C P] bool
     good_rows: Tensor  # [R C P] bool
+    distance: Tensor  # [R, C, M], of the candidates to the logged actions
     settings_type = OneStepSettings
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
-    presets = {"best": {"critics": 5, "updates": 20_000}}
+    presets = {"best": {"critics": 5, "updates": 20_000, "start_weight": 1.0}}
     Actor = DeterministicActor
     several_actors = True
 
@@ -102,6 +108,7 @@ class OneStep(Algorithm):
             self.judge_target = copy.deepcopy(self.judge).requires_grad_(False)
             rate = settings.critic_learning_rate
             self.adam_judge = Adam(self.judge, rate, settings.critic_decay, total - self.improved)
+            self.register_buffer("distance", torch.zeros(len(weights), self.candidates, len(spec.tasks)))
         elif self.choice is not None:
             self.choice.fill_(given_candidate(settings) or 0)
 
@@ -117,18 +124,20 @@ class OneStep(Algorithm):
         return settings.replace({"candidates": ",".join(str(candidates[c]) for c in kept)})
 
     def stage(self, update: int) -> str:
-        """`critics`, `actors`, `first judge` for the first update that evaluates the candidates, then `judges`."""
+        """`critics`, `actors`, `candidates` for the update that takes their measure, then `judges`."""
         if update < self.fitted:
             return "critics"
         if update < self.improved:
             return "actors"
-        return "first judge" if update == self.improved else "judges"
+        return "candidates" if update == self.improved else "judges"
 
     def draw(self, stage: str) -> Draw:
         """n-step transitions of D* for the critics, single ones for every actor and for the judges."""
         B = self.settings.batch_size
         if stage == "critics":
             return Draw(B, self.settings.n_step)
+        if stage == "candidates":
+            return Draw(MEASURED * B, own=True)
         return Draw(B * self.actors, own=bool(self.only_own)) if stage == "actors" else Draw(B)
 
     def moves_actor(self, stage: str) -> bool:
@@ -143,7 +152,9 @@ class OneStep(Algorithm):
         """A step of the critics of the behaviour, of the actors that climb them, or of the candidates' judges."""
         if stage == "critics":
             return self.fit(batch)
-        return self.improve(batch, noise) if stage == "actors" else self.evaluate(batch, stage == "first judge")
+        if stage == "actors":
+            return self.improve(batch, noise)
+        return self.measure(batch) if stage == "candidates" else self.evaluate(batch)
 
     def fit(self, batch: Batch) -> Info:
         """n-step SARSA with each critic's own target."""
@@ -192,15 +203,25 @@ class OneStep(Algorithm):
         factor = torch.where(self.good_rows[:, None], good, 1.0)
         return factor if weight is None else factor * weight
 
-    def evaluate(self, batch: Batch, first: bool) -> Info:
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> Info:
+        """How far every candidate is from the logged actions of each task; its judges begin at the critics."""
+        C, M = self.candidates, len(self.spec.tasks)
+        rows = self.of_candidates(batch)
+        far = squared_distance(self.joint(self.acting, rows.observation, rows.task), rows.action)
+        self.distance.copy_(mean_by_task(far, rows.task, M).unflatten(0, (-1, C)))
+        for part in (self.judge, self.judge_target):
+            for own, critic in zip(part.parameters(), self.critic.parameters(), strict=True):
+                own.copy_(critic[:, : self.settings.judges].repeat_interleave(C, 0))
+        return {"candidate_distance": self.distance.mean((1, 2))}
+
+    def of_candidates(self, batch: Batch) -> Batch:
+        """The same minibatch for every candidate: [R, B, ...] -> [R C, B, ...]."""
+        return Batch(*(None if x is None else x.repeat_interleave(self.candidates, 0) for x in batch))  # type: ignore[arg-type]
+
+    def evaluate(self, batch: Batch) -> Info:
         """Fitted Q evaluation of every candidate, on the same minibatches; it begins at the values of the behaviour."""
-        C = self.candidates
-        if first:
-            with torch.no_grad():
-                for part in (self.judge, self.judge_target):
-                    for own, critic in zip(part.parameters(), self.critic.parameters(), strict=True):
-                        own.copy_(critic[:, : self.settings.judges].repeat_interleave(C, 0))
-        rows = Batch(*(None if x is None else x.repeat_interleave(C, 0) for x in batch))  # type: ignore[arg-type]
+        rows = self.of_candidates(batch)
         with torch.no_grad():
             action = self.joint(self.acting, rows.next_observation, rows.task)
             next_q = self.judge_target(rows.next_observation, rows.task, action[:, :, None])[..., 0]
@@ -209,7 +230,7 @@ class OneStep(Algorithm):
         loss = bellman_loss(q, target, rows.weight)
         self.adam_judge.step(loss)
         polyak_update(self.judge_target, self.judge, self.settings.target_rate)
-        return {"judge_loss": loss.detach().unflatten(0, (-1, C)).mean(1)}
+        return {"judge_loss": loss.detach().unflatten(0, (-1, self.candidates)).mean(1)}
 
     @torch.no_grad()
     def finish(self, start: Tensor, task: Tensor) -> list[str]:
@@ -223,17 +244,19 @@ class OneStep(Algorithm):
         value = self.judge(observation, tasks, action[:, :, None])[..., 0].unflatten(0, (R, C))  # [R, C, J, n]
         clone = clone_among(candidates_of(self.settings)) if self.settings.choose == "behaviour-safe" else None
         for m in range(M):
-            self.choice[:, m] = best_candidate(value[..., task == m], clone)
+            near = within(self.distance[..., m], self.settings.distance_limit)
+            self.choice[:, m] = best_candidate(value[..., task == m], clone, near)
         return [self._reason(r, m, value[r, ..., task == m].mean((1, 2))) for r in range(R) for m in range(M)]
 
     def _reason(self, r: int, m: int, value: Tensor) -> str:
         """Which candidate acts in task m of replica r, and the values [C] that it was chosen by."""
         assert self.choice is not None
         names = [str(one) for one in candidates_of(self.settings)]
-        values = ", ".join(f"{name} {v:.1f}" for name, v in zip(names, value.tolist(), strict=True))
+        far = (self.distance[r, :, m] / self.distance[r, :, m].min()).tolist()
+        known = ", ".join(f"{n} {v:.1f} ({x:.1f})" for n, v, x in zip(names, value.tolist(), far, strict=True))
         return (
             f"{self.spec.tasks[m]}, seed {self.seeds[r]}: candidate {names[int(self.choice[r, m])]} acts; estimated "
-            f"discounted returns: {values}"
+            f"discounted returns (distance to the data, the smallest is 1): {known}"
         )
 
     def two_critics(self, rows: Batch, action: Tensor, noise: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ BEST: dict[str, Any] = {
     "critic_decay": "linear",
     "critic_layer_norm": "all",
     "policy_average": 0.999,
-    "actors": 5,
+    "actors": 3,
     "start_weight": 8.0,
     "sharing": "auto",
     "updates": 10_000,

@@ -8,18 +8,32 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
 SURE = 1.645  # standard errors: one-sided 95 %
 
 
-def best_candidate(value: Float[Tensor, "R C J n"], clone: int | None = None) -> Int[Tensor, "R"]:
+def within(distance: Float[Tensor, "R C"], limit: float) -> Bool[Tensor, "R C"]:
+    """Which candidates leave the data at most `limit` times as far as the nearest one: [R, C] -> [R, C] bool.
+
+    distance: mean squared distance of a candidate's actions to the logged ones. The nearest one is about as far as the
+    behaviour is from itself, so that the limit is in units of the behaviour's own variation.
+    """
+    return distance <= limit * distance.min(1, keepdim=True).values
+
+
+def best_candidate(
+    value: Float[Tensor, "R C J n"], clone: int | None = None, allowed: Bool[Tensor, "R C"] | None = None
+) -> Int[Tensor, "R"]:
     """The candidate with the highest mean value over J judges and n first states: [R, C, J, n] -> [R] int64.
+
+    Only among those `allowed` [R, C], if it is given.
 
     With `clone`, the index of a cloned policy, the best one is taken only where the lower bound of its paired
     difference to the clone is above 0; else the clone.
     """
-    best = value.mean((2, 3)).argmax(1)
+    mean = value.mean((2, 3))
+    best = (mean if allowed is None else torch.where(allowed, mean, -torch.inf)).argmax(1)
     if clone is None:
         return best
     replica = torch.arange(len(best), device=best.device)

@@ -20,8 +20,17 @@ def mean_size_by_task(
 
     q [R, B], task [R, B] of M tasks, weight [R, B] of the mean or None for 1 -> [R, B].
     """
-    member = (task[..., None] == torch.arange(tasks, device=task.device)).to(q.dtype)  # [R, B, M]
+    return mean_by_task(q.abs(), task, tasks, weight).gather(1, task).clamp(min=SMALLEST)
+
+
+def mean_by_task(
+    x: Float[Tensor, "R B"], task: Int[Tensor, "R B"], tasks: int, weight: Float[Tensor, "R B"] | None = None
+) -> Float[Tensor, "R M"]:
+    """The mean of x over the rows of each task, 0 where it has none.
+
+    x [R, B], task [R, B] of M tasks, weight [R, B] of the mean or None for 1 -> [R, M].
+    """
+    member = (task[..., None] == torch.arange(tasks, device=task.device)).to(x.dtype)  # [R, B, M]
     if weight is not None:
         member = member * weight[..., None]
-    mean = torch.einsum("rb,rbm->rm", q.abs(), member) / member.sum(1).clamp(min=SMALLEST)
-    return mean.gather(1, task).clamp(min=SMALLEST)
+    return torch.einsum("rb,rbm->rm", x, member) / member.sum(1).clamp(min=SMALLEST)

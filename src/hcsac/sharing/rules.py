@@ -81,9 +81,9 @@ def sharing_rule(
 
 
 def rule_of(settings: Any) -> SharingRule | None:
-    """The rule that a run shares by; None where it shares nothing."""
+    """The rule that a run shares by; None where it shares nothing, and for `auto`, which `resolve` replaces."""
     name = getattr(settings, "sharing", "none")
-    return None if name == "none" else SHARING_RULES.get(name)
+    return None if name in ("none", "auto") else SHARING_RULES.get(name)
 
 
 def rule_settings() -> tuple[type[Fields], ...]:
