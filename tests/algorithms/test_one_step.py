@@ -115,10 +115,10 @@ def test_good_rows_are_imitated_by_the_advantage_of_their_action(slides):
         def size(y, x=x):
             return np.array([np.abs(y)[x["task"] == task].mean() for task in x["task"]])
 
-        factor = np.minimum(np.exp(3 * advantage / size(advantage)), 20)
+        factor, scale = np.minimum(np.exp(3 * advantage / size(advantage)), 20), size(value)
         largest = max(largest, factor.max())
 
-        def loss(w, x=x, factor=factor, scale=size(value), weight=(0.5, None)[candidate], smaller=smaller):
+        def loss(w, x=x, factor=factor, scale=scale, weight=(0.5, None)[candidate], smaller=smaller):
             action = actor(w, x["observation"], x["task"])
             imitation = np.mean(factor * np.mean((action - x["action"]) ** 2, 1))
             return imitation if weight is None else weight * imitation - np.mean(smaller(action) / scale)

@@ -26,7 +26,9 @@ from hcsac.types import Batch, Info, Spec
 
 
 @dataclass(frozen=True, repr=False)
-class IQLSettings(Sharing, TaskInput, AdvantageWeights, ActorImitation, Settling, Critics, Settings, group="Implicit Q-learning"):
+class IQLSettings(
+    Sharing, TaskInput, AdvantageWeights, ActorImitation, Settling, Critics, Settings, group="Implicit Q-learning"
+):
     """The paper's two numbers, and how an actor is made from the values."""
 
     expectile: float = setting(
@@ -36,7 +38,7 @@ class IQLSettings(Sharing, TaskInput, AdvantageWeights, ActorImitation, Settling
         "awr", "the actor's loss: advantage-weighted imitation, or values and imitation with actor_bc_weight"
     )
     advantage_scale: Literal["task", "none"] = setting(
-        "task", "awr: scale of the advantages in the weights, which are at most 100: their mean size within the task, or 1 as in the paper"
+        "task", "awr: scale of the advantages in the weights (at most 100): their mean size within the task, or 1"
     )
 
 
