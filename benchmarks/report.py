@@ -80,10 +80,7 @@ def _scale(result: dict[str, Any]) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "updates-slides": ("Updates at the slides' sizes", updates.markdown),
     "updates-report": ("Updates at the report's sizes", updates.markdown),
-    "actors": (
-        "Updates with P actors, preset best, two tasks, compiled",
-        actors.markdown,
-    ),
+    "actors": ("Updates with P actors, preset best, two tasks, compiled", actors.markdown),
     "replicas": ("Replicas of one run, HCSAC at the slides' sizes", _replicas),
     "scoring": ("Values of transitions, Q of one task's critics", _scoring),
     "sharing": ("One sharing step by quantile, without computing values", _sharing),
