@@ -47,6 +47,7 @@ class Draw(NamedTuple):
     rows: int  # per replica
     n: int = 0  # 0 for single transitions, otherwise the most rewards that are summed
     own: bool = False  # without the shared transitions
+    uniform: bool = False  # whatever the weights by which rows are drawn (`start_weight`, `sparse_weight`)
 
 
 # What an update reports: name -> [R], kept on the device until it is logged.

@@ -64,7 +64,7 @@ def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slide
     agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors)
     agent.updates = 5
     assert agent.stages(5) == ("actors", "actors", "candidates", "judges", "judges")
-    assert agent.next_draw() == (B * actors, 0, True)  # nothing is shared
+    assert agent.next_draw() == (B * actors, 0, True, False)  # nothing is shared
     batch = active.sample(*agent.next_draw())
     noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])  # critics 1 and 0 of the first replica, 2 and 0 of the second
     before = [weights_of(agent.actor, g) for g in range(len(SEEDS) * 2 * actors)]
@@ -92,10 +92,17 @@ def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slide
         assert torch.equal(tensor, critics[name]), name
 
 
+@pytest.mark.parametrize("parts", ["actors", "all"])
+def test_row_weights_count_for_the_actors_or_for_every_part(parts, slides):
+    agent, _ = build("one_step", slides, SEEDS, **SETTINGS, weighted_draws=parts)
+    uniform = {agent.stage(u): agent.draw(agent.stage(u)).uniform for u in range(agent.settings.updates)}
+    assert uniform == dict(critics=parts != "all", actors=False, candidates=parts != "all", judges=parts != "all")
+
+
 def test_good_rows_are_imitated_by_the_advantage_of_their_action(slides):
     agent, active = build("one_step", slides, SEEDS, **SETTINGS | {"candidates": "0.5:good,inf:good"})
     agent.updates = 5
-    assert agent.next_draw() == (B, 0, False)
+    assert agent.next_draw() == (B, 0, False, False)
     batch = active.sample(*agent.next_draw())
     noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])
     before = [weights_of(agent.actor, g) for g in range(len(SEEDS) * 2)]
@@ -179,7 +186,7 @@ def test_judges_begin_at_the_critics_and_learn_the_value_of_their_candidate(acto
     critics = [[weights_of(agent.critic, r, e) for e in range(2)] for r in range(2)]
     members = [weights_of(agent.average, g) for g in range(2 * 2 * actors)]
     still = [p.clone() for p in (*agent.actor.parameters(), *agent.critic.parameters())]
-    assert agent.next_draw() == (MEASURED * B, 0, True)
+    assert agent.next_draw() == (MEASURED * B, 0, True, True)
     batch = active.sample(*agent.next_draw())
     agent.advance(batch)
     for g in range(4):

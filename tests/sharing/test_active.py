@@ -71,6 +71,18 @@ def test_pairs_are_drawn_by_the_weight_of_their_row(slides):
     assert chisquare(np.bincount(rows), ROW_WEIGHT / ROW_WEIGHT.sum() * 100_000).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("own_fraction", [None, 0.5])
+def test_a_uniform_draw_is_that_of_rows_without_weights(own_fraction, own, slides):
+    weighted, plain = (active(slides, own_fraction=own_fraction, row_weight=w) for w in (ROW_WEIGHT, None))
+    for d in (weighted, plain):
+        d.set_shared([SharedPairs(np.arange(30), np.ones(30, np.int8))])
+    for ours, theirs in zip(weighted.sample(64, own=own, uniform=True), plain.sample(64, own=own), strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
 def test_row_weights_leave_other_generators_and_uniform_draws_alone(slides):
     """None draws as ever: the numbers of `torch.randint` from a generator of that seed."""
     row, _ = pairs_of(slides, active(slides).sample(32))

@@ -51,6 +51,9 @@ class OneStepSettings(Sharing, TaskInput, AdvantageWeights, Critics, Settings, g
         2.5, "candidates that leave the data farther are not chosen: whose mean squared distance to a task's logged "
         "actions is more than so many times the smallest one of all candidates", 1,
     )  # fmt: skip
+    weighted_draws: Literal["actors", "all"] = setting(
+        "actors", "which parts draw by start_weight and sparse_weight: the actors alone, or critics and judges, too"
+    )
     judge_part: float = setting(0.2, "last part of the updates: fitted Q evaluation of the candidates", 0, 1)
     judges: int = setting(2, "critics of each candidate in fitted Q evaluation", 1)
 
@@ -81,7 +84,7 @@ class OneStep(Algorithm):
     distance: Tensor  # [R, C, M], of the candidates to the logged actions
     settings_type = OneStepSettings
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
-    presets = {"best": {"critics": 5, "updates": 20_000, "start_weight": 1.0}}
+    presets = {"best": {"critics": 5, "updates": 20_000}}
     Actor = DeterministicActor
     several_actors = True
 
@@ -134,11 +137,12 @@ class OneStep(Algorithm):
     def draw(self, stage: str) -> Draw:
         """n-step transitions of D* for the critics, single ones for every actor and for the judges."""
         B = self.settings.batch_size
-        if stage == "critics":
-            return Draw(B, self.settings.n_step)
+        if stage == "actors":
+            return Draw(B * self.actors, own=self.only_own)
+        uniform = self.settings.weighted_draws == "actors"
         if stage == "candidates":
-            return Draw(MEASURED * B, own=True)
-        return Draw(B * self.actors, own=bool(self.only_own)) if stage == "actors" else Draw(B)
+            return Draw(MEASURED * B, own=True, uniform=uniform)
+        return Draw(B, self.settings.n_step if stage == "critics" else 0, uniform=uniform)
 
     def moves_actor(self, stage: str) -> bool:
         """Only between the critics and the judges."""

@@ -104,14 +104,15 @@ class ActiveDataset:
         shared = torch.as_tensor(edges(self.row_weight[pairs.row.cpu().numpy()])[1:], device=self.task.device)
         return torch.cat([self.own_edge, self.own_edge[-1] + shared])
 
-    def sample(self, batch_size: int, n: int = 0, own: bool = False) -> Batch:
+    def sample(self, batch_size: int, n: int = 0, own: bool = False, uniform: bool = False) -> Batch:
         """One minibatch per replica, drawn with replacement from its D*.
 
         Args:
             n: 0 for single transitions; otherwise sums of up to n rewards and the logged action after them.
             own: draw from D alone, without the shared pairs.
+            uniform: draw all rows alike, whatever their `row_weight`.
         """
-        draws = [self._draw(r, batch_size, own) for r in range(len(self.generators))]
+        draws = [self._draw(r, batch_size, own, uniform) for r in range(len(self.generators))]
         row = torch.stack([draw.row for draw in draws])
         task = torch.stack([draw.task for draw in draws])
         weight = torch.stack([draw.weight for draw in draws if draw.weight is not None]) if self.weighted else None
@@ -160,10 +161,10 @@ class ActiveDataset:
         """Mean reward assigned to these transitions [n] for that task; NaN for none."""
         return self.reward[torch.as_tensor(row, device=self.task.device), task].double().mean().item()
 
-    def _draw(self, replica: int, batch_size: int, own_only: bool) -> Pairs:
+    def _draw(self, replica: int, batch_size: int, own_only: bool, uniform: bool) -> Pairs:
         own = len(self.task)
         shared = self.shared[replica]
-        pick = self._pick(replica, batch_size, own_only)  # places in D followed by the shared pairs
+        pick = self._pick(replica, batch_size, own_only, uniform)  # places in D followed by the shared pairs
         one = torch.ones(batch_size, device=self.task.device) if self.weighted else None
         if len(shared.row) == 0:
             return Pairs(pick, self.task[pick], one)
@@ -175,11 +176,11 @@ class ActiveDataset:
             one = torch.where(is_shared, shared.weight[index], one)
         return Pairs(rows, tasks, one)
 
-    def _pick(self, replica: int, batch_size: int, own_only: bool) -> Tensor:
+    def _pick(self, replica: int, batch_size: int, own_only: bool, uniform: bool) -> Tensor:
         generator, device = self.generators[replica], self.task.device
+        edge = None if uniform else self.own_edge if own_only else self.edge[replica]
         if self.own_fraction is not None and not own_only:
-            return draw_from_strata(self.strata[replica], batch_size, generator, self.edge[replica])
-        edge = self.own_edge if own_only else self.edge[replica]
+            return draw_from_strata(self.strata[replica], batch_size, generator, edge)
         if edge is None:
             count = len(self.task) + (0 if own_only else len(self.shared[replica].row))
             return torch.randint(count, (batch_size,), generator=generator, device=device)
