@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import flops, machine, rates, report, studies
+import hcsac
+from benchmarks import choice, flops, machine, rates, report, studies
 from benchmarks.updates import A, S, ours, random_data, slides_settings, textbook
 from hcsac.experiments.report import write_report
 
@@ -68,3 +69,29 @@ def test_the_page_shows_what_was_measured(tmp_path):
     assert "| plain | 1,234.5 |" in page
     assert "P (avx2), 2 cores" in page
     assert "Updates at" not in page
+
+
+def test_candidates_are_measured_as_each_rule_chooses_them(slides, tmp_path, monkeypatch):
+    """A bold candidate has the higher estimate; on narrow logs only the careful one may act."""
+    settings = hcsac.preset("best", "one_step").replace(
+        {"updates": 20, "hidden_size": 8, "critics": 2, "batch_size": 8, "candidates": "0.1:own,inf:own", "actors": 1,
+         "final_episodes": 1, "narrow_spread": 1e9}
+    )  # fmt: skip
+    run = hcsac.train("one_step", slides, tmp_path / "run", settings, (3,), progress=False)
+    estimate = torch.tensor([2.0, 1.0])[None, :, None, None].expand(1, 2, 2, 8)
+    monkeypatch.setattr(choice.OneStep, "estimates", lambda self, start, task: estimate[..., : len(start)])
+    records = choice.of_run(run.path, slides, 3)
+    assert [record["task"] for record in records] == list(slides.task_names)
+    for record in records:
+        assert record["chosen"] == {"fqe, bold everywhere": 0, "fqe": 1, "behaviour-safe": 1}
+    kept = json.loads((run.path / choice.RETURNS).read_text())
+    assert set(kept) == {"0.1:own", "inf:own"}
+    assert {len(returns) for tasks in kept.values() for returns in tasks.values()} == {3}
+    assert kept["0.1:own"] != kept["inf:own"]
+    table = choice.markdown(records)
+    for record in records:
+        best = max(record["returns"])
+        regret = [best - record["returns"][c] for c in record["chosen"].values()]
+        assert f"| {record['returns'][record['chosen']['fqe']]:.0f} (`inf:own`) |" in table
+        assert min(regret) == 0
+    assert choice.of_run(run.path, slides, 3) == records  # the returns that were kept

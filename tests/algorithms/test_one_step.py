@@ -63,7 +63,7 @@ def test_critics_are_fitted_to_the_value_of_the_logged_behaviour(r, slides):
 def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slides):
     agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors)
     agent.updates = 5
-    assert agent.stages(5) == ("actors", "actors", "candidates", "judges", "judges")
+    assert agent.stages(5) == ("actors", "actors", "spread", "judges", "judges")
     assert agent.next_draw() == (B * actors, 0, True, False)  # nothing is shared
     batch = active.sample(*agent.next_draw())
     noise = torch.tensor([[0.4, 0.9], [0.7, 0.1]])  # critics 1 and 0 of the first replica, 2 and 0 of the second
@@ -96,7 +96,7 @@ def test_every_actor_climbs_two_critics_and_imitates_by_its_weight(actors, slide
 def test_row_weights_count_for_the_actors_or_for_every_part(parts, slides):
     agent, _ = build("one_step", slides, SEEDS, **SETTINGS, weighted_draws=parts)
     uniform = {agent.stage(u): agent.draw(agent.stage(u)).uniform for u in range(agent.settings.updates)}
-    assert uniform == dict(critics=parts != "all", actors=False, candidates=parts != "all", judges=parts != "all")
+    assert uniform == {"critics": parts != "all", "actors": False, "spread": True, "judges": parts != "all"}
 
 
 def test_good_rows_are_imitated_by_the_advantage_of_their_action(slides):
@@ -182,21 +182,20 @@ def test_judges_begin_at_the_critics_and_learn_the_value_of_their_candidate(acto
     agent, active = build("one_step", slides, SEEDS, **SETTINGS, actors=actors, policy_average=0.5)
     for _ in range(7):
         advance(agent, active)
-    assert agent.stages(3) == ("candidates", "judges", "judges")
+    assert agent.stages(3) == ("spread", "judges", "judges")
     critics = [[weights_of(agent.critic, r, e) for e in range(2)] for r in range(2)]
     members = [weights_of(agent.average, g) for g in range(2 * 2 * actors)]
     still = [p.clone() for p in (*agent.actor.parameters(), *agent.critic.parameters())]
     assert agent.next_draw() == (MEASURED * B, 0, True, True)
     batch = active.sample(*agent.next_draw())
     agent.advance(batch)
-    for g in range(4):
-        r, c = divmod(g, 2)
+    for r in range(2):
         x = arrays(agent, batch, r)
-        own = members[g * actors : (g + 1) * actors]
-        far = np.mean([actor(w, x["observation"], x["task"]) for w in own], 0) - x["action"]
+        of_critics = [weights_of(agent.critic, r, e) for e in range(E)]
+        value = np.mean([q(w, x["observation"], x["task"], x["action"]) for w in of_critics], 0)
         for m in range(2):
-            mean = np.mean(far[x["task"] == m] ** 2)
-            assert agent.distance[r, c, m].item() == pytest.approx(mean, rel=1e-4)
+            of_task = value[x["task"] == m]
+            assert agent.spread[r, m].item() == pytest.approx(of_task.std() / np.abs(of_task).mean(), rel=1e-3)
     batch = active.sample(*agent.next_draw())
     info = agent.advance(batch)
     total, random = np.zeros((2, 2)), np.random.default_rng(0)
@@ -227,7 +226,7 @@ def test_finish_chooses_by_the_judges_values_at_first_states(slides):
     first = slides.episode_start[:-1]
     np.testing.assert_array_equal(start, slides.observation[first])
     np.testing.assert_array_equal(task, slides.task[first])
-    agent.distance.fill_(1)
+    agent.spread.fill_(1)
     agent.finish(start, task)
     for r in range(2):
         for m in range(2):
@@ -241,16 +240,22 @@ def test_finish_chooses_by_the_judges_values_at_first_states(slides):
             assert agent.choice[r, m] == np.argmax(values)
 
 
-def test_a_candidate_that_leaves_the_data_too_far_is_not_chosen(slides):
-    agent, active = build("one_step", slides, SEEDS, **SETTINGS, distance_limit=2.0)
+def test_a_candidate_of_a_small_weight_is_not_chosen_where_logs_are_narrow(slides):
+    agent, active = build("one_step", slides, SEEDS, **SETTINGS, narrow_spread=0.2, narrow_weight=0.3)
     for _ in range(10):
         advance(agent, active)
-    for near in (0, 1):
-        agent.distance.fill_(0.5)
-        agent.distance[:, near] = 0.2
-        notes = agent.finish(*active.first_states())
-        assert agent.choice.tolist() == [[near, near]] * 2
-        assert all(f"{('0.1:own', '2:own')[1 - near]} " in note and "(2.5)" in note for note in notes)
+    start, task = active.first_states()
+    agent.spread.fill_(0.5)
+    agent.finish(start, task)
+    by_value = agent.choice.tolist()
+    agent.spread[0, 1] = agent.spread[1, 0] = 0.1
+    notes = agent.finish(start, task)
+    assert agent.choice.tolist() == [[by_value[0][0], 1], [1, by_value[1][1]]]
+    assert ["narrow logs (their values vary by 10%)" in note for note in notes] == [False, True, True, False]
+    assert 0 in (by_value[0][1], by_value[1][0])  # otherwise nothing is shown
+    agent.settings = agent.settings.replace({"narrow_weight": 5.0})  # the largest weight there is stays allowed
+    agent.finish(start, task)
+    assert agent.choice[0, 1] == agent.choice[1, 0] == 1
 
 
 def test_a_weight_that_is_given_acts_from_the_start(slides):

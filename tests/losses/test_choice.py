@@ -1,9 +1,10 @@
 """The choice among candidates against NumPy."""
 
 import numpy as np
+import pytest
 import torch
 
-from hcsac.losses.choice import best_candidate, lower_bound, within
+from hcsac.losses.choice import best_candidate, lower_bound, value_spread
 
 random = np.random.default_rng(0)
 
@@ -21,10 +22,16 @@ def test_only_allowed_candidates_are_taken():
     assert best.tolist() == np.where(allowed, value.mean((2, 3)), -np.inf).argmax(1).tolist()
 
 
-def test_a_candidate_is_within_the_limit_of_the_nearest_one():
-    distance = random.uniform(0.1, 1, (6, 4))
-    near = within(torch.tensor(distance), 2.5)
-    assert near.tolist() == [[x <= 2.5 * min(row) for x in row] for row in distance.tolist()]
+def test_the_spread_of_values_is_relative_to_their_size_in_the_task():
+    value, task = random.normal(3, 2, size=(2, 40)), random.integers(0, 2, size=(2, 40))
+    spread = value_spread(torch.tensor(value), torch.tensor(task), 3)
+    for r in range(2):
+        for m in range(2):
+            own = value[r, task[r] == m]
+            assert spread[r, m].item() == pytest.approx(own.std() / np.abs(own).mean())
+    assert spread[:, 2].tolist() == [0, 0]  # a task without rows
+    scaled = value_spread(torch.tensor(-7 * value), torch.tensor(task), 3)
+    torch.testing.assert_close(scaled, spread)
 
 
 def test_lower_bound():

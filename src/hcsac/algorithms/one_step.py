@@ -16,19 +16,19 @@ from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
 from hcsac.algorithms.candidates import candidates_of, clone_among, given_candidate
 from hcsac.algorithms.registry import algorithm
 from hcsac.errors import UserError
-from hcsac.losses.choice import best_candidate, within
-from hcsac.losses.imitation import imitation_loss, squared_distance
+from hcsac.losses.choice import best_candidate, value_spread
+from hcsac.losses.imitation import imitation_loss
 from hcsac.losses.iql import advantage_weight
 from hcsac.losses.one_step import improvement_loss, n_step_target
 from hcsac.losses.sac import bellman_loss
-from hcsac.losses.scale import mean_by_task, mean_size_by_task
+from hcsac.losses.scale import mean_size_by_task
 from hcsac.networks.actors import DeterministicActor
 from hcsac.networks.critics import Critic
 from hcsac.settings import AdvantageWeights, Critics, Settings, Sharing, TaskInput, setting
 from hcsac.types import Batch, Draw, Info, Spec
 
 LARGEST_WEIGHT = 20.0  # of one transition in imitation by advantage
-MEASURED = 64  # minibatches that the distance of the candidates to the data is measured on
+MEASURED = 64  # minibatches that the spread of the values is measured on
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,14 +43,17 @@ class OneStepSettings(Sharing, TaskInput, AdvantageWeights, Critics, Settings, g
         "learn from: their task's own, all of D*, or good, which is all imitated by advantage", listed=True,
     )  # fmt: skip
     choose: Literal["given", "fqe", "behaviour-safe"] = setting(
-        "fqe", "which candidate acts in a task: the one that is given, the one within distance_limit with the highest "
-        "value by fitted Q evaluation, or that one only where it is surely better than imitation alone",
+        "fqe", "which candidate acts in a task: the one that is given, the one with the highest value by fitted Q "
+        "evaluation, or that one only where it is surely better than imitation alone",
     )  # fmt: skip
     candidate: str | None = setting(None, "the candidate that acts, with choose = given, as 0.1:own")
-    distance_limit: float = setting(
-        2.5, "candidates that leave the data farther are not chosen: whose mean squared distance to a task's logged "
-        "actions is more than so many times the smallest one of all candidates", 1,
+    narrow_spread: float = setting(
+        0.25, "the logs of a task are narrow where the values of its logged actions have a standard deviation of less "
+        "than so much of their mean size: no episode shows what leads to failure", 0,
     )  # fmt: skip
+    narrow_weight: float = setting(
+        0.2, "where the logs of a task are narrow, no candidate of a smaller imitation weight is chosen", 0
+    )
     weighted_draws: Literal["actors", "all"] = setting(
         "actors", "which parts draw by start_weight and sparse_weight: the actors alone, or critics and judges, too"
     )
@@ -81,7 +84,7 @@ class OneStep(Algorithm):
     imitation_weight: Tensor  # [R C P]
     own_rows: Tensor  # [R C P] bool
     good_rows: Tensor  # [R C P] bool
-    distance: Tensor  # [R, C, M], of the candidates to the logged actions
+    spread: Tensor  # [R, M], of the values of logged actions
     settings_type = OneStepSettings
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
     presets = {"best": {"critics": 5, "updates": 20_000}}
@@ -111,7 +114,7 @@ class OneStep(Algorithm):
             self.judge_target = copy.deepcopy(self.judge).requires_grad_(False)
             rate = settings.critic_learning_rate
             self.adam_judge = Adam(self.judge, rate, settings.critic_decay, total - self.improved)
-            self.register_buffer("distance", torch.zeros(len(weights), self.candidates, len(spec.tasks)))
+            self.register_buffer("spread", torch.zeros(len(weights), len(spec.tasks)))
         elif self.choice is not None:
             self.choice.fill_(given_candidate(settings) or 0)
 
@@ -127,21 +130,21 @@ class OneStep(Algorithm):
         return settings.replace({"candidates": ",".join(str(candidates[c]) for c in kept)})
 
     def stage(self, update: int) -> str:
-        """`critics`, `actors`, `candidates` for the update that takes their measure, then `judges`."""
+        """`critics`, `actors`, `spread` for the update that measures that of the values, then `judges`."""
         if update < self.fitted:
             return "critics"
         if update < self.improved:
             return "actors"
-        return "candidates" if update == self.improved else "judges"
+        return "spread" if update == self.improved else "judges"
 
     def draw(self, stage: str) -> Draw:
         """n-step transitions of D* for the critics, single ones for every actor and for the judges."""
         B = self.settings.batch_size
         if stage == "actors":
             return Draw(B * self.actors, own=self.only_own)
+        if stage == "spread":
+            return Draw(MEASURED * B, own=True, uniform=True)
         uniform = self.settings.weighted_draws == "actors"
-        if stage == "candidates":
-            return Draw(MEASURED * B, own=True, uniform=uniform)
         return Draw(B, self.settings.n_step if stage == "critics" else 0, uniform=uniform)
 
     def moves_actor(self, stage: str) -> bool:
@@ -158,7 +161,7 @@ class OneStep(Algorithm):
             return self.fit(batch)
         if stage == "actors":
             return self.improve(batch, noise)
-        return self.measure(batch) if stage == "candidates" else self.evaluate(batch)
+        return self.measure(batch) if stage == "spread" else self.evaluate(batch)
 
     def fit(self, batch: Batch) -> Info:
         """n-step SARSA with each critic's own target."""
@@ -209,15 +212,13 @@ class OneStep(Algorithm):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> Info:
-        """How far every candidate is from the logged actions of each task; its judges begin at the critics."""
-        C, M = self.candidates, len(self.spec.tasks)
-        rows = self.of_candidates(batch)
-        far = squared_distance(self.joint(self.acting, rows.observation, rows.task), rows.action)
-        self.distance.copy_(mean_by_task(far, rows.task, M).unflatten(0, (-1, C)))
+        """How much the values of logged actions differ; the judges begin at the critics."""
+        value = self.critic(batch.observation, batch.task, batch.action[:, :, None])[..., 0].mean(1)
+        self.spread.copy_(value_spread(value, batch.task, len(self.spec.tasks)))
         for part in (self.judge, self.judge_target):
             for own, critic in zip(part.parameters(), self.critic.parameters(), strict=True):
-                own.copy_(critic[:, : self.settings.judges].repeat_interleave(C, 0))
-        return {"candidate_distance": self.distance.mean((1, 2))}
+                own.copy_(critic[:, : self.settings.judges].repeat_interleave(self.candidates, 0))
+        return {"value_spread": self.spread.mean(1)}
 
     def of_candidates(self, batch: Batch) -> Batch:
         """The same minibatch for every candidate: [R, B, ...] -> [R C, B, ...]."""
@@ -241,26 +242,40 @@ class OneStep(Algorithm):
         """Choose the candidate that acts in each task, by its values at logged first states [n, S], tasks [n]."""
         if self.choice is None or not hasattr(self, "judge"):
             return []
-        (R, M), C = self.choice.shape, self.candidates
-        observation = self.scaling(start).expand(R * C, -1, -1)
-        tasks = task.expand(R * C, -1)
-        action = self.joint(self.acting, observation, tasks)
-        value = self.judge(observation, tasks, action[:, :, None])[..., 0].unflatten(0, (R, C))  # [R, C, J, n]
-        clone = clone_among(candidates_of(self.settings)) if self.settings.choose == "behaviour-safe" else None
+        R, M = self.choice.shape
+        value = self.estimates(start, task)
+        candidates = candidates_of(self.settings)
+        clone = clone_among(candidates) if self.settings.choose == "behaviour-safe" else None
+        weights = torch.tensor([one.weight for one in candidates], device=value.device)
+        careful = weights >= weights.max().clamp(max=self.settings.narrow_weight)
+        allowed = careful | ~self.narrow[..., None]  # [R, M, C]
         for m in range(M):
-            near = within(self.distance[..., m], self.settings.distance_limit)
-            self.choice[:, m] = best_candidate(value[..., task == m], clone, near)
+            self.choice[:, m] = best_candidate(value[..., task == m], clone, allowed[:, m])
         return [self._reason(r, m, value[r, ..., task == m].mean((1, 2))) for r in range(R) for m in range(M)]
+
+    @property
+    def narrow(self) -> Tensor:
+        """Whether the logs of a task are narrow, [R, M] bool."""
+        return self.spread < self.settings.narrow_spread
+
+    @torch.no_grad()
+    def estimates(self, start: Tensor, task: Tensor) -> Tensor:
+        """The judges' values of every candidate, [R, C, J, n], at states [n, S] of tasks [n]."""
+        groups = len(self.seeds) * self.candidates
+        observation, tasks = self.scaling(start).expand(groups, -1, -1), task.expand(groups, -1)
+        action = self.joint(self.acting, observation, tasks)
+        value: Tensor = self.judge(observation, tasks, action[:, :, None])[..., 0]
+        return value.unflatten(0, (-1, self.candidates))
 
     def _reason(self, r: int, m: int, value: Tensor) -> str:
         """Which candidate acts in task m of replica r, and the values [C] that it was chosen by."""
         assert self.choice is not None
         names = [str(one) for one in candidates_of(self.settings)]
-        far = (self.distance[r, :, m] / self.distance[r, :, m].min()).tolist()
-        known = ", ".join(f"{n} {v:.1f} ({x:.1f})" for n, v, x in zip(names, value.tolist(), far, strict=True))
+        known = ", ".join(f"{name} {v:.1f}" for name, v in zip(names, value.tolist(), strict=True))
+        logs = "narrow logs" if self.narrow[r, m] else "logs"
         return (
-            f"{self.spec.tasks[m]}, seed {self.seeds[r]}: candidate {names[int(self.choice[r, m])]} acts; estimated "
-            f"discounted returns (distance to the data, the smallest is 1): {known}"
+            f"{self.spec.tasks[m]}, seed {self.seeds[r]}: candidate {names[int(self.choice[r, m])]} acts; {logs} "
+            f"(their values vary by {self.spread[r, m]:.0%}), estimated discounted returns: {known}"
         )
 
     def two_critics(self, rows: Batch, action: Tensor, noise: Tensor) -> Tensor:

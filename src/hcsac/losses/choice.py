@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from hcsac.losses.scale import SMALLEST, mean_by_task
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 SURE = 1.645  # standard errors: one-sided 95 %
 
 
-def within(distance: Float[Tensor, "R C"], limit: float) -> Bool[Tensor, "R C"]:
-    """Which candidates leave the data at most `limit` times as far as the nearest one: [R, C] -> [R, C] bool.
+def value_spread(value: Float[Tensor, "R B"], task: Int[Tensor, "R B"], tasks: int) -> Float[Tensor, "R M"]:
+    """How much values differ within each task: their standard deviation over their mean size, 0 where it has no rows.
 
-    distance: mean squared distance of a candidate's actions to the logged ones. The nearest one is about as far as the
-    behaviour is from itself, so that the limit is in units of the behaviour's own variation.
+    value [R, B] at logged actions, task [R, B] of M tasks -> [R, M]. It is small where every logged episode went about
+    equally well, so that the values have not seen what leads to failure.
     """
-    return distance <= limit * distance.min(1, keepdim=True).values
+    mean = mean_by_task(value, task, tasks)
+    deviation = value - mean.gather(1, task)
+    size = mean_by_task(value.abs(), task, tasks).clamp(min=SMALLEST)
+    return mean_by_task(deviation.square(), task, tasks).sqrt() / size
 
 
 def best_candidate(
