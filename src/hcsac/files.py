@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from hcsac.errors import file_error
 
 # The directory of a run.
 RUN = "run.json"  # what is trained: algorithm, data, settings, seeds
@@ -11,6 +13,9 @@ METRICS, EVALUATIONS, SHARING = "metrics.jsonl", "evaluations.jsonl", "sharing.j
 SHARED = "sharing"  # a folder: which transitions were shared, one file for each update at which they were
 TRANSITIONS = "rows.safetensors"  # in it: episode, task and reward of every transition
 CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint.previous.safetensors"  # the one before, should the last one turn out corrupt
+DIVERGED = "diverged.safetensors"  # the minibatch after which values or weights were no numbers
+LOCK = ".lock"  # held by the process that writes
 RESULT = "result.json"  # exists once training is finished
 TRACKERS = "trackers.json"  # id or name of the run in each tracker
 TENSORBOARD = "tensorboard"
@@ -20,6 +25,8 @@ COMPARED = "compared.json"  # returns that `hcsac compare` has evaluated; also i
 VIDEO = "video.mp4"  # where `hcsac render` writes by default
 JSON_FILES = (RUN, RESULT, TRACKERS)
 JSONL_FILES = (METRICS, EVALUATIONS, SHARING)
+
+_UNFINISHED = ".tmp"
 
 # A policy bundle.
 METADATA, TENSORS, ONNX, MODEL_CARD = "policy.json", "policy.safetensors", "policy.onnx", "README.md"
@@ -37,14 +44,39 @@ REPORT_METRICS = "metrics.parquet"
 def write_atomically(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to: it replaces `path` at the end of the block, or is deleted if that fails.
 
-    A reader finds the old file or the new one, whole.
+    A reader finds the old file or the new one, whole, also after a loss of power.
+
+    Raises:
+        UserError: the system does not let it be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}{_UNFINISHED}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as any new file has; some libraries make theirs private
         yield temporary
+        temporary.chmod(mode)
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
+    except OSError as error:
+        raise file_error("write", path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether it is only what a killed process leaves: a file that was being written, or the lock of a writer."""
+    return path.name == LOCK or (path.name.startswith(".") and path.name.endswith(_UNFINISHED))
 
 
 def cache_folder(name: str) -> Path:

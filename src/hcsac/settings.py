@@ -35,6 +35,7 @@ def setting(
     listed: bool = False,
     choices: Callable[[], Sequence[str]] | None = None,
     resolved: Any = None,
+    free: bool = False,
 ) -> Any:
     """A field of a settings class.
 
@@ -45,11 +46,13 @@ def setting(
         listed: whether it is a list of words separated by commas.
         choices: gives the words that are allowed, where a plug-in may add some.
         resolved: what None stands for unless a sharing rule implies something else.
+        free: whether it may be another one when a run is resumed, because it changes none of its results.
     """
     return field(
         default=default,
         metadata={
             "help": text, "low": low, "high": high, "listed": listed, "choices": choices, "resolved": resolved,
+            "free": free,
         },
     )  # fmt: skip
 
@@ -212,10 +215,13 @@ class Schedule(Fields, group="Schedule (an epoch is ceil(transitions / batch_siz
 
     epochs: int = setting(1000, "length in epochs", 1)
     updates: int | None = setting(None, "length in updates; takes the place of epochs", 1)
-    evaluate_interval: int = setting(10, "epochs between two evaluations, each with a checkpoint", 1)
+    evaluate_interval: int = setting(10, "epochs between two evaluations", 1)
     evaluation_episodes: int = setting(20, "episodes of each task in an evaluation", 1)
     final_episodes: int = setting(20, "episodes of each task in the last evaluation", 1)
     log_interval: int = setting(500, "updates between two lines of metrics", 1)
+    checkpoint_minutes: float = setting(
+        2.0, "minutes between two checkpoints, besides those before an evaluation and at a signal to stop", 0, free=True
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -232,6 +238,12 @@ class Settings(Machine, Schedule, Acting, Drawing, Optimisation, Network):
     """What every algorithm has. An algorithm adds `TaskInput`, `Critics`, `Sharing` and fields of its own."""
 
     embedding: ClassVar[Any] = "none"  # where an algorithm leaves `TaskInput` out
+
+
+def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run's recorded settings that decide its results: all but the free ones."""
+    free = {entry.name for entry in fields(Settings) if entry.metadata["free"]}
+    return {name: value for name, value in settings.items() if name not in free}
 
 
 def applicable(kind: type[Fields], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ def record(update, seed, borrowed, **named):
 @pytest.fixture
 def run(tmp_path):
     run = RunDirectory(tmp_path / "run")
-    run.begin(IDENTITY, resume=False)
+    with run.writing(IDENTITY, resume=False):
+        pass
     return run
 
 

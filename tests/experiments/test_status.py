@@ -3,6 +3,8 @@
 import os
 import time
 
+from filelock import FileLock
+
 from hcsac.experiments.status import QUIET, state_of
 from tests.experiments.report.conftest import make_study
 
@@ -18,6 +20,10 @@ def test_only_what_a_training_writes_keeps_a_run_alive(tmp_path):
     assert state_of(run, {}) == "interrupted"
     (run.path / "compared.json").write_text("{}")
     assert state_of(run, {}) == "interrupted"
+    with FileLock(run.path / ".lock"):  # as a training holds it
+        assert state_of(run, {}) == "running"
+    assert state_of(run, {}) == "interrupted"  # at once: nothing holds the lock
+    (run.path / ".lock").unlink()
     (run.path / "metrics.jsonl").write_text("")
     assert state_of(run, {}) == "running"
     for file in run.path.iterdir():

@@ -29,6 +29,43 @@ def test_policy_acts(finished):
         policy.act(np.zeros(3), "slide-left", seed=7)
 
 
+@pytest.mark.parametrize(
+    ("observation", "says"),
+    [
+        ([0, np.nan, 0], r"NaN or infinite in column 1; check"),
+        ([[0, 0, 0], [np.inf, 0, -np.inf]], r"NaN or infinite in column 0, 2; check"),
+        ([0, 1e60, 0], r"NaN or infinite in column 1"),  # beyond float32
+        (None, r"observation is None, not an array of numbers|takes \[3\]|shape \(\)"),
+        ([0, None, "x"], r"observation is \[0, None, 'x'\], not an array of numbers"),
+        ([[0, 0, 0], [0, 0]], r"not an array of numbers"),
+        ({"position": 1}, r"not an array of numbers"),
+        ([], r"takes \[3\] or \[n, 3\]"),
+    ],
+    ids=str,
+)
+def test_what_is_no_observation_is_refused(observation, says, finished):
+    with pytest.raises(UserError, match=says):
+        load_policy(finished.path).act(observation, "slide-left")
+
+
+def test_the_last_action_may_be_held(finished):
+    policy = load_policy(finished.path)
+    bad, good = np.full(3, np.nan), np.full(3, 0.3)
+    with pytest.raises(UserError, match="NaN"):
+        policy.act(bad, "slide-left", hold=True)  # nothing to hold yet
+    action = policy.act(good, "slide-left", hold=True)
+    other = policy.act(good, "slide-right", hold=True)
+    held = policy.act(bad, "slide-left", hold=True)
+    np.testing.assert_array_equal(held, action)
+    held += 1  # a copy
+    np.testing.assert_array_equal(policy.act(bad, "slide-left", hold=True), action)
+    np.testing.assert_array_equal(policy.act(bad, "slide-right", hold=True), other)
+    with pytest.raises(UserError, match="NaN"):
+        policy.act(bad, "slide-left", seed=1, hold=True)
+    with pytest.raises(UserError, match="NaN"):
+        policy.act(np.stack([bad, good]), "slide-left", hold=True)  # another shape
+
+
 def test_policy_acts_by_task_and_seed(finished):
     policy = load_policy(finished.path)
     observation = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)

@@ -33,7 +33,7 @@ def test_leaves_the_documented_files(finished, slides):
     assert list((finished.path / "tensorboard").glob("events*"))
     assert finished.finished
     documented = {"run.json", "result.json", "metrics.jsonl", "evaluations.jsonl", "sharing.jsonl", "sharing",
-                  "checkpoint.safetensors", "tensorboard"}  # fmt: skip
+                  "checkpoint.safetensors", "tensorboard", ".lock"}  # fmt: skip
     assert {p.name for p in finished.path.iterdir()} == documented
     for content in tree(finished.path).values():  # a pickle, or the archive that torch.save makes of one
         assert content[:2] not in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")

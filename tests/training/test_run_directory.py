@@ -1,5 +1,6 @@
 """Run directories: what is refused, that nothing is overwritten, and what they show of a run."""
 
+import errno
 import json
 import re
 import tempfile
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hcsac import files
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.policy import evaluate, load_policy
 from hcsac.training import RunDirectory, last_returns, train
 from tests.conftest import slide_episodes
-from tests.training.conftest import off_by_one, settings, tree
+from tests.training.conftest import lines, off_by_one, settings, tree
 
 
 def test_a_finished_run_is_returned_untouched(finished, slides):
@@ -262,3 +264,46 @@ def test_repr(finished):
     for content in ("{", "[]", "{}"):
         (finished.path / "run.json").write_text(content)
         assert repr(finished).startswith(head[0] + ": ")
+
+
+@pytest.mark.parametrize("left", [[], [".run.json.tmp"], [".lock"], ["run.json", "metrics.jsonl", "trackers.json"]])
+def test_what_a_killed_start_leaves_does_not_block_the_next(left, slides, tmp_path):
+    """Killed while `run.json` was written, or before the first checkpoint: of this run, or of another one."""
+    run = RunDirectory(tmp_path / "mine")
+    run.path.mkdir()
+    for name in left:
+        (run.path / name).write_text('{"update": 3, "seed": 1}\n' if name != ".run.json.tmp" else "{")
+    train("bc", slides, run.path, settings("bc"), progress=False)
+    assert run.finished
+    assert run.identity()["agent"] == "bc"
+    assert lines(run.path / "metrics.jsonl")[0]["update"] == 2
+
+
+def test_a_folder_of_other_files_is_left_alone(slides, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".notes").write_text("mine")
+    with pytest.raises(UserError, match="exists and is not a run"):
+        train("bc", slides, tmp_path / "mine", settings("bc"), progress=False)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [".notes"]
+
+
+def test_a_last_line_without_its_end_is_kept_whole(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"update": 1}\n{"update": 2}')
+    run = RunDirectory(tmp_path)
+    run.forget_after(2)
+    run.append("metrics.jsonl", [{"update": 3}])
+    assert [record["update"] for record in run.lines("metrics.jsonl")] == [1, 2, 3]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = RunDirectory(tmp_path / "mine")
+    run.path.mkdir()
+    run.write_json("run.json", {"old": 1})
+    monkeypatch.setattr(files, "sync", full)
+    with pytest.raises(UserError, match=r"cannot write .*run\.json \(No space left on device\); free some space\."):
+        run.write_json("run.json", {"new": 1})
+    assert run.read_json("run.json") == {"old": 1}
+    assert [path.name for path in run.path.iterdir()] == ["run.json"]

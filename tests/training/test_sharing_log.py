@@ -23,7 +23,8 @@ def write(tmp_path, data, steps, updates=(6,), reward=None, sharing="quantile", 
     """A sharing log of seeds 3 and 8, with these steps (of both seeds) at every update, and its records."""
     run = RunDirectory(tmp_path / "run")
     identity = {"tasks": list(data.task_names), "settings": {"sharing": sharing}}
-    run.begin(identity, resume=False)
+    with run.writing(identity, resume=False):
+        pass
     table = torch.tensor(data.reward)[:, None].expand(-1, 2) if reward is None else torch.tensor(reward)
     writer = SharingLogWriter(run, data, [3, 8], table, **{"valued": True} | named)
     for update in updates:
@@ -70,7 +71,8 @@ def test_the_uses_of_every_transition_are_read_back(valued, slides, tmp_path):
 
     given = {6: all_shared(), 12: all_shared()}
     run = RunDirectory(tmp_path / "run")
-    run.begin({"tasks": list(slides.task_names), "settings": {"sharing": "quantile"}}, resume=False)
+    with run.writing({"tasks": list(slides.task_names), "settings": {"sharing": "quantile"}}, resume=False):
+        pass
     reward = torch.rand(96, 2)  # as a reward rule that pays every task its own
     writer = SharingLogWriter(run, slides, [3, 8], reward, valued)
     for update, of_update in given.items():

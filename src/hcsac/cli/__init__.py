@@ -2,8 +2,12 @@
 
 import copy
 import os
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from types import FrameType
 
 import click
 
@@ -19,7 +23,7 @@ from hcsac.cli.studies import reproduce, sharing_gain
 from hcsac.cli.study import study
 from hcsac.cli.train import train
 from hcsac.cli.video import render
-from hcsac.errors import UserError
+from hcsac.errors import Stopped, UserError, file_error
 from hcsac.registry import VARIABLES, use_plugins
 
 
@@ -90,8 +94,10 @@ def _use_plugins(arguments: list[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; bad input is one sentence on stderr and exit status 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _stop_at_signals()
     try:
-        arguments = _use_plugins(list(sys.argv[1:] if arguments is None else arguments))
+        arguments = _use_plugins(given)
         status = cli.main(args=arguments, prog_name="hcsac", standalone_mode=False)
     except UserError as error:
         click.echo(f"hcsac: {error}", err=True)
@@ -103,7 +109,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         message = error.format_message().replace("\n", " ")
         click.echo(f"hcsac: {message}", err=True)
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\nhcsac: stopped; the same command continues (`train` with --resume).", err=True)
-        sys.exit(130)
+    except BrokenPipeError:  # as of `| head`: who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        click.echo(f"hcsac: {file_error('use', error.filename or 'a file', error)}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        number = cause.number if isinstance(cause, Stopped) else signal.SIGINT
+        again = given + ["--resume"] * ("train" in given[:1] and "--resume" not in given)
+        name = signal.Signals(number).name
+        click.echo(f"\nhcsac: stopped by {name}; this continues it: {shlex.join(['hcsac', *again])}", err=True)
+        sys.exit(128 + number)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _stop_at_signals() -> None:
+    """Let the signals of a cluster end a command as Ctrl-C does: what is open is closed, and said."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")):
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
+            signal.signal(number, _raise)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
@@ -9,6 +11,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from hcsac.errors import Stopped
 from hcsac.experiments.scheduler import RunResult, updates_done
 from hcsac.experiments.storage import Mirror
 from hcsac.experiments.study_run import StudyRun
@@ -64,7 +67,7 @@ class LocalLauncher:
         return updates_done(RunDirectory(run.path))
 
     def close(self) -> None:
-        """See `Launcher`."""
+        """See `Launcher`. Every run writes a checkpoint first."""
         for _, process in self._running.values():
             process.terminate()
         for _, process in self._running.values():
@@ -81,6 +84,7 @@ def _exit_message(status: int | None) -> str:
 
 def _work(run: StudyRun, url: str | None, trackers: tuple[str, ...], threads: int, pipe: Connection) -> None:
     """The body of a process. It ends with its parent, even if the parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which stops the processes
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -90,4 +94,7 @@ def _work(run: StudyRun, url: str | None, trackers: tuple[str, ...], threads: in
         os._exit(1)
 
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    pipe.send(execute(run, None if url is None else Mirror(url, run.path), trackers))
+    try:
+        pipe.send(execute(run, None if url is None else Mirror(url, run.path), trackers))
+    except Stopped as stopped:  # its checkpoint is written
+        sys.exit(128 + stopped.number)

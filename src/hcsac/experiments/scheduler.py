@@ -83,6 +83,8 @@ def run_all(
                 schedule.handle_result(result)
             schedule.show()
     finally:
+        for run in schedule.running.values():
+            schedule.log.write(run, "stopped")
         launcher.close()
         schedule.bar.close()
     return schedule.failed

@@ -16,7 +16,7 @@ from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.words import last_line
 from hcsac.training import RunDirectory, learning_curve
 
-QUIET = 600  # seconds without a write after which an unfinished run counts as interrupted
+QUIET = 600  # seconds without a write after which a run of another machine, whose lock is not seen, is interrupted
 
 
 def status_table(record: StudyRecord, log: Path) -> str:
@@ -52,6 +52,8 @@ def state_of(run: StudyRun, errors: dict[str, str]) -> str:
         return "finished"
     if str(run.path) in errors:
         return "failed"
+    if (run.path / files.LOCK).exists():
+        return "running" if RunDirectory(run.path).locked else "interrupted"
     names = (files.RUN, files.TRACKERS, *files.JSONL_FILES)  # what a training writes
     written = [(run.path / name).stat().st_mtime for name in names if (run.path / name).exists()]
     if not written:

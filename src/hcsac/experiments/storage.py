@@ -30,6 +30,7 @@ _WRITTEN = (
     "created",
 )  # names of the time in different file systems
 _UNFINISHED = (".tmp", ".part")
+_LOCAL = (*_UNFINISHED, files.LOCK, files.PREVIOUS)  # what the storage does not get
 
 
 def is_url(output: str | Path) -> bool:
@@ -107,7 +108,7 @@ class Mirror:
             raise UserError(str(error).replace(str(self.folder), self.url)) from error
 
     def _files(self) -> list[str]:
-        paths = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(_UNFINISHED))
+        paths = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(_LOCAL))
         return [path.relative_to(self.folder).as_posix() for path in paths]
 
     def _fetch(self, name: str, info: dict[str, Any]) -> None:

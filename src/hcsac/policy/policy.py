@@ -37,6 +37,7 @@ class Policy:
         self.dataset_returns, self._network = state.dataset_returns, state.network
         self.teacher, self._plugins, self.data = state.teacher, state.plugins, state.data
         self.observation_size, self.action_size = state.observation_size, state.action_size
+        self._last: dict[tuple[str, int | None], np.ndarray] = {}  # actions that `act` may hold
 
     def __repr__(self) -> str:
         returns = ", ".join(f"{task} {value:.1f}" for task, value in self.dataset_returns.items())
@@ -49,31 +50,49 @@ class Policy:
             f"  dataset returns {returns}"
         )
 
-    def act(self, observation: Any, task: str, seed: int | None = None) -> np.ndarray:
+    def act(self, observation: Any, task: str, seed: int | None = None, hold: bool = False) -> np.ndarray:
         """The action [A] at observation [S], or actions [n, A] at observations [n, S], in [-1, 1].
 
         Args:
             task: one of `tasks`.
             seed: which replica acts; None for the first.
+            hold: where an observation has a value that is no number, return the last action for this task and seed
+                instead of an error, if there is one of that shape: for a robot whose sensor fails for a moment.
 
         Raises:
-            UserError: an unknown task or seed, or an observation of another size.
+            UserError: an unknown task or seed, or an observation of another size, or with values that are no numbers.
         """
         if task not in self.tasks:
             raise unknown("task", task, self.tasks)
         if seed is not None and seed not in self.seeds:
             raise unknown("seed", str(seed), map(str, self.seeds))
-        observations = np.asarray(observation, dtype=np.float32)
+        try:
+            with np.errstate(over="ignore"):  # of float64 beyond float32: infinite, which is refused below
+                observations = np.asarray(observation, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"observation is {observation!r:.60}, not an array of numbers ({error}).") from error
         if observations.ndim not in (1, 2) or observations.shape[-1] != self.observation_size:
             size = self.observation_size
             raise UserError(f"observation has shape {observations.shape}; this policy takes [{size}] or [n, {size}].")
+        if not np.isfinite(observations).all():
+            last = self._last.get((task, seed))
+            if hold and last is not None and last.shape[:-1] == observations.shape[:-1]:
+                return last.copy()
+            bad = np.flatnonzero(~np.isfinite(observations.reshape(-1, self.observation_size)).all(0)).tolist()
+            raise UserError(
+                f"observation is NaN or infinite in column {', '.join(map(str, bad))}; check the sensors, or pass "
+                "hold=True to repeat the last action."
+            )
         batch = np.broadcast_to(
             observations.reshape(-1, self.observation_size),
             (len(self.seeds), observations.size // observations.shape[-1], self.observation_size),
         )
         tasks = np.full(batch.shape[:2], self.tasks.index(task))
         action = self.act_all(batch, tasks)[0 if seed is None else self.seeds.index(seed)]
-        return action[0] if observations.ndim == 1 else action
+        action = action[0] if observations.ndim == 1 else action
+        if hold:
+            self._last[task, seed] = action.copy()
+        return action
 
     def digest(self) -> str:
         """SHA-256 of what its returns depend on: weights, algorithm, seeds, update, and the environments of its tasks.

@@ -42,13 +42,16 @@ class Callback:
         """Transitions were shared: one record for each seed and pair of tasks, as in `sharing.jsonl`."""
 
     def on_evaluation_start(self, update: int) -> None:
-        """An evaluation and a checkpoint follow; `on_checkpoint` comes after them."""
+        """A checkpoint is written, and an evaluation follows; `on_checkpoint` comes after them."""
 
     def on_evaluation(self, update: int, returns: np.ndarray) -> None:
         """Undiscounted returns [R, M, episodes] of the present policy; not called where a task has no simulator."""
 
     def on_checkpoint(self, update: int) -> None:
         """The checkpoint of this update, and all records and logs up to it, are on disk."""
+
+    def on_note(self, text: str) -> None:
+        """Something the user should know, in a sentence: a corrupt checkpoint, a simulator that failed."""
 
     def on_end(self, result: Mapping[str, Any]) -> None:
         """Training reached its last update; `result` is what `result.json` holds."""
@@ -111,6 +114,11 @@ class Callbacks:
         """As `Callback.on_checkpoint`."""
         for callback in self.callbacks:
             callback.on_checkpoint(update)
+
+    def on_note(self, text: str) -> None:
+        """As `Callback.on_note`."""
+        for callback in self.callbacks:
+            callback.on_note(text)
 
     def on_end(self, result: Mapping[str, Any]) -> None:
         """As `Callback.on_end`."""

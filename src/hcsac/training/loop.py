@@ -1,14 +1,17 @@
 """The training loop: updates, and at their intervals log lines, sharings, evaluations and checkpoints."""
 
+import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hcsac import files
 from hcsac.algorithms import Algorithm
+from hcsac.errors import UserError
 from hcsac.evaluation import Act, Evaluator
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.selection import Sharer, shared_pairs
@@ -17,13 +20,14 @@ from hcsac.training.callbacks import Callbacks
 from hcsac.training.cuda_graph import Updates
 from hcsac.training.run_directory import RunDirectory
 from hcsac.training.sharing_log import SharingLogWriter
+from hcsac.training.signals import Signals
 
 SCORING_ROWS = 8192  # transitions scored at once: large enough for full matrix speed, small enough for any machine
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The length of a training and its intervals, all in updates, and the episodes of its evaluations."""
+    """The length of a training and its intervals, in updates, and the episodes of its evaluations."""
 
     total: int
     log: int
@@ -31,6 +35,7 @@ class Schedule:
     evaluate: int
     episodes: int
     final_episodes: int
+    checkpoint_minutes: float  # between two checkpoints at most, besides those before evaluations
 
     def next_event(self, update: int) -> int:
         """The first update after this one that something follows: a log line, a sharing, an evaluation or the end."""
@@ -52,16 +57,26 @@ class Loop:
     tasks: tuple[str, ...]
     evaluated: bool  # False where a task has no simulator: the policy is saved all the same
     evaluator: Evaluator | None = None
+    notes: list[str] = field(default_factory=list)  # to be told once the callbacks have started
 
     def __call__(self, callbacks: Callbacks) -> None:
-        """Train from the last checkpoint, if there is one, to the last update."""
+        """Train from the last checkpoint, if there is one, to the last update.
+
+        Raises:
+            Stopped: a signal told the process to stop; what was done is in the checkpoint.
+        """
         schedule = self.schedule
         update = start = self.restore()
-        with callbacks:
+        with Signals() as signals, callbacks:
             callbacks.on_start(self.run, start, schedule.total)
+            for note in self.notes:
+                callbacks.on_note(note)
+            began, evaluating = time.perf_counter(), 0.0
             if schedule.share == 0 and start == 0:
                 callbacks.on_share(0, self.share(0))
-            began, evaluating = time.perf_counter(), 0.0
+            if start and self.evaluates_at(start) and not self.run.evaluated(start):  # it was interrupted
+                evaluating += self.evaluation(start, callbacks, signals)
+            saved = time.monotonic()
             while update < schedule.total:
                 count = min(self.updates.span, schedule.next_event(update) - update)
                 info = self.updates.advance(count)
@@ -73,15 +88,29 @@ class Loop:
                     callbacks.on_share(update, self.share(update))
                 if update == schedule.total:
                     self.algorithm.finish(*self.active.first_states())  # what the last evaluation evaluates
-                if update % schedule.evaluate == 0 or update == schedule.total:
-                    paused = time.perf_counter()
-                    callbacks.on_evaluation_start(update)
-                    if self.evaluated:
-                        callbacks.on_evaluation(update, self.evaluate(update))
+                evaluates = self.evaluates_at(update)
+                due = update == schedule.total or time.monotonic() - saved >= 60 * schedule.checkpoint_minutes
+                if evaluates or due or signals.received is not None:
                     self.save(update)
+                    signals.stop_if_told()
+                    if evaluates:
+                        evaluating += self.evaluation(update, callbacks, signals)
                     callbacks.on_checkpoint(update)
-                    evaluating += time.perf_counter() - paused
+                    saved = time.monotonic()
             callbacks.on_end(self.write_result(start, time.perf_counter() - began, evaluating))
+
+    def evaluates_at(self, update: int) -> bool:
+        """Whether the policy is evaluated after so many updates."""
+        return self.evaluated and (update % self.schedule.evaluate == 0 or update == self.schedule.total)
+
+    def evaluation(self, update: int, callbacks: Callbacks, signals: Signals) -> float:
+        """Evaluate the policy, which the last checkpoint holds; the seconds it took."""
+        paused = time.perf_counter()
+        with signals.at_once():
+            callbacks.on_evaluation_start(update)
+            returns = self.evaluate(update)
+        callbacks.on_evaluation(update, returns)
+        return time.perf_counter() - paused
 
     def share(self, update: int) -> list[dict[str, Any]]:
         """Replace D* by D and what the sharing rule selects under the present values (Algorithm 1); its records."""
@@ -112,6 +141,9 @@ class Loop:
         state = checkpoint.join(
             agent=self.algorithm.state(), active=self.active.state(), sharing=self.sharer.state(), scaling=normalizer
         )
+        self.run.sync()
+        if self.run.checkpoint.exists():
+            self.run.keep_checkpoint()
         checkpoint.save(self.run.checkpoint, state, update)
 
     def restore(self) -> int:
@@ -119,12 +151,24 @@ class Loop:
         if not self.run.checkpoint.exists():
             self.run.forget_after(-1)
             return 0
-        state, update = checkpoint.load(self.run.checkpoint)
+        state, update = self.last_checkpoint()
         self.algorithm.load_state(checkpoint.part(state, "agent"))
         self.active.load_state(checkpoint.part(state, "active"))
         self.sharer.load_state(checkpoint.part(state, "sharing"))
         self.run.forget_after(update)
         return update
+
+    def last_checkpoint(self) -> tuple[dict[str, Tensor], int]:
+        """The last checkpoint; where it is corrupt, the one before."""
+        try:
+            return checkpoint.load(self.run.checkpoint)
+        except UserError as error:
+            if not self.run.previous_checkpoint.exists():
+                raise
+            state, update = checkpoint.load(self.run.previous_checkpoint)
+            os.replace(self.run.previous_checkpoint, self.run.checkpoint)
+            self.notes.append(f"{error} The run goes on from the checkpoint before, of update {update}.")
+            return state, update
 
     def write_result(self, start: int, seconds: float, evaluating: float) -> dict[str, Any]:
         """Close the evaluator; write `result.json`, which says that the run is finished, and return it."""
@@ -139,6 +183,7 @@ class Loop:
             "updates_per_second": round((self.schedule.total - start) / max(seconds - evaluating, 1e-9), 2),
         }
         self.run.write_json(files.RESULT, result)
+        self.run.previous_checkpoint.unlink(missing_ok=True)
         return result
 
 

@@ -200,6 +200,10 @@ class ProgressBar(Callback):
         means = returns.mean((0, 2))
         self.progress.results({task: float(mean) for task, mean in zip(self.tasks, means, strict=True)})
 
+    def on_note(self, text: str) -> None:
+        """A line of its own."""
+        self.progress.write_line(text)
+
     def on_checkpoint(self, update: int) -> None:
         """Resume."""
         self.progress.resume()

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from hcsac import files
 from hcsac.algorithms import recorded_settings
-from hcsac.errors import UserError, unknown
+from hcsac.errors import UserError, file_error, unknown
+from hcsac.settings import deciding
 
 if TYPE_CHECKING:
     import pyarrow
 
+PATIENCE = 5.0  # seconds to wait for another process that writes: it may be about to end
 FORMAT = 1  # of the directory; raised when a reader of the last format would misread a new one
 
 # Keys of run.json that, beside the settings, identify a run, and their names in messages.
@@ -52,8 +59,13 @@ class RunDirectory:
 
     @property
     def checkpoint(self) -> Path:
-        """The file of the state at the last evaluation."""
+        """The file of the last checkpoint."""
         return self.path / files.CHECKPOINT
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The file of the checkpoint before it."""
+        return self.path / files.PREVIOUS
 
     @property
     def started(self) -> bool:
@@ -65,26 +77,68 @@ class RunDirectory:
         """Whether training reached its last update."""
         return (self.path / files.RESULT).exists()
 
-    def begin(self, identity: dict[str, Any], resume: bool) -> None:
-        """Create the directory for the run that `identity` describes, or check that it contains this run.
+    @contextmanager
+    def writing(self, identity: dict[str, Any], resume: bool) -> Iterator[None]:
+        """A block that writes the run that `identity` describes: no other process does meanwhile.
+
+        What a process left that ended before its first checkpoint and evaluation does not count as a run.
 
         Raises:
-            UserError: it contains another run, or this one and `resume` is not set, or other files.
+            UserError: the directory contains another run, or this one and `resume` is not set, or other files, or
+                another process writes to it.
         """
-        if self.started:
+        self._require_free(identity, resume)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / files.LOCK, timeout=PATIENCE)
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"another process is writing to {self.path}; wait until it ends, or choose another directory."
+            ) from None
+        except OSError as error:
+            raise file_error("write to", self.path, error) from error
+        try:
+            self._require_free(identity, resume)  # it may have become a run before it was locked
+            if not self._begun:
+                self.write_json(files.RUN, {"format": FORMAT, **identity})
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def locked(self) -> bool:
+        """Whether a process is writing to it."""
+        if not (self.path / files.LOCK).exists():
+            return False
+        lock = FileLock(self.path / files.LOCK, blocking=False)
+        try:
+            lock.acquire()
+        except (Timeout, OSError):
+            return True
+        lock.release()
+        return False
+
+    @property
+    def _begun(self) -> bool:
+        """Whether there is something in it that a new run would lose."""
+        kept = (files.CHECKPOINT, files.PREVIOUS, files.RESULT, files.EVALUATIONS)
+        return self.started and any((self.path / name).exists() for name in kept)
+
+    def _require_free(self, identity: dict[str, Any], resume: bool) -> None:
+        if self._begun:
             if not resume:
                 raise UserError(
                     f"{self.path} already contains a run; choose another directory, or --resume to continue it."
                 )
             self._require_same(identity)
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and not self.started and not self._is_empty:
             raise UserError(f"{self.path} exists and is not a run; choose another directory.")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.write_json(files.RUN, {"format": FORMAT, **identity})
-        except OSError as error:
-            raise UserError(f"cannot write to {self.path} ({error.strerror}); choose another directory.") from error
+
+    @property
+    def _is_empty(self) -> bool:
+        """Whether it is a folder with nothing in it but what a killed process leaves."""
+        return self.path.is_dir() and all(map(files.is_leftover, self.path.iterdir()))
 
     def identity(self) -> dict[str, Any]:
         """The content of `run.json`.
@@ -103,7 +157,7 @@ class RunDirectory:
     def digest(self) -> str:
         """Hexadecimal digest of what identifies the run: data, algorithm, seeds and settings."""
         identity = self.identity()
-        content = {key: identity.get(key) for key in (*IDENTITY, "settings")}
+        content = {key: identity.get(key) for key in IDENTITY} | {"settings": deciding(identity.get("settings", {}))}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def metrics(self) -> pyarrow.Table:
@@ -194,19 +248,53 @@ class RunDirectory:
             yield from islice(records, 1)
 
     def append(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
-        """Add records to a JSONL file of the run."""
-        with open(self.path / _known(name, files.JSONL_FILES), "a") as file:
-            file.writelines(json.dumps(record) + "\n" for record in records)
+        """Add records to a JSONL file of the run.
+
+        Raises:
+            UserError: the system does not let it be written.
+        """
+        path = self.path / _known(name, files.JSONL_FILES)
+        try:
+            with open(path, "a") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
+        except OSError as error:
+            raise file_error("write", path, error) from error
+
+    def sync(self) -> None:
+        """Wait until the records are on the disk."""
+        for path in self.path.glob("*.jsonl"):
+            files.sync(path)
+
+    def keep_checkpoint(self) -> None:
+        """Keep the last checkpoint as the previous one; it is at its own place as well until a new one is complete."""
+        with files.write_atomically(self.previous_checkpoint) as temporary:
+            temporary.unlink()
+            try:
+                os.link(self.checkpoint, temporary)
+            except OSError:  # a file system without links
+                shutil.copyfile(self.checkpoint, temporary)
+
+    def evaluated(self, update: int) -> bool:
+        """Whether `evaluations.jsonl` has the evaluation after `update` updates, of all seeds and tasks."""
+        identity = self.identity()
+        found = {(x["seed"], x["task"]) for x in self.lines(files.EVALUATIONS) if x["update"] == update}
+        return len(found) == len(identity["seeds"]) * len(identity["tasks"])
 
     def forget_after(self, update: int) -> None:
-        """Delete the records later than the checkpoint from which a run continues, and corrupt lines among them."""
+        """Delete the records later than the checkpoint from which a run continues, and corrupt lines among them.
+
+        Also those of an evaluation after that very update, if they are not complete.
+        """
+        partial = (files.EVALUATIONS,) if self.started and not self.evaluated(update) else ()
         for path in self.path.glob("*.jsonl"):
+            last = update - 1 if path.name in partial else update
             lines = path.read_bytes().splitlines(keepends=True)
             updates = [None if record is None else record["update"] for record in map(_record, lines)]
-            kept = [n for n, at in enumerate(updates) if at is not None and at <= update]
+            kept = [n for n, at in enumerate(updates) if at is not None and at <= last]
             before = zip(lines[: kept[-1] + 1], updates, strict=False) if kept else ()
+            whole = [line.removesuffix(b"\n") + b"\n" for line, at in before if at is None or at <= last]
             with files.write_atomically(path) as temporary:
-                temporary.write_bytes(b"".join(line for line, at in before if at is None or at <= update))
+                temporary.write_bytes(b"".join(whole))
         for path in (self.path / files.SHARED).glob("*.safetensors"):
             if path.stem.isdigit() and int(path.stem) > update:
                 path.unlink()
@@ -233,7 +321,7 @@ class RunDirectory:
                 )
         # A setting that is younger than the run had its default then.
         settings = recorded_settings(identity["agent"], stored["settings"]).as_dict()
-        for key, value in identity["settings"].items():
+        for key, value in deciding(identity["settings"]).items():
             other = settings[key]
             if other != value:
                 raise UserError(

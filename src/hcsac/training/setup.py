@@ -63,6 +63,7 @@ def train(
         UserError: bad names, settings or sizes, rewards that cannot be recomputed, a tracker without its library, or a
             directory that holds another run, or one whose plug-ins are not loaded: nothing is written then. Or a
             tracker that cannot start.
+        Stopped: SIGINT, SIGTERM or SIGHUP told the process to stop; it has finished an update and written a checkpoint.
         Exception: whatever a callback raises; the run can then be resumed from its last checkpoint.
     """
     run = RunDirectory(directory)
@@ -78,10 +79,10 @@ def train(
     _require_sizes_of_tasks(dataset)
     # Put together before the directory is created: what cannot be trained leaves nothing behind.
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
-    run.begin(_identity(algorithm, dataset, given, resolved, seeds), resume)
-    if loop is not None:
-        bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
-        loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))
+    with run.writing(_identity(algorithm, dataset, given, resolved, seeds), resume):
+        if loop is not None:
+            bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
+            loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))
     return run
 
 
@@ -131,6 +132,7 @@ def _schedule(settings: Settings, rule: SharingRule | None, transitions: int) ->
         evaluate=settings.evaluate_interval * epoch,
         episodes=settings.evaluation_episodes,
         final_episodes=settings.final_episodes,
+        checkpoint_minutes=settings.checkpoint_minutes,
     )
 
 
