@@ -222,6 +222,10 @@ class Schedule(Fields, group="Schedule (an epoch is ceil(transitions / batch_siz
     checkpoint_minutes: float = setting(
         2.0, "minutes between two checkpoints, besides those before an evaluation and at a signal to stop", 0, free=True
     )
+    on_divergence: Literal["stop", "rollback"] = setting(
+        "stop", "where a loss, value or weight is no number, or a value beyond what rewards can sum to: stop, or go "
+        "back to the last checkpoint and on with other minibatches, three times at most", free=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)

@@ -61,6 +61,9 @@ class Algorithm(nn.Module):
     multi_task: ClassVar[bool] = True  # False where it learns one task alone
     several_actors: ClassVar[bool] = False  # True where `update` trains all actors (`of_actors`), not just one
     paper: ClassVar[str] = ""  # where it is from
+    value_metrics: ClassVar[frozenset[str]] = frozenset(
+        {"q"}
+    )  # those of its metrics that are values: in units of reward
     name: ClassVar[str] = ""  # given at registration
 
     Actor: ClassVar[Any]  # (S, A, M, settings, weights) -> module whose act(observation, task) gives actions
@@ -78,6 +81,7 @@ class Algorithm(nn.Module):
     ):
         super().__init__()
         self.spec, self.settings, self.seeds, self.updates = spec, settings, tuple(seeds), 0
+        self.reward_scale = 1.0  # what the rewards of batches were divided by
         device = torch.device(settings.device)
         self.scaling = normalizer or ObservationNormalizer.identity(spec.observation_size)
         draws = type(self).noise is not Algorithm.noise

@@ -98,6 +98,7 @@ class ConservativeSAC(Algorithm):
 
     settings: CSACSettings
     Actor = GaussianActor
+    value_metrics = frozenset({"q", "q_uniform", "target"})
     several_actors = True
 
     def build(self, spec: Spec, settings: CSACSettings, weights: Sequence[torch.Generator]) -> None:

@@ -86,6 +86,7 @@ class OneStep(Algorithm):
     good_rows: Tensor  # [R C P] bool
     spread: Tensor  # [R, M], of the values of logged actions
     settings_type = OneStepSettings
+    value_metrics = frozenset({"q", "actor_q", "q_spread"})
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
     presets = {"best": {"critics": 5, "updates": 20_000}}
     Actor = DeterministicActor
@@ -271,7 +272,7 @@ class OneStep(Algorithm):
         """Which candidate acts in task m of replica r, and the values [C] that it was chosen by."""
         assert self.choice is not None
         names = [str(one) for one in candidates_of(self.settings)]
-        known = ", ".join(f"{name} {v:.1f}" for name, v in zip(names, value.tolist(), strict=True))
+        known = ", ".join(f"{name} {self.reward_scale * v:.1f}" for name, v in zip(names, value.tolist(), strict=True))
         logs = "narrow logs" if self.narrow[r, m] else "logs"
         return (
             f"{self.spec.tasks[m]}, seed {self.seeds[r]}: candidate {names[int(self.choice[r, m])]} acts; {logs} "

@@ -38,6 +38,7 @@ class ActiveDataset:
             transitions are of D, whatever is shared with it. This fraction of the part is drawn from its own
             transitions, the rest from those shared with it (all of it from its own where none are).
         weighted: whether batches carry weights.
+        reward_scale: what the rewards of minibatches are divided by.
         row_weight: [N] how often each row is drawn, relative to the others (`drawing.row_weights`); None for all
             alike. A shared pair has the weight of its row. With `own_fraction` they count within each part.
 
@@ -55,6 +56,7 @@ class ActiveDataset:
         own_fraction: float | None = None,
         weighted: bool = False,
         row_weight: np.ndarray | None = None,
+        reward_scale: float = 1.0,
     ):
         def put(array: np.ndarray) -> Tensor:
             with warnings.catch_warnings():
@@ -69,6 +71,7 @@ class ActiveDataset:
         self.left = put(dataset.rows_left)
         self.discount = discount
         self.reward = put(reward_table(dataset, rule))
+        self.reward_scale = reward_scale
         self.generators = list(generators)
         self.own_fraction = own_fraction
         self.own_rows = np.bincount(dataset.task, minlength=dataset.num_tasks)
@@ -122,7 +125,7 @@ class ActiveDataset:
         return Batch(
             observation=self.observations[start],
             action=self.action[row],
-            reward=self.reward[row, task],
+            reward=self.reward[row, task] / self.reward_scale,
             next_observation=self.observations[start + 1],
             discount=self.discount * (~self.terminated[row]).float(),
             task=task,
@@ -133,7 +136,7 @@ class ActiveDataset:
     def _n_step_batch(self, row: Tensor, task: Tensor, weight: Tensor | None, n: int) -> Batch:
         steps = n_steps(row, self.left, self.terminated, n)
         start = self.start_index[steps.row]
-        reward = self.reward[steps.inside, task[..., None]]
+        reward = self.reward[steps.inside, task[..., None]] / self.reward_scale
         return Batch(
             observation=self.observations[start],
             action=self.action[steps.row],
@@ -156,6 +159,12 @@ class ActiveDataset:
         first = torch.ones_like(self.terminated)
         first[1:] = self.left[:-1] == 0
         return self.observations[self.start_index[first]], self.task[first]
+
+    @property
+    def largest_reward(self) -> float:
+        """The largest size of a reward for any task."""
+        table = self.reward if self.reward.stride(1) else self.reward[:, :1]  # all tasks alike
+        return max(part.abs().max().item() for part in table.split(1_000_000))
 
     def mean_reward(self, row: np.ndarray, task: int) -> float:
         """Mean reward assigned to these transitions [n] for that task; NaN for none."""

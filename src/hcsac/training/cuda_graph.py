@@ -6,7 +6,7 @@ import torch
 
 from hcsac.algorithms import Algorithm
 from hcsac.sharing.active import ActiveDataset
-from hcsac.types import Info
+from hcsac.types import Batch, Info
 
 UPDATES_PER_GRAPH = 20  # in one launch: Python costs a GPU more than the update itself
 
@@ -31,6 +31,7 @@ class Updates:
         self._graphs: dict[tuple[Hashable, ...], Callable[[], Info]] = {}
         self._seen: set[tuple[Hashable, ...]] = set()
         self._captured_of = active.changes
+        self.batch: Batch | None = None  # the last one, where updates are made one by one
 
     def advance(self, count: int) -> Info:
         """`count` (1 .. span) updates; the metrics of the last one."""
@@ -47,14 +48,14 @@ class Updates:
             before = self.algorithm.updates
             self._graphs[stages] = self._capture(lambda: self._one_by_one(count))
             self.algorithm.updates = before  # captured, not made
-        info = self._graphs[stages]()
+        info, self.batch = self._graphs[stages](), None
         self.algorithm.updates += count
         return info
 
     def _one_by_one(self, count: int) -> Info:
         for _ in range(count):
-            draw = self.algorithm.next_draw()
-            info = self.algorithm.advance(self.active.sample(*draw))
+            self.batch = self.active.sample(*self.algorithm.next_draw())
+            info = self.algorithm.advance(self.batch)
         return info
 
 

@@ -18,9 +18,11 @@ from hcsac.sharing.selection import Sharer, shared_pairs
 from hcsac.training import checkpoint
 from hcsac.training.callbacks import Callbacks
 from hcsac.training.cuda_graph import Updates
+from hcsac.training.divergence import Watch, save_batch
 from hcsac.training.run_directory import RunDirectory
 from hcsac.training.sharing_log import SharingLogWriter
 from hcsac.training.signals import Signals
+from hcsac.types import Info
 
 SCORING_ROWS = 8192  # transitions scored at once: large enough for full matrix speed, small enough for any machine
 
@@ -36,6 +38,7 @@ class Schedule:
     episodes: int
     final_episodes: int
     checkpoint_minutes: float  # between two checkpoints at most, besides those before evaluations
+    rollbacks: int  # how often to go on from a checkpoint after a divergence
 
     def next_event(self, update: int) -> int:
         """The first update after this one that something follows: a log line, a sharing, an evaluation or the end."""
@@ -57,7 +60,11 @@ class Loop:
     tasks: tuple[str, ...]
     evaluated: bool  # False where a task has no simulator: the policy is saved all the same
     evaluator: Evaluator | None = None
+    rolled_back: int = 0
     notes: list[str] = field(default_factory=list)  # to be told once the callbacks have started
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.algorithm, self.active)
 
     def __call__(self, callbacks: Callbacks) -> None:
         """Train from the last checkpoint, if there is one, to the last update.
@@ -77,13 +84,18 @@ class Loop:
             if start and self.evaluates_at(start) and not self.run.evaluated(start):  # it was interrupted
                 evaluating += self.evaluation(start, callbacks, signals)
             saved = time.monotonic()
+            if self.schedule.rollbacks and not self.run.checkpoint.exists():
+                self.save(start)
             while update < schedule.total:
                 count = min(self.updates.span, schedule.next_event(update) - update)
                 info = self.updates.advance(count)
                 update += count
+                if (fault := self.fault(update, info)) is not None:
+                    update = self.roll_back(update, fault, callbacks)
+                    continue
                 callbacks.on_update(update)
                 if update % schedule.log == 0:
-                    callbacks.on_log(update, {name: np.array(value.tolist()) for name, value in info.items()})
+                    callbacks.on_log(update, self.metrics(info))
                 if schedule.share and update % schedule.share == 0:
                     callbacks.on_share(update, self.share(update))
                 if update == schedule.total:
@@ -91,6 +103,9 @@ class Loop:
                 evaluates = self.evaluates_at(update)
                 due = update == schedule.total or time.monotonic() - saved >= 60 * schedule.checkpoint_minutes
                 if evaluates or due or signals.received is not None:
+                    if (fault := self.watch.fault_of_weights()) is not None:
+                        update = self.roll_back(update, fault, callbacks)
+                        continue
                     self.save(update)
                     signals.stop_if_told()
                     if evaluates:
@@ -98,6 +113,39 @@ class Loop:
                     callbacks.on_checkpoint(update)
                     saved = time.monotonic()
             callbacks.on_end(self.write_result(start, time.perf_counter() - began, evaluating))
+
+    def metrics(self, info: Info) -> dict[str, np.ndarray]:
+        """The metrics of an update as they are logged, values in the units of the data's rewards: name -> [R]."""
+        values, scale = self.algorithm.value_metrics, self.active.reward_scale
+        return {name: np.array(x.tolist()) * (scale if name in values else 1) for name, x in info.items()}
+
+    def fault(self, update: int, info: Info) -> str | None:
+        """What is wrong after an update, if anything; on a GPU only where metrics are logged, as looking would wait."""
+        if info and (self.updates.span == 1 or update % self.schedule.log == 0):
+            return self.watch.fault(info)
+        return None
+
+    def roll_back(self, update: int, fault: str, callbacks: Callbacks) -> int:
+        """Keep the minibatch; continue from the last checkpoint with other minibatches, if that is wanted: its update.
+
+        Raises:
+            UserError: it is not, or was done often enough.
+        """
+        text = f"training diverged at update {update}: {fault}"
+        if self.updates.batch is not None:
+            save_batch(self.run.path / files.DIVERGED, self.updates.batch, update)
+            text += f" (its minibatch is in {self.run.path / files.DIVERGED})"
+        self.rolled_back += 1
+        if self.rolled_back > self.schedule.rollbacks:
+            raise UserError(
+                f"{text}; the last checkpoint is from before. Try lower learning rates, or --on-divergence rollback, "
+                "which goes back to it and on with other minibatches."
+            )
+        last = self.restore()
+        for generator in (*self.active.generators, *self.algorithm.random.generators):
+            generator.manual_seed(generator.initial_seed() + self.rolled_back)
+        callbacks.on_note(f"{text}. It goes on from update {last} with other minibatches.")
+        return last
 
     def evaluates_at(self, update: int) -> bool:
         """Whether the policy is evaluated after so many updates."""
@@ -122,7 +170,7 @@ class Loop:
         """Q_task of all transitions of D, [R, N], in chunks."""
         chunks = self.active.chunks(SCORING_ROWS)
         values = [self.algorithm.values(observation, action, task) for observation, action in chunks]
-        return torch.cat(values, dim=1).cpu().numpy()
+        return torch.cat(values, dim=1).cpu().numpy() * np.float32(self.active.reward_scale)
 
     def evaluate(self, update: int) -> np.ndarray:
         """Returns [R, M, episodes] of the present policy; the evaluator is kept for the next time."""

@@ -256,7 +256,7 @@ class RunDirectory:
         path = self.path / _known(name, files.JSONL_FILES)
         try:
             with open(path, "a") as file:
-                file.writelines(json.dumps(record) + "\n" for record in records)
+                file.writelines(json.dumps(record, allow_nan=False) + "\n" for record in records)
         except OSError as error:
             raise file_error("write", path, error) from error
 

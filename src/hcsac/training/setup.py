@@ -26,6 +26,7 @@ from hcsac.sharing.selection import Sharer
 from hcsac.tasks import box_size, get_task, has_simulator, make_env
 from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
 from hcsac.training.cuda_graph import Updates, cuda_capture
+from hcsac.training.divergence import ATTEMPTS
 from hcsac.training.forecast import seconds_of_updates
 from hcsac.training.log import JSONLLog
 from hcsac.training.loop import SCORING_ROWS, Loop, Schedule
@@ -34,6 +35,8 @@ from hcsac.training.progress import ProgressBar
 from hcsac.training.run_directory import RunDirectory
 from hcsac.training.sharing_log import SharingLogWriter
 from hcsac.training.trackers import make_trackers, require_trackers
+
+LARGE_REWARD = 1000.0  # networks learn values of ordinary size; larger rewards are divided by the largest one
 
 
 def train(
@@ -101,13 +104,14 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     settings = settings.replace({"updates": schedule.total})  # learning rates fall by it
     normalizer = ObservationNormalizer(*_statistics(dataset, settings.standardise_observations))
     algorithm = make_algorithm(name, dataset.spec, settings, seeds, normalizer, wants_compile(settings, schedule.total))
+    algorithm.reward_scale = _reward_scale(dataset)
     minibatches = generators(seeds, 2, device)
     # Where nothing is shared, no other task's reward is looked up.
     reward_rule: RewardRule = "keep" if rule is None else sharing.reward_rule or "keep"
     weighted = rule is not None and rule.weighted(sharing)
     active = ActiveDataset(
         dataset, algorithm.discount, reward_rule, minibatches, device, sharing.own_fraction, weighted,
-        row_weights(dataset, settings),
+        row_weights(dataset, settings), algorithm.reward_scale,
     )  # fmt: skip
     sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), schedule.share or 0)
     own_reward = active.reward.cpu().numpy() if reward_rule == "recompute" else _target_task_reward(dataset, rule)
@@ -133,7 +137,14 @@ def _schedule(settings: Settings, rule: SharingRule | None, transitions: int) ->
         episodes=settings.evaluation_episodes,
         final_episodes=settings.final_episodes,
         checkpoint_minutes=settings.checkpoint_minutes,
+        rollbacks=ATTEMPTS if settings.on_divergence == "rollback" else 0,
     )
+
+
+def _reward_scale(dataset: Dataset) -> float:
+    """What rewards are divided by: 1, or their largest size where values of them would be too large to be learned."""
+    largest = float(np.abs(dataset.reward).max())
+    return largest if largest > LARGE_REWARD else 1.0
 
 
 def _require_sizes_of_tasks(dataset: Dataset) -> None:
