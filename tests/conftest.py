@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HCSAC_SIMULATE", "in-process")  # a process for every evaluation would take most of the time
 
 import gymnasium
 import numpy as np

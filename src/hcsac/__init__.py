@@ -1,18 +1,54 @@
 """hcsac: one policy for all tasks of a robot, learned from logged data alone."""
 
-from hcsac.algorithms import Algorithm, algorithm, preset
-from hcsac.data import Dataset, Episode, dataset_format, load
-from hcsac.errors import UserError
-from hcsac.experiments.metrics import metric
-from hcsac.policy import Policy, distil_policy, evaluate, export_policy, load_policy
-from hcsac.settings import Settings
-from hcsac.sharing.rules import Selection, sharing_rule
-from hcsac.tasks import Task, make_env, register_task, walker_speed
-from hcsac.training import Callback, RunDirectory, train
-from hcsac.types import Spec
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hcsac.algorithms import Algorithm, algorithm, preset
+    from hcsac.data import Dataset, Episode, dataset_format, load
+    from hcsac.errors import UserError
+    from hcsac.experiments.metrics import metric
+    from hcsac.policy import Policy, distil_policy, evaluate, export_policy, load_policy
+    from hcsac.settings import Settings
+    from hcsac.sharing.rules import Selection, sharing_rule
+    from hcsac.tasks import Task, make_env, register_task, walker_speed
+    from hcsac.training import Callback, RunDirectory, train
+    from hcsac.types import Spec
 
 __all__ = [
     "Algorithm", "Callback", "Dataset", "Episode", "Policy", "RunDirectory", "Selection", "Settings", "Spec", "Task",
     "UserError", "algorithm", "dataset_format", "distil_policy", "evaluate", "export_policy", "load", "load_policy",
     "make_env", "metric", "preset", "register_task", "sharing_rule", "train", "walker_speed",
 ]  # fmt: skip
+
+# Where each name lives. It is imported when it is first used: a process that only steps a simulator needs no torch.
+_HOMES = {
+    "algorithms": ("Algorithm", "algorithm", "preset"),
+    "data": ("Dataset", "Episode", "dataset_format", "load"),
+    "errors": ("UserError",),
+    "experiments.metrics": ("metric",),
+    "policy": ("Policy", "distil_policy", "evaluate", "export_policy", "load_policy"),
+    "settings": ("Settings",),
+    "sharing.rules": ("Selection", "sharing_rule"),
+    "tasks": ("Task", "make_env", "register_task", "walker_speed"),
+    "training": ("Callback", "RunDirectory", "train"),
+    "types": ("Spec",),
+}
+_ROOMS = ("cli", "collection", "evaluation", "files", "networks", "losses", "registry", "sharing", "experiments")
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"hcsac.{home}"), name)
+            globals()[name] = value
+            return value
+    if name in _HOMES or name in _ROOMS:
+        return import_module(f"hcsac.{name}")
+    raise AttributeError(f"module 'hcsac' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -10,6 +10,7 @@ from hcsac.errors import file_error
 # The directory of a run.
 RUN = "run.json"  # what is trained: algorithm, data, settings, seeds
 METRICS, EVALUATIONS, SHARING = "metrics.jsonl", "evaluations.jsonl", "sharing.jsonl"  # one record a line
+FAILURES = "failures.jsonl"  # evaluations that failed, one a line
 SHARED = "sharing"  # a folder: which transitions were shared, one file for each update at which they were
 TRANSITIONS = "rows.safetensors"  # in it: episode, task and reward of every transition
 CHECKPOINT = "checkpoint.safetensors"
@@ -24,7 +25,7 @@ DISTILLED = "distilled"  # where `hcsac distil` writes its bundle by default
 COMPARED = "compared.json"  # returns that `hcsac compare` has evaluated; also in a policy bundle
 VIDEO = "video.mp4"  # where `hcsac render` writes by default
 JSON_FILES = (RUN, RESULT, TRACKERS)
-JSONL_FILES = (METRICS, EVALUATIONS, SHARING)
+JSONL_FILES = (METRICS, EVALUATIONS, SHARING, FAILURES)
 
 _UNFINISHED = ".tmp"
 

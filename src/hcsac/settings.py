@@ -218,6 +218,9 @@ class Schedule(Fields, group="Schedule (an epoch is ceil(transitions / batch_siz
     evaluate_interval: int = setting(10, "epochs between two evaluations", 1)
     evaluation_episodes: int = setting(20, "episodes of each task in an evaluation", 1)
     final_episodes: int = setting(20, "episodes of each task in the last evaluation", 1)
+    evaluation_steps: int | None = setting(
+        None, "most steps of an episode in an evaluation (default: the task's time limit, else 10,000)", 1
+    )
     log_interval: int = setting(500, "updates between two lines of metrics", 1)
     checkpoint_minutes: float = setting(
         2.0, "minutes between two checkpoints, besides those before an evaluation and at a signal to stop", 0, free=True

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hcsac.evaluation import Evaluator, mean_std, random_policy, returns_table, score
-from hcsac.evaluation.vector_env import make_envs
 from hcsac.tasks import get_task, make_env
 
 
@@ -59,16 +58,6 @@ def test_another_first_seed_needs_no_other_environments():
     moved = evaluator(linear, 70)
     np.testing.assert_array_equal(moved, Evaluator(("slide-left", "goal"), episodes=3, seed=70)(linear))
     assert not np.array_equal(moved, evaluator(linear))
-
-
-def test_an_error_in_a_worker_is_raised():
-    envs = make_envs(["slide-left", "slide-right"], 2)
-    envs.reset([0, 1])
-    with pytest.raises(TypeError, match="iterable"):
-        envs.step(np.array([None, None]), np.array([True, True]))
-    processes = envs.processes
-    envs.close()
-    assert not any(process.is_alive() for process in processes)
 
 
 def test_replicas_and_tasks_have_the_same_initial_states_and_episodes_do_not():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -11,9 +12,10 @@ from hcsac.algorithms import preset, resolve
 from hcsac.data import load, store
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
+from hcsac.evaluation import rollout
 from hcsac.policy import evaluate, load_policy
 from hcsac.sharing.drawing import sparse_rows
-from hcsac.tasks import Task, register_task, registry
+from hcsac.tasks import SimulatorError, Task, register_task, registry
 from hcsac.training import Callback, RunDirectory, checkpoint, loop, setup, summary, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import agent_of, lines, off_by_one, settings, tree
@@ -244,3 +246,39 @@ def test_a_callback_finds_all_that_came_before_a_checkpoint_written(slides, tmp_
     assert seen == [(6, {6}, 6, False), (12, {12}, 12, False), (12, {12}, 12, True)]
     train("bc", slides, tmp_path / "run", settings("bc", updates=12), progress=False, callbacks=[Look()], resume=True)
     assert len(seen) == 3  # a finished run calls nothing
+
+
+@pytest.mark.parametrize("update", [6, 24])
+def test_an_evaluation_that_fails_is_recorded_and_loses_nothing(update, finished, slides, tmp_path, monkeypatch):
+    evaluate = loop.Loop.evaluate
+
+    def fragile(self, at):
+        if at == update:
+            raise SimulatorError("task 'slide-left': its simulator ended.")
+        return evaluate(self, at)
+
+    monkeypatch.setattr(loop.Loop, "evaluate", fragile)
+    run = train("hcsac", slides, tmp_path / "mine", settings(), (0, 1), progress=False)
+    assert run.checkpoint.read_bytes() == finished.checkpoint.read_bytes()
+    [failure] = lines(run.path / "failures.jsonl")
+    assert failure == {"update": update, "error": "task 'slide-left': its simulator ended."}
+    left = {r["update"] for r in lines(run.path / "evaluations.jsonl")}
+    assert left == {6, 12, 18, 24} - {update}
+    if update == 24:
+        assert run.read_json("result.json")["failure"] == "task 'slide-left': its simulator ended."
+        assert "its last evaluation failed: task 'slide-left': its simulator ended. `hcsac evaluate" in summary(run)
+    else:
+        assert "last policy, after 24 updates" in summary(run)
+
+
+def test_a_world_without_time_limit_is_told(slides, tmp_path, capsys, monkeypatch):
+    gymnasium.register("tests/slide-endless-v0", entry_point="tests.conftest:Slide")
+    register_task(Task("slide-endless", "tests/slide-endless-v0"))
+    data = replace(slides, task_names=("slide-left", "slide-endless"))
+    monkeypatch.setattr(rollout, "LONGEST", 20)
+    train("bc", data, tmp_path / "mine", settings("bc"), progress=True)
+    assert "slide-endless: without a time limit of the environment, episodes of evaluations end after 10,000 steps" in (
+        capsys.readouterr().err
+    )
+    train("bc", data, tmp_path / "other", settings("bc", evaluation_steps=7), progress=True)
+    assert "without a time limit" not in capsys.readouterr().err

@@ -14,8 +14,9 @@ from hcsac.collection.buffer import ReplayBuffer, load_episode, save_episode
 from hcsac.collection.settings import CollectSettings
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
+from hcsac.evaluation import LONGEST
 from hcsac.files import write_atomically
-from hcsac.tasks import make_env
+from hcsac.tasks import make_env, time_limit
 from hcsac.training import Progress, checkpoint
 from hcsac.training.memory import keep_freed_memory
 from hcsac.types import Spec
@@ -59,8 +60,8 @@ class Learner:
         self.sampler = generators([seed], 2)[0]
         held = self._restore()
         # An episode started before the last step is finished, so the buffer has room for one more episode.
-        longest = (self.env.spec.max_episode_steps if self.env.spec else None) or 10_000
-        capacity = max(settings.steps, sum(map(len, held))) + longest
+        self.longest = time_limit(task) or LONGEST
+        capacity = max(settings.steps, sum(map(len, held))) + self.longest
         self.buffer = ReplayBuffer(capacity, *sizes, agent_settings.discount)
         for episode in held:
             self.buffer.restore(episode)
@@ -143,11 +144,13 @@ class Learner:
         random = np.random.default_rng(key)
         observation, info = self.env.reset(seed=int(random.integers(2**31)))
         observations, physics = [observation], [info.get("physics")]
-        actions, rewards, ends = [], [], []
+        actions: list[np.ndarray] = []
+        rewards, ends = [], []
         done = False
         while not done:
             action = choose(observation, random)
             next_observation, reward, terminated, truncated, info = self.env.step(action)
+            truncated = truncated or (not terminated and len(actions) + 1 >= self.longest)
             if after_step is not None:
                 after_step(observation, action, float(reward), next_observation, terminated)
             observations.append(next_observation)

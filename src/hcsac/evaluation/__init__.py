@@ -11,7 +11,7 @@ from hcsac.evaluation.aggregate import (
 )
 from hcsac.evaluation.comparison import failed_share, paired_difference
 from hcsac.evaluation.render import RenderUnavailable, Rollout, View, find_backend
-from hcsac.evaluation.rollout import FIRST_SEED, Act, Evaluator, random_policy
+from hcsac.evaluation.rollout import FIRST_SEED, LONGEST, Act, Evaluator, random_policy
 from hcsac.evaluation.statistics import (
     Estimate,
     gap,
@@ -27,6 +27,7 @@ from hcsac.evaluation.statistics import (
 
 __all__ = [
     "FIRST_SEED",
+    "LONGEST",
     "Act",
     "Estimate",
     "Evaluator",

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hcsac.evaluation.vector_env import make_envs
+from hcsac.tasks import make_envs, time_limit
 
 # observation [R, n, S] float32, task [R, n] int64 -> action [R, n, A]
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+LONGEST = 10_000  # steps of an episode where neither the task nor the user limits it
 FIRST_SEED = 10_000  # of the first initial state of an evaluation; the others follow
 
 
@@ -16,16 +17,30 @@ class Evaluator:
 
     Episode e starts from the initial state of seed `seed + e` in every task, replica and evaluation, so that policies
     are compared on the same initial states.
+
+    Args:
+        steps: most steps of an episode; None for the task's time limit, or 10,000 where it has none.
+
+    Raises:
+        SimulatorError: in every call, where a simulator fails; the evaluator is then closed.
     """
 
     def __init__(
-        self, tasks: Sequence[str], episodes: int, replicas: int = 1, seed: int = FIRST_SEED, workers: int = 1
+        self,
+        tasks: Sequence[str],
+        episodes: int,
+        replicas: int = 1,
+        seed: int = FIRST_SEED,
+        workers: int = 1,
+        steps: int | None = None,
     ):
         self.tasks = tuple(tasks)
         self.shape = (replicas, len(self.tasks), episodes)
         self.seed = seed
         names = [name for _ in range(replicas) for name in self.tasks for _ in range(episodes)]
         self.envs = make_envs(names, workers)
+        limits = [steps or time_limit(name) or LONGEST for name in self.tasks]
+        self.limit = np.tile(np.repeat(limits, episodes), replicas)
 
     def __call__(self, act: Act, seed: int | None = None) -> np.ndarray:
         """Undiscounted returns [R, M, episodes]; `act` is called once a vector step.
@@ -40,11 +55,13 @@ class Evaluator:
         task = np.tile(np.repeat(np.arange(tasks), episodes), (replicas, 1))
         returns = np.zeros(count)
         running = np.ones(count, dtype=bool)
+        step = 0
         while running.any():
+            step += 1
             action = act(observation.reshape(replicas, tasks * episodes, -1), task).reshape(count, -1)
             observation, reward, done = self.envs.step(action, running)
             returns += reward
-            running &= ~done
+            running &= ~done & (step < self.limit)
         return returns.reshape(self.shape)
 
     def close(self) -> None:

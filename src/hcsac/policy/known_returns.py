@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hcsac import files
+from hcsac.errors import UserError
 from hcsac.evaluation import FIRST_SEED, Evaluator
 from hcsac.policy.policy import load_with_tasks
 
@@ -101,5 +102,5 @@ class KnownReturns:
         try:
             with files.write_atomically(self._file) as temporary:
                 temporary.write_text(json.dumps(content) + "\n")
-        except OSError as error:
-            self.problem = f"cannot write {self._file} ({error.strerror}), so the next call evaluates again."
+        except UserError as error:
+            self.problem = f"{error} The next call evaluates again."

@@ -22,16 +22,20 @@ from hcsac.tasks.registry import (
 from hcsac.tasks.rendering import make_rendering_env, pack_task, unpack_task
 from hcsac.tasks.rewards import fixed_by, require_rewards, rewards_of
 from hcsac.tasks.simulate import can_replay, observe, random_rollout, replay, terminates
+from hcsac.tasks.vector_env import SimulatorError, VectorEnv, make_envs
 
 __all__ = [
     "Reward",
+    "SimulatorError",
     "Task",
+    "VectorEnv",
     "box_size",
     "can_replay",
     "fixed_by",
     "get_task",
     "has_simulator",
     "make_env",
+    "make_envs",
     "make_rendering_env",
     "observe",
     "pack_task",

@@ -15,6 +15,7 @@ from hcsac.errors import UserError
 from hcsac.evaluation import Act, Evaluator
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.selection import Sharer, shared_pairs
+from hcsac.tasks import SimulatorError
 from hcsac.training import checkpoint
 from hcsac.training.callbacks import Callbacks
 from hcsac.training.cuda_graph import Updates
@@ -37,6 +38,7 @@ class Schedule:
     evaluate: int
     episodes: int
     final_episodes: int
+    evaluation_steps: int | None  # of an episode
     checkpoint_minutes: float  # between two checkpoints at most, besides those before evaluations
     rollbacks: int  # how often to go on from a checkpoint after a divergence
 
@@ -61,6 +63,7 @@ class Loop:
     evaluated: bool  # False where a task has no simulator: the policy is saved all the same
     evaluator: Evaluator | None = None
     rolled_back: int = 0
+    failure: str | None = None  # of the last evaluation
     notes: list[str] = field(default_factory=list)  # to be told once the callbacks have started
 
     def __post_init__(self) -> None:
@@ -156,7 +159,14 @@ class Loop:
         paused = time.perf_counter()
         with signals.at_once():
             callbacks.on_evaluation_start(update)
-            returns = self.evaluate(update)
+            try:
+                returns = self.evaluate(update)
+            except SimulatorError as error:  # the policy is not to blame, and training goes on
+                self.failure, self.evaluator = str(error), None
+                self.run.append(files.FAILURES, [{"update": update, "error": self.failure}])
+                callbacks.on_note(f"the evaluation after update {update} failed: {error}")
+                return time.perf_counter() - paused
+        self.failure = None
         callbacks.on_evaluation(update, returns)
         return time.perf_counter() - paused
 
@@ -180,7 +190,8 @@ class Loop:
             if self.evaluator is not None:
                 self.evaluator.close()
             seeds, workers = len(self.algorithm.seeds), torch.get_num_threads()
-            self.evaluator = Evaluator(self.tasks, episodes, seeds, workers=workers)
+            steps = self.schedule.evaluation_steps
+            self.evaluator = Evaluator(self.tasks, episodes, seeds, workers=workers, steps=steps)
         return self.evaluator(act_of(self.algorithm))
 
     def save(self, update: int) -> None:
@@ -224,7 +235,8 @@ class Loop:
             self.evaluator.close()
         result = {
             "updates": self.schedule.total,
-            "evaluated": self.evaluated,
+            "evaluated": self.evaluated and self.failure is None,
+            "failure": self.failure,
             "notes": self.algorithm.finish(*self.active.first_states()),
             "seconds": round(seconds, 1),
             "seconds_evaluating": round(evaluating, 1),

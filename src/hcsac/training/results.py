@@ -35,15 +35,17 @@ def summary(run: RunDirectory) -> str:
         UserError: as `last_returns`.
     """
     identity = run.identity()
-    if run.finished and not run.read_json(files.RESULT).get("evaluated", True):
+    result = run.read_json(files.RESULT) if run.finished else {}
+    if failure := result.get("failure"):
+        return f"trained; its last evaluation failed: {failure} `hcsac evaluate {run.path}` makes it again."
+    if not result.get("evaluated", True):
         return "trained, not evaluated: not every task has a simulator. `hcsac export` makes its policy portable."
     last, returns = _last(run, identity["tasks"])
     table = returns_table(returns, identity["tasks"], identity["behaviour"])
     best = {task: learning_curve(run, task)[1].max(0).mean() for task in identity["tasks"]}
     best_of_run = ", ".join(f"{task} {value:.1f}" for task, value in best.items())
     text = f"last policy, after {last} updates\n{table}\nbest of run (chosen by looking at the returns): {best_of_run}"
-    notes = run.read_json(files.RESULT).get("notes", []) if run.finished else []
-    return "\n".join([*notes, text, *run.corruption()])
+    return "\n".join([*result.get("notes", []), text, *run.corruption()])
 
 
 def _evaluations(run: RunDirectory, tasks: list[str]) -> dict[int, dict[tuple[int, str], list[float]]]:

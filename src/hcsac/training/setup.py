@@ -16,6 +16,7 @@ from hcsac.data.dataset import Dataset
 from hcsac.data.rewards import can_relabel
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
+from hcsac.evaluation import LONGEST
 from hcsac.registry import require_plugins
 from hcsac.settings import RewardRule, Settings, Sharing
 from hcsac.sharing.active import ActiveDataset
@@ -23,7 +24,7 @@ from hcsac.sharing.drawing import row_weights
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer
-from hcsac.tasks import box_size, get_task, has_simulator, make_env
+from hcsac.tasks import box_size, get_task, has_simulator, make_env, time_limit
 from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
 from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.training.divergence import ATTEMPTS
@@ -120,7 +121,14 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     drawn_from = [*algorithm.random.generators, *minibatches]
     updates = Updates(algorithm, active, cuda_capture(drawn_from) if device.type == "cuda" else None)
     evaluated = all(map(has_simulator, dataset.task_names))
-    return Loop(run, algorithm, active, updates, sharer, sharing_log, schedule, dataset.task_names, evaluated)
+    loop = Loop(run, algorithm, active, updates, sharer, sharing_log, schedule, dataset.task_names, evaluated)
+    endless = [] if not evaluated or schedule.evaluation_steps else [t for t in dataset.task_names if not time_limit(t)]
+    if endless:
+        loop.notes.append(
+            f"{', '.join(endless)}: without a time limit of the environment, episodes of evaluations end after "
+            f"{LONGEST:,} steps (evaluation_steps)."
+        )
+    return loop
 
 
 def _schedule(settings: Settings, rule: SharingRule | None, transitions: int) -> Schedule:
@@ -136,6 +144,7 @@ def _schedule(settings: Settings, rule: SharingRule | None, transitions: int) ->
         evaluate=settings.evaluate_interval * epoch,
         episodes=settings.evaluation_episodes,
         final_episodes=settings.final_episodes,
+        evaluation_steps=settings.evaluation_steps,
         checkpoint_minutes=settings.checkpoint_minutes,
         rollbacks=ATTEMPTS if settings.on_divergence == "rollback" else 0,
     )
