@@ -1,9 +1,11 @@
 """Every file of a run, a policy bundle and a study by its name, and how files are written and cached."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hcsac.errors import file_error
 
@@ -96,3 +98,11 @@ def what_is(path: Path) -> str:
         if (path / name).exists():
             return f"it is {kind}"
     return "it contains neither a run nor a policy nor a study"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text; a ValueError where it is none, or is nested so deeply that no record of ours is."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -237,7 +237,7 @@ class Machine(Fields, group="Machine"):
 
     precision: Literal["float32", "bf16", "auto"] = setting("float32", "of the hidden layers' matrix products")
     compile: Literal["on", "off", "auto"] = setting("auto", "compile the update (auto: from 10,000 updates on)")
-    device: str = setting("auto", "where to train: auto, cpu, cuda or cuda:N")
+    device: str = setting("auto", "where to train: auto, cpu, cuda or cuda:N", free=True)
 
 
 @dataclass(frozen=True, repr=False)

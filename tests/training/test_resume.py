@@ -1,8 +1,9 @@
 """An interrupted run ends as an uninterrupted one, wherever it was interrupted."""
 
 import pytest
+import torch
 
-from hcsac.training import RunDirectory, checkpoint, loop, setup, train
+from hcsac.training import Callback, RunDirectory, checkpoint, loop, setup, train
 from tests.training.conftest import lines, settings
 
 
@@ -104,3 +105,30 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(agent, place, changes, 
     for name in records:
         updates = [r["update"] for r in lines(broken.path / name)]
         assert updates == sorted(updates)
+
+
+def test_a_checkpoint_of_another_kind_of_device_goes_on_with_new_random_numbers(slides, tmp_path):
+    """A generator of a GPU has 16 bytes; the settings of such a run say `cuda`."""
+    run = RunDirectory(tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        in_update(patch, 15)
+        with pytest.raises(Stop):
+            train("hcsac", slides, run.path, settings(), (0, 5), progress=False)
+    state, update = checkpoint.load(run.checkpoint)
+    for name in ("agent/noise.0", "agent/noise.1", "active/sampler.0", "active/sampler.1"):
+        state[name] = state[name][:16].clone()
+    checkpoint.save(run.checkpoint, state, update)
+    identity = run.identity()
+    identity["settings"]["device"] = "cuda"
+    run.write_json("run.json", identity)
+    notes = []
+
+    class Listen(Callback):
+        def on_note(self, text):
+            notes.append(text)
+
+    train("hcsac", slides, run.path, settings(), (0, 5), True, progress=False, callbacks=[Listen()])
+    assert run.finished
+    assert [note.split(":")[0] for note in notes] == ["the checkpoint is of another kind of device"]
+    seeds = checkpoint.load(run.checkpoint)[0]
+    assert not torch.equal(seeds["active/sampler.0"], seeds["active/sampler.1"])

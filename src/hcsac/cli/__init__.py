@@ -112,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # as of `| head`: who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except MemoryError:
+        click.echo("hcsac: not enough memory; give fewer data or episodes at once, or --map for large data.", err=True)
+        sys.exit(2)
     except OSError as error:
         click.echo(f"hcsac: {file_error('use', error.filename or 'a file', error)}", err=True)
         sys.exit(2)

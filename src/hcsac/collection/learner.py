@@ -15,7 +15,7 @@ from hcsac.collection.settings import CollectSettings
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.evaluation import LONGEST
-from hcsac.files import write_atomically
+from hcsac.files import parse_json, write_atomically
 from hcsac.tasks import make_env, time_limit
 from hcsac.training import Progress, checkpoint
 from hcsac.training.memory import keep_freed_memory
@@ -232,6 +232,6 @@ def read_identity(directory: Path) -> dict[str, object] | None:
     if not file.exists():
         return None
     try:
-        return dict(json.loads(file.read_text()))
+        return dict(parse_json(file.read_text()))
     except (ValueError, TypeError) as error:
         raise UserError(f"{file} is corrupt ({error}); collect in another directory with --output.") from error

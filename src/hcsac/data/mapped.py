@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from hcsac.data.build import Origin, Source, build
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
+from hcsac.files import parse_json
 
 FORMAT = 2  # of the folder; one of another format is written again
 _LAYOUT = "layout.json"
@@ -61,7 +62,7 @@ def _read_layout(folder: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        layout = json.loads(file.read_text())
+        layout = parse_json(file.read_text())
         if not isinstance(layout, dict):
             raise ValueError("no JSON object")
     except ValueError as error:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hcsac.errors import UserError, unknown
+from hcsac.errors import UserError, file_error, unknown
+from hcsac.files import parse_json
 from hcsac.tasks import get_task
 
 SAMPLE = "sample/"  # names that begin so are shipped inside the package
@@ -90,10 +91,21 @@ def split_task(ref: str, task: str | None) -> tuple[str, str | None]:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """The metadata of a Minari dataset's folder, as Minari keeps them."""
-    from minari.dataset.minari_storage import MinariStorage
+    """The metadata of a Minari dataset's folder, as Minari keeps them.
 
-    return dict(MinariStorage.read_raw_metadata(folder / "data"))
+    Raises:
+        UserError: they cannot be read, or are no JSON object.
+    """
+    file = folder / _METADATA
+    try:
+        content = parse_json(file.read_text())
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+    except OSError as error:
+        raise file_error("read", file, error) from error
+    except ValueError as error:
+        raise UserError(f"{file} is corrupt ({error}); copy the dataset again.") from error
+    return content
 
 
 def local_store() -> Path:

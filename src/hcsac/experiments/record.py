@@ -70,7 +70,7 @@ def read_record(output: Path) -> StudyRecord:
     """
     path = record_path(output)
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = files.parse_json(path.read_text())
         if content["format"] > FORMAT:
             raise UserError(f"{path} was written by a newer hcsac ({content['hcsac']}); upgrade this one.")
         plugins = tuple(content.get("plugins", ()))

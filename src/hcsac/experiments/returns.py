@@ -84,7 +84,7 @@ def returns_table(runs: Sequence[RunReturns]) -> "pa.Table":
 
 def dataset_returns(table: "pa.Table") -> dict[tuple[str, str, str], np.ndarray]:
     """(dataset, variant, task) -> returns of the logged episodes [episodes], where the runs recorded them."""
-    rows = json.loads((table.schema.metadata or {}).get(_LOGGED, b"[]"))
+    rows = files.parse_json((table.schema.metadata or {}).get(_LOGGED, b"[]"))
     return {(dataset, variant, task): np.array(returns, float) for dataset, variant, task, returns in rows}
 
 

@@ -1,6 +1,5 @@
 """The state of a study: one line per run."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -79,7 +78,7 @@ def events(log: Path) -> Sequence[dict[str, Any]]:
     records = []
     for line in log.read_text().splitlines():
         try:
-            record = json.loads(line)
+            record = files.parse_json(line)
         except ValueError:
             continue
         if isinstance(record, dict):

@@ -5,14 +5,13 @@ scaling and actor), `policy.onnx` (the same, of one seed, for other runtimes) an
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load
 
 from hcsac.errors import UserError
-from hcsac.files import METADATA, TENSORS
+from hcsac.files import METADATA, TENSORS, parse_json
 from hcsac.policy.state import PolicyState, corrupt
 
 FORMAT = 1  # raised when a reader of the last format would misread a new one
@@ -33,7 +32,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     file = path / METADATA
     with corrupt(file, _FIX):
         try:
-            content = json.loads(file.read_text())
+            content = parse_json(file.read_text())
         except OSError as error:
             raise UserError(
                 f"cannot read {file} ({error.strerror}); pass a bundle, as `hcsac export` writes it."

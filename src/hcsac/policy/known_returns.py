@@ -82,7 +82,7 @@ class KnownReturns:
         """First seed -> returns [R, M, episodes] of this policy in the file."""
         shape = len(self.policy.seeds), len(self.policy.tasks)
         try:
-            content = json.loads(self._file.read_text())
+            content = files.parse_json(self._file.read_text())
             if (content["format"], content["policy"]) != (FORMAT, self._digest):
                 return {}
             found = {str(int(seed)): np.array(returns, float) for seed, returns in content["returns"].items()}

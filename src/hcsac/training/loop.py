@@ -211,6 +211,7 @@ class Loop:
             self.run.forget_after(-1)
             return 0
         state, update = self.last_checkpoint()
+        self.adopt_generators(state, update)
         self.algorithm.load_state(checkpoint.part(state, "agent"))
         self.active.load_state(checkpoint.part(state, "active"))
         self.sharer.load_state(checkpoint.part(state, "sharing"))
@@ -228,6 +229,20 @@ class Loop:
             os.replace(self.run.previous_checkpoint, self.run.checkpoint)
             self.notes.append(f"{error} The run goes on from the checkpoint before, of update {update}.")
             return state, update
+
+    def adopt_generators(self, state: dict[str, Tensor], update: int) -> None:
+        """Begin random numbers anew where a checkpoint is of another kind of device, whose generators differ."""
+        generators = {f"agent/noise.{r}": g for r, g in enumerate(self.algorithm.random.generators)}
+        generators |= {f"active/sampler.{r}": g for r, g in enumerate(self.active.generators)}
+        foreign = [name for name, g in generators.items() if state[name].shape != g.get_state().shape]
+        for name in foreign:
+            generators[name].manual_seed(generators[name].initial_seed() + update)
+            state[name] = generators[name].get_state()
+        if foreign:
+            self.notes.append(
+                "the checkpoint is of another kind of device: random numbers start anew, so that the run does not end "
+                "as it would have there."
+            )
 
     def write_result(self, start: int, seconds: float, evaluating: float) -> dict[str, Any]:
         """Close the evaluator; write `result.json`, which says that the run is finished, and return it."""

@@ -201,7 +201,7 @@ class RunDirectory:
         """
         path = self.path / _known(name, files.JSON_FILES)
         try:
-            content = json.loads(path.read_text())
+            content = files.parse_json(path.read_text())
         except OSError as error:
             raise self._missing(name, error) from error
         except ValueError as error:
@@ -359,7 +359,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 def _record(line: bytes) -> dict[str, Any] | None:
     """The record in a line of a JSONL file; None where it is corrupt, or cut off."""
     try:
-        record = json.loads(line)
+        record = files.parse_json(line)
     except ValueError:  # no JSON, or bytes that are no text
         return None
     return record if isinstance(record, dict) and isinstance(record.get("update"), int) else None

@@ -10,6 +10,7 @@ from typing import Any
 from hcsac.data.checks.findings import Report
 from hcsac.data.checks.matrix import Matrix
 from hcsac.errors import UserError
+from hcsac.files import parse_json
 
 _FORMAT = "hcsac data card"
 _OFFSETS = "Offset k (-1, 0, +1): the value of step t was compared with row t + k. Correct data match at 0."
@@ -107,7 +108,7 @@ def _name(subject: str) -> str:
 def _subject_of(numbers: Path) -> str | None:
     """Which dataset the card in this JSON file is of; None if it is no card."""
     try:
-        card = json.loads(numbers.read_text())
+        card = parse_json(numbers.read_text())
     except (OSError, ValueError):
         return None
     return card.get("dataset") if isinstance(card, dict) and card.get("format") == _FORMAT else None

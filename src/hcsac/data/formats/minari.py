@@ -13,6 +13,7 @@ import numpy as np
 
 from hcsac.data.episode import Episode
 from hcsac.data.formats.base import dataset_format
+from hcsac.data.formats.untrusted import require_plain_hdf5
 from hcsac.data.refs import read_metadata
 from hcsac.tasks import box_size, task_of_env
 
@@ -55,6 +56,8 @@ class MinariFormat:
 def _open(path: Path) -> minari.MinariDataset:
     import minari
 
+    for file in (path / "data").glob("*.hdf5"):
+        require_plain_hdf5(file)
     dataset = minari.MinariDataset(path / "data")
     box_size(dataset.observation_space, f"dataset {path}: the observation space")
     box_size(dataset.action_space, f"dataset {path}: the action space")

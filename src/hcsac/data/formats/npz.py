@@ -9,6 +9,7 @@ import numpy as np
 
 from hcsac.data.episode import Episode, from_arrivals
 from hcsac.data.formats.base import dataset_format
+from hcsac.data.formats.untrusted import require_plain_npz
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError
 
@@ -67,6 +68,8 @@ def read_episode(file: Path) -> Episode:
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     try:
+        if zipfile.is_zipfile(file):
+            require_plain_npz(file)
         # Never with pickles: reading one runs whatever code its writer put there.
         opened = np.load(file, allow_pickle=False)
         if not isinstance(opened, np.lib.npyio.NpzFile):
@@ -79,7 +82,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
                     f"{file}: has no {' and no '.join(missing)} (its arrays: {names}); rename or add the arrays."
                 )
             rows = {key: archive[key] for key in REQUIRED + OPTIONAL if key in archive}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         if "pickle" in str(error):
             raise UserError(
                 f"{file}: has pickled objects, which are never loaded since they can run code; "
