@@ -68,6 +68,19 @@ def write_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn an error of the system in the block, which writes into the folder `path`, into one sentence.
+
+    Raises:
+        UserError: that sentence; it names the file if the system does.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise file_error("write to", error.filename or path, error) from error
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -8,6 +8,7 @@ import torch
 
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
+from hcsac.files import write_atomically
 from hcsac.types import Batch
 
 
@@ -64,9 +65,8 @@ class ReplayBuffer:
 def save_episode(path: Path, episode: Episode) -> None:
     """Write one episode as a plain .npz, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, **{name: value for name, value in vars(episode).items() if value is not None})
-    temporary.replace(path)
+    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **{name: value for name, value in vars(episode).items() if value is not None})
 
 
 def load_episode(path: Path) -> Episode:

@@ -14,6 +14,7 @@ from hcsac.collection.settings import CollectSettings
 from hcsac.data import refs, store
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
+from hcsac.files import told
 from hcsac.tasks import get_task
 
 _STREAMS = {"medium": 1, "final": 2}  # of a learner's seed; 0 has its training episodes
@@ -61,7 +62,9 @@ def collect(
             with closing(Learner(task, where, settings, seed, progress, on_steps)) as learner:
                 yield learner
 
-    if missing:
+    if not missing:
+        return [*names_of(task, namespace, settings).values()]
+    with told(Path(directory)):
         found = _gather(learners(), level, missing, _parts(settings.episodes, settings.learners))
         for label, name in missing.items():
             said = found.metadata(label, settings, level)
@@ -86,7 +89,7 @@ def unwritten(task: str, namespace: str, settings: CollectSettings) -> dict[str,
     missing = {}
     for label, name in names_of(task, namespace, settings).items():
         held: dict[str, Any] = {}
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(UserError):
             held = refs.read_metadata(refs.local_store() / name)
         if held.get("collection") != _recipe(task, settings, label):
             refs.require_free_name(name)

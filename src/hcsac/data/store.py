@@ -24,6 +24,7 @@ from hcsac.data.mapped import map_dataset
 from hcsac.data.refs import local_store, require_free_name
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError, unknown
+from hcsac.files import sync, told
 from hcsac.tasks import box_size, has_simulator, make_env, robot_spaces
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def write(
     returns = [episode.episode_return for episode in episodes]
     own = {"task": task_name, "behaviour_return": float(np.mean(returns))}
     try:
-        with _made_aside(folder) as made, warnings.catch_warnings():
+        with told(folder), _made_aside(folder) as made, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # author, e-mail, permalink: ours are in `metadata`
             dataset = minari.create_dataset_from_buffers(
                 name,
@@ -176,7 +177,10 @@ def _made_aside(folder: Path) -> Iterator[Path]:
         with suppress(ValueError):  # it exists already
             create_namespace(name.parent.as_posix())
         require_free_name(name.as_posix())
+        for path in (hidden / name).rglob("*"):
+            sync(path)
         os.rename(hidden / name, folder)
+        sync(folder.parent)
     finally:
         if held is None:
             del os.environ[variable]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hcsac import files
 from hcsac.algorithms import DEFAULT_PRESET, ObservationNormalizer, make_algorithm, plugins_of, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
@@ -83,7 +84,7 @@ def train(
     _require_sizes_of_tasks(dataset)
     # Put together before the directory is created: what cannot be trained leaves nothing behind.
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
-    with run.writing(_identity(algorithm, dataset, given, resolved, seeds), resume):
+    with files.told(run.path), run.writing(_identity(algorithm, dataset, given, resolved, seeds), resume):
         if loop is not None:
             bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
             loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))

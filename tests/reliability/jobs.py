@@ -1,0 +1,105 @@
+"""Jobs that write files, each small, and what they leave: a training, a collection, an import, an export."""
+
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from hcsac.collection import CollectSettings, collect
+from hcsac.data import store
+from hcsac.data.dataset import Dataset
+from hcsac.policy import export_policy
+from hcsac.training import train
+from tests.conftest import TASKS, slide_episodes
+from tests.training.conftest import settings
+
+
+class Job(NamedTuple):
+    """`run(folder)` does the work, or goes on with it; `result(folder)` is what must be the same in the end."""
+
+    run: Callable[[Path], None]
+    result: Callable[[Path], dict[str, str]]
+    prepare: Callable[[Path], None] = lambda folder: None  # what was there before
+
+
+def _slides() -> Dataset:
+    return Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
+
+
+def _train(folder: Path) -> None:
+    often = settings().replace({"checkpoint_minutes": 0.0})
+    train("hcsac", _slides(), folder / "run", often, (0, 1), resume=True, progress=False)
+
+
+def _trained(folder: Path) -> dict[str, str]:
+    """Weights, optimisers, generators, shared transitions and every record, but no times."""
+    found = _digests(folder / "run", "*.jsonl", "checkpoint.safetensors", "sharing/*.safetensors")
+    updates = json.loads((folder / "run" / "result.json").read_text())["updates"]
+    return found | {"updates": str(updates)}
+
+
+def _import(folder: Path) -> None:
+    os.environ["MINARI_DATASETS_PATH"] = str(folder)
+    if not (folder / "lab" / "slides-v0").exists():
+        store.write("lab/slides-v0", "slide-left", slide_episodes("slide-left"))
+
+
+def _imported(folder: Path) -> dict[str, str]:
+    os.environ["MINARI_DATASETS_PATH"] = str(folder)
+    _, episodes, _ = store.read("lab/slides-v0")
+    content = b"".join(array.tobytes() for e in episodes for array in (e.observation, e.action, e.reward))
+    return {"episodes": hashlib.sha256(content).hexdigest()}
+
+
+def _collect(folder: Path) -> None:
+    os.environ["MINARI_DATASETS_PATH"] = str(folder / "store")
+    (folder / "store").mkdir(exist_ok=True)
+    chosen = CollectSettings(keep="all,final", steps=60, episodes=2, random_steps=20, hidden_size=8, batch_size=8)
+    collect("slide-left", "lab", folder / "learner", chosen, progress=False)
+
+
+def _collected(folder: Path) -> dict[str, str]:
+    os.environ["MINARI_DATASETS_PATH"] = str(folder / "store")
+    found = {}
+    for name in ("full-replay", "final"):
+        _, episodes, _ = store.read(f"lab/slide-left-{name}-v0")
+        content = b"".join(array.tobytes() for e in episodes for array in (e.observation, e.action, e.reward))
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found | _digests(folder / "learner", "**/checkpoint.safetensors")
+
+
+@cache
+def _run() -> Path:
+    """A finished run, exported once, so that the libraries of the export are loaded in every fork."""
+    root = Path(tempfile.mkdtemp(prefix="hcsac-reliability-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    _train(root)
+    export_policy(root / "run", root / "policy")
+    return root / "run"
+
+
+def _export(folder: Path) -> None:
+    export_policy(folder / "run", folder / "policy")
+
+
+def _exported(folder: Path) -> dict[str, str]:
+    return _digests(folder / "policy", "policy.safetensors")
+
+
+def _digests(folder: Path, *patterns: str) -> dict[str, str]:
+    paths = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+JOBS = {
+    "train": Job(_train, _trained),
+    "import": Job(_import, _imported),
+    "collect": Job(_collect, _collected),
+    "export": Job(_export, _exported, lambda folder: shutil.copytree(_run(), folder / "run")),
+}
