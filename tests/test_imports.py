@@ -45,7 +45,7 @@ ONLY = {
     "torch.optim": {"algorithms"},
     "onnx": {"policy"},
     "onnxruntime": {"policy"},
-    "time": {"tasks", "training", "policy", "collection", "experiments"},
+    "time": {"tasks", "training", "policy", "collection", "experiments", "cli"},
     "wandb": {"training"},
     "mlflow": {"training"},
     "trackio": {"training"},

@@ -16,6 +16,7 @@ from hcsac.cli.collect import collect
 from hcsac.cli.compare import compare
 from hcsac.cli.data import data
 from hcsac.cli.distil import distil
+from hcsac.cli.doctor import doctor
 from hcsac.cli.export import export
 from hcsac.cli.options import Commands
 from hcsac.cli.runs import evaluate, sharing_history
@@ -63,6 +64,7 @@ for command in (
     reproduce,
     sharing_gain,
     study,
+    doctor,
 ):
     cli.add_command(command)
 
