@@ -1,6 +1,7 @@
 """Data larger than memory: the same numbers, from mapped files that are laid out once."""
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -86,3 +87,25 @@ def test_bad_data_leave_no_folder(refs, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="dataset 'lab/slide-left-v0', episode 0: reward has NaN"):
         load(refs, folder=tmp_path / "laid")
     assert not list(tmp_path.glob("laid*"))
+
+
+def test_a_flipped_bit_is_found_or_changes_nothing(refs, tmp_path):
+    whole = load(refs, folder=tmp_path / "laid")
+    draw, found = random.Random(0), 0
+    for path in sorted((tmp_path / "laid").iterdir()):
+        content = path.read_bytes()
+        for _ in range(6):
+            changed = bytearray(content)
+            changed[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+            path.write_bytes(changed)
+            try:
+                again = load(refs, folder=tmp_path / "laid")
+            except UserError:
+                found += 1
+            else:
+                assert again.fingerprint() == whole.fingerprint()
+            path.write_bytes(content)
+    assert found > 30
+    (tmp_path / "laid" / "action.npy").unlink()
+    with pytest.raises(UserError, match=r"action\.npy is corrupt .*; remove .*laid, and it is written again"):
+        load(refs, folder=tmp_path / "laid")

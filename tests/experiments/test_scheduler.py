@@ -187,6 +187,28 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, runs):
     wait_for(lambda: not any(alive(pid) for pid in children))
 
 
+def test_a_study_that_is_told_to_stop_writes_checkpoints(tmp_path, runs):
+    command = [sys.executable, "-m", "hcsac.cli", "reproduce", "--data", "lab", "--tasks", "slide-left"]
+    command += ["--levels", "medium", "--agents", "bc", "--updates", "100000000", "--output", str(tmp_path / "out")]
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: any(path.stat().st_size for path in (tmp_path / "out").rglob("metrics.jsonl")))
+        parent.terminate()
+        said = parent.communicate(timeout=60)[1]
+    finally:
+        parent.kill()
+    assert parent.returncode == 143
+    assert "stopped by SIGTERM; this continues it: hcsac reproduce --data lab" in said
+    assert "Traceback" not in said
+    stopped = [path.parent for path in (tmp_path / "out").rglob("metrics.jsonl") if path.stat().st_size]
+    assert stopped
+    for path in stopped:
+        assert (path / "checkpoint.safetensors").exists()
+        assert not RunDirectory(path).locked
+    events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
+    assert events[-1]["event"] == "stopped"
+
+
 def test_the_command_line(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = STUDY.replace('["bc"]', '["bc", "mtcsac"]')

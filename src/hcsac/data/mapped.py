@@ -1,5 +1,6 @@
 """D as files in a folder, mapped instead of read: for data larger than memory."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,9 +13,9 @@ from numpy.typing import DTypeLike
 from hcsac.data.build import Origin, Source, build
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
-from hcsac.files import parse_json
+from hcsac.files import parse_json, sync
 
-FORMAT = 2  # of the folder; one of another format is written again
+FORMAT = 3  # of the folder; one of another format is written again
 _LAYOUT = "layout.json"
 
 
@@ -47,7 +48,7 @@ def map_dataset(
             "alignment": alignment,
         }
         _write(folder, episodes, layout)
-    arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")}
+    arrays = {name: _open(folder, name, digest) for name, digest in layout["digests"].items()}
     return Dataset(
         **arrays,
         physics=None,
@@ -55,6 +56,23 @@ def map_dataset(
         origins=tuple(Origin(*origin) for origin in layout["origins"]),
         alignment=layout["alignment"],
     )
+
+
+def _open(folder: Path, name: str, digest: str) -> np.ndarray:
+    """An array of the folder, mapped, whose file is as it was written."""
+    path = folder / f"{name}.npy"
+    try:
+        if _digest(path) != digest:
+            raise ValueError("its content does not match its digest")
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is corrupt ({error}); remove {folder}, and it is written again.") from error
+    return array
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _read_layout(folder: Path) -> dict[str, Any] | None:
@@ -65,9 +83,16 @@ def _read_layout(folder: Path) -> dict[str, Any] | None:
         layout = parse_json(file.read_text())
         if not isinstance(layout, dict):
             raise ValueError("no JSON object")
+        if layout.get("format") == FORMAT and layout.get("sum") != _sum(layout):
+            raise ValueError("its content does not match its digest")
     except ValueError as error:
         raise UserError(f"{file} is corrupt ({error}); remove {folder}, and it is written again.") from error
     return layout
+
+
+def _sum(layout: dict[str, Any]) -> str:
+    content = {key: value for key, value in layout.items() if key != "sum"}
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write(folder: Path, sources: Sequence[Source], layout: dict[str, Any]) -> None:
@@ -83,7 +108,11 @@ def _write(folder: Path, sources: Sequence[Source], layout: dict[str, Any]) -> N
 
     try:
         build(sources, layout["alignment"], place, keep_physics=False)
+        layout["digests"] = {path.stem: _digest(path) for path in sorted(part.glob("*.npy"))}
+        layout["sum"] = _sum(layout)
         (part / _LAYOUT).write_text(json.dumps(layout, indent=2))
+        for path in part.iterdir():
+            sync(path)
     except BaseException as error:
         shutil.rmtree(part)
         if isinstance(error, OSError):
