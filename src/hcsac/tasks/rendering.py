@@ -66,11 +66,11 @@ def pack_task(task_name: str) -> str:
 def unpack_task(packed: str) -> str:
     """Register the task of `pack_task` in this process, unless it is registered; returns its name."""
     description = json.loads(packed)
+    try:
+        get_task(description["name"])  # first: it may load a plug-in, which registers the environment, too
+    except UserError:
+        register_task(Task(description["name"], description["env_id"], description["kwargs"]))
     if description["spec"] and description["env_id"] not in gymnasium.registry:
         spec = gymnasium.envs.registration.EnvSpec.from_json(description["spec"])
         gymnasium.registry[description["env_id"]] = spec
-    try:
-        get_task(description["name"])
-    except UserError:
-        register_task(Task(description["name"], description["env_id"], description["kwargs"]))
     return description["name"]
