@@ -31,7 +31,7 @@ def test_an_update_is_the_paper_written_out(r, actors, slides):
     agent, active = build("rebrac", slides, SEEDS, **SETTINGS, actors=actors)
     agent.updates = 1  # a second update: the actor moves, too
     shift(agent.target, agent.target_actor)
-    assert agent.next_draw() == (B * actors, 1, False)
+    assert agent.next_draw() == (B * actors, 1, False, False)
     batch = active.sample(*agent.next_draw())
     noise = agent.noise(agent.random, B * actors)
     x, n = arrays(agent, batch, r), noise[r].double().numpy()

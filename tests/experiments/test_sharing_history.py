@@ -53,7 +53,7 @@ def test_nothing_shared(run):
         == f"{run.path} has shared no transitions (sharing = 'cds'; its data are of one task)."
     )
     assert draw_sharing_history(run) is None
-    assert {path.name for path in run.path.iterdir()} == {"run.json"}
+    assert {path.name for path in run.path.iterdir()} == {"run.json", ".lock"}
 
 
 @pytest.mark.parametrize(

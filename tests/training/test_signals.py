@@ -14,6 +14,20 @@ from hcsac.training.signals import Signals
 from tests.training.conftest import lines, settings, tree
 
 
+@pytest.fixture(autouse=True)
+def _as_in_a_terminal():
+    """A shell lets its background jobs ignore SIGINT, and nohup SIGHUP; they stay ignored, which is not tested here."""
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Kill(Callback):
     """Sends signals to this process at an update."""
 

@@ -86,8 +86,9 @@ class Loop:
                 callbacks.on_share(0, self.share(0))
             if start and self.evaluates_at(start) and not self.run.evaluated(start):  # it was interrupted
                 evaluating += self.evaluation(start, callbacks, signals)
+                callbacks.on_checkpoint(start)
             saved = time.monotonic()
-            if self.schedule.rollbacks and not self.run.checkpoint.exists():
+            if schedule.rollbacks and not self.run.checkpoint.exists():
                 self.save(start)
             while update < schedule.total:
                 count = min(self.updates.span, schedule.next_event(update) - update)
@@ -162,6 +163,8 @@ class Loop:
             try:
                 returns = self.evaluate(update)
             except SimulatorError as error:  # the policy is not to blame, and training goes on
+                if self.evaluator is not None:
+                    self.evaluator.close()
                 self.failure, self.evaluator = str(error), None
                 self.run.append(files.FAILURES, [{"update": update, "error": self.failure}])
                 callbacks.on_note(f"the evaluation after update {update} failed: {error}")

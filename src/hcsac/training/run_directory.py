@@ -283,9 +283,9 @@ class RunDirectory:
     def forget_after(self, update: int) -> None:
         """Delete the records later than the checkpoint from which a run continues, and corrupt lines among them.
 
-        Also those of an evaluation after that very update, if they are not complete.
+        Also those of an evaluation after that very update, if it failed or is not complete: it is made again.
         """
-        partial = (files.EVALUATIONS,) if self.started and not self.evaluated(update) else ()
+        partial = (files.EVALUATIONS, files.FAILURES) if self.started and not self.evaluated(update) else ()
         for path in self.path.glob("*.jsonl"):
             last = update - 1 if path.name in partial else update
             lines = path.read_bytes().splitlines(keepends=True)
