@@ -157,6 +157,7 @@ def test_what_cannot_run_is_a_sentence(cluster, study, tmp_path, capsys):
         assert says in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_run_of_a_lost_node_is_not_lost(cluster, study, tmp_path):
     store = tmp_path / "store"
     study = read_study(study)

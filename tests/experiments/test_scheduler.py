@@ -190,6 +190,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, runs):
 def test_a_study_that_is_told_to_stop_writes_checkpoints(tmp_path, runs):
     command = [sys.executable, "-m", "hcsac.cli", "reproduce", "--data", "lab", "--tasks", "slide-left"]
     command += ["--levels", "medium", "--agents", "bc", "--updates", "100000000", "--output", str(tmp_path / "out")]
+    command += ["--jobs", "1"]
     parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: any(path.stat().st_size for path in (tmp_path / "out").rglob("metrics.jsonl")))
