@@ -61,9 +61,7 @@ class Algorithm(nn.Module):
     multi_task: ClassVar[bool] = True  # False where it learns one task alone
     several_actors: ClassVar[bool] = False  # True where `update` trains all actors (`of_actors`), not just one
     paper: ClassVar[str] = ""  # where it is from
-    value_metrics: ClassVar[frozenset[str]] = frozenset(
-        {"q"}
-    )  # those of its metrics that are values: in units of reward
+    value_metrics: ClassVar[frozenset[str]] = frozenset({"q"})  # those of its metrics that are in units of reward
     name: ClassVar[str] = ""  # given at registration
 
     Actor: ClassVar[Any]  # (S, A, M, settings, weights) -> module whose act(observation, task) gives actions

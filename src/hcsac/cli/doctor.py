@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 import click
 
@@ -19,16 +20,13 @@ def doctor() -> None:
     for name, text in facts():
         click.echo(f"{name:<10} {text}")
     click.echo()
-    failed = False
-    for name, step in checks():
-        began = time.perf_counter()
-        try:
-            text = step()
-        except Exception as error:
-            click.echo(f"FAILED     {name}: {type(error).__name__}: {error}", err=True)
-            failed = True
-            break
-        click.echo(f"ok         {name}: {text} ({time.perf_counter() - began:.1f} s)")
-    if failed:
-        raise SystemExit(1)
+    with closing(checks()) as steps:
+        for name, step in steps:
+            began = time.perf_counter()
+            try:
+                text = step()
+            except Exception as error:
+                click.echo(f"FAILED     {name}: {type(error).__name__}: {error}", err=True)
+                raise SystemExit(1) from error
+            click.echo(f"ok         {name}: {text} ({time.perf_counter() - began:.1f} s)")
     click.echo("everything works.")

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def facts() -> Iterator[tuple[str, str]]:
     yield "cache", str(cache_folder(""))
 
 
-def checks() -> Iterator[tuple[str, Callable[[], str]]]:
+def checks() -> Generator[tuple[str, Callable[[], str]], None, None]:
     """Name of a step, and a function that does it and says what came of it; each needs those before it.
 
     A step raises whatever goes wrong. Nothing stays on the disk once the last one is done.
