@@ -119,3 +119,11 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """The content of a JSON object; a ValueError where the text is none."""
+    content = parse_json(text)
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    return content

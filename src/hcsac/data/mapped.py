@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from hcsac.data.build import Origin, Source, build
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
-from hcsac.files import parse_json, sync
+from hcsac.files import parse_object, sync
 
 FORMAT = 3  # of the folder; one of another format is written again
 _LAYOUT = "layout.json"
@@ -80,9 +80,7 @@ def _read_layout(folder: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        layout = parse_json(file.read_text())
-        if not isinstance(layout, dict):
-            raise ValueError("no JSON object")
+        layout = parse_object(file.read_text())
         if layout.get("format") == FORMAT and layout.get("sum") != _sum(layout):
             raise ValueError("its content does not match its digest")
     except ValueError as error:

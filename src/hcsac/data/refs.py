@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hcsac.errors import UserError, file_error, unknown
-from hcsac.files import parse_json
+from hcsac.files import parse_object
 from hcsac.tasks import get_task
 
 SAMPLE = "sample/"  # names that begin so are shipped inside the package
@@ -98,14 +98,11 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """
     file = folder / _METADATA
     try:
-        content = parse_json(file.read_text())
-        if not isinstance(content, dict):
-            raise ValueError("no JSON object")
+        return parse_object(file.read_text())
     except OSError as error:
         raise file_error("read", file, error) from error
     except ValueError as error:
         raise UserError(f"{file} is corrupt ({error}); copy the dataset again.") from error
-    return content
 
 
 def local_store() -> Path:

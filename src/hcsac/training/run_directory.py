@@ -201,14 +201,11 @@ class RunDirectory:
         """
         path = self.path / _known(name, files.JSON_FILES)
         try:
-            content = files.parse_json(path.read_text())
+            return files.parse_object(path.read_text())
         except OSError as error:
             raise self._missing(name, error) from error
         except ValueError as error:
             raise UserError(f"{path} is corrupt ({error}); restore it, or train again in another directory.") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{path} is corrupt (no JSON object); restore it, or train again in another directory.")
-        return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write one of these files atomically."""

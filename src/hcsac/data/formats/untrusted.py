@@ -4,7 +4,7 @@ import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -80,11 +80,10 @@ def _require_plain_hdf5(file: Path, changed: int, size: int) -> None:
     _require_size(file, total)
 
 
-def _require_own(file: Path, name: str, dataset: "object") -> None:
+def _require_own(file: Path, name: str, dataset: Any) -> None:
     """That the content of an `h5py.h5d.DatasetID` is in the file, and numbers or text."""
     import h5py
 
-    assert isinstance(dataset, h5py.h5d.DatasetID)
     plan = dataset.get_create_plist()
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         raise UserError(f"{file}: {name} is kept in another file; copy the data in.")
