@@ -249,3 +249,16 @@ def test_training_shows_a_bar_in_a_terminal(slides, tmp_path, monkeypatch):
     train("bc", slides, tmp_path / "run", settings("bc"))
     monkeypatch.undo()
     assert re.search(r"\rbc 100%\|.+\| 24/24  .*slide-right -?\d", stream.getvalue())
+
+
+def test_the_work_goes_on_when_nobody_reads():
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    progress = Progress(10, stream=Closed())
+    progress.write_line("begun")
+    progress.results({"walk": 1.0})
+    progress.advance(10)
+    progress.close()
+    assert progress.done == 10

@@ -88,7 +88,7 @@ class Progress:
         if self._bar is not None:
             self._bar.write(text, file=self.stream)
         else:
-            print(text, file=self.stream, flush=True)
+            self._print(text)
 
     def pause(self, activity: str) -> None:
         """Until `resume`, time is spent on something else: it does not lower the speed, but the time left grows."""
@@ -147,8 +147,14 @@ class Progress:
     def _line(self, note: str = "") -> None:
         if self.enabled:
             texts = [self.label, *self.parts(), note]
-            print("  ".join(text for text in texts if text), file=self.stream, flush=True)
+            self._print("  ".join(text for text in texts if text))
         self._written, self._line_at = self.clock(), self.done
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, file=self.stream, flush=True)
+        except BrokenPipeError:  # as of `2>&1 | head`: the work goes on without an audience
+            self.enabled = False
 
 
 class ProgressBar(Callback):
