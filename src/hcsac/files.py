@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from hcsac.errors import file_error
 
@@ -26,8 +27,18 @@ POLICY = "policy"  # where `hcsac export` writes the bundle by default
 DISTILLED = "distilled"  # where `hcsac distil` writes its bundle by default
 COMPARED = "compared.json"  # returns that `hcsac compare` has evaluated; also in a policy bundle
 VIDEO = "video.mp4"  # where `hcsac render` writes by default
-JSON_FILES = (RUN, RESULT, TRACKERS)
-JSONL_FILES = (METRICS, EVALUATIONS, SHARING, FAILURES)
+# What their content must look like to be read as such (`fits`); there may be more in it.
+JSON_FILES: dict[str, dict[str, Any]] = {
+    RUN: {"agent": str, "seeds": list[int], "tasks": list[str], "settings": dict[str, Any]},
+    RESULT: {"updates": int},
+    TRACKERS: {},
+}
+JSONL_FILES: dict[str, dict[str, Any]] = {
+    METRICS: {"update": int, "seed": int},
+    EVALUATIONS: {"update": int, "seed": int, "task": str, "returns": list[float]},
+    SHARING: {"update": int, "seed": int, "from": str, "to": str},
+    FAILURES: {"update": int, "error": str},
+}
 
 _UNFINISHED = ".tmp"
 
@@ -121,9 +132,46 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def parse_object(text: str | bytes) -> dict[str, Any]:
-    """The content of a JSON object; a ValueError where the text is none."""
+def parse_object(text: str | bytes, form: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The content of a JSON object; a ValueError where the text is none, or `require_form` refuses it."""
     content = parse_json(text)
     if not isinstance(content, dict):
         raise ValueError("no JSON object")
+    require_form(content, form or {})
     return content
+
+
+def require_form(content: Mapping[str, Any], form: Mapping[str, Any]) -> None:
+    """Check that an object of a JSON text has what `form` names (name -> type, as `fits` understands it).
+
+    Raises:
+        ValueError: something is missing or of another type.
+    """
+    for name, kind in form.items():
+        if name not in content:
+            raise ValueError(f"it has no {name!r}")
+        if not fits(content[name], kind):
+            raise ValueError(f"its {name!r} is no {kind.__name__ if isinstance(kind, type) else kind}")
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a type: bool, int, float, str, None, Any, list[...], dict[str, ...] or a union.
+
+    Also that numbers can be computed with (an int of 64 bits is a float, too) and text can be written.
+    """
+    parts = get_args(kind)
+    if kind is Any:
+        return True
+    if isinstance(kind, UnionType):
+        return any(fits(value, part) for part in parts)
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(fits(item, parts[0]) for item in value)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(fits(k, str) and fits(v, parts[1]) for k, v in value.items())
+    if isinstance(value, bool):
+        return kind is bool
+    if isinstance(value, int):
+        return kind in (int, float) and -(2**63) <= value < 2**63
+    if isinstance(value, str):
+        return kind is str and value.encode(errors="replace").decode() == value
+    return isinstance(value, type(None) if kind is None else kind)

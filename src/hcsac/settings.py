@@ -104,8 +104,8 @@ class Fields:
 class Network(Fields, group="Networks"):
     """What every network is built by."""
 
-    hidden_layers: int = setting(3, "hidden layers of every network", 1)
-    hidden_size: int = setting(256, "units in each hidden layer", 1)
+    hidden_layers: int = setting(3, "hidden layers of every network", 1, 16)
+    hidden_size: int = setting(256, "units in each hidden layer", 1, 8192)
     standardise_observations: bool = setting(False, "normalize observations by the dataset's mean and std")
 
 
@@ -130,7 +130,7 @@ class Acting(Fields, group="Policy"):
     """Which policy is evaluated and saved."""
 
     actors: int = setting(1, "actors P, each with its own initial weights and minibatches; the policy is the mean of "
-                          "their actions", 1)  # fmt: skip
+                          "their actions", 1, 100)  # fmt: skip
     policy_average: float = setting(
         0.0, "decay of the running mean of the actor's weights that acts (0: the last act; 1: the mean of all)", 0, 1
     )
@@ -154,7 +154,7 @@ class Drawing(Fields, group="Drawing"):
 class Critics(Fields, group="Critics"):
     """An ensemble of critics with slowly moving targets."""
 
-    critics: int = setting(2, "size E of the ensemble; its minimum is taken", 1)
+    critics: int = setting(2, "size E of the ensemble; its minimum is taken", 1, 100)
     critic_layer_norm: LayerNorm = setting("none", "layer normalisation after which hidden layers of the critics")
     critic_learning_rate: float = setting(3e-4, "Adam's learning rate of the critics", 0)
     critic_decay: Decay = setting("constant", "how the critics' learning rate falls to 0 over their updates")

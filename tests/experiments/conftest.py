@@ -42,7 +42,7 @@ def make_run(tmp_path):
         seeds = list(dict.fromkeys(record["seed"] for record in records))
         tasks = list(dict.fromkeys(record["task"] for record in records))
         behaviour = {task: BEHAVIOUR.get(task, 0.0) for task in tasks}
-        said = {"agent": agent, "seeds": seeds, "tasks": tasks, "behaviour": behaviour, **identity}
+        said = {"agent": agent, "seeds": seeds, "tasks": tasks, "behaviour": behaviour, "settings": {}, **identity}
         (run.path / "run.json").write_text(json.dumps(said))
         (run.path / "evaluations.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
         return run

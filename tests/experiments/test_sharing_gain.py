@@ -107,7 +107,7 @@ def test_gains_are_paired_by_seed_and_episode(base, tmp_path):
     returns = {"none": [[1.0, 2.0], [3.0, 4.0]], "all": [[3.0, 4.0], [5.0, 6.0]]}
     for run, name in zip(runs, returns, strict=True):
         run.path.mkdir(parents=True)
-        (run.path / "run.json").write_text(json.dumps({"seeds": [0, 1], "agent": "hcsac"}))
+        (run.path / "run.json").write_text(json.dumps({"seeds": [0, 1], "agent": "hcsac", "tasks": [], "settings": {}}))
         with open(run.path / "evaluations.jsonl", "w") as file:
             for update, rows in ((5, [[9.0, 9.0], [9.0, 9.0]]), (10, returns[name])):
                 for seed, row in enumerate(rows):

@@ -6,7 +6,7 @@ from hcsac.experiments import draw_sharing_history, sharing_history_table, trans
 from hcsac.training import RunDirectory, SharedUse, TransitionHistory
 
 SETTINGS = {"sharing": "cds", "share_interval": 4, "batch_size": 50}
-IDENTITY = {"tasks": ["a", "b"], "seeds": [0, 1], "rows": 201, "settings": SETTINGS}
+IDENTITY = {"agent": "hcsac", "tasks": ["a", "b"], "seeds": [0, 1], "rows": 201, "settings": SETTINGS}
 
 
 def record(update, seed, borrowed, **named):

@@ -45,8 +45,8 @@ def state_of(
     tensors = {name: 0.3 * torch.randn(tensor.shape, generator=draw) for name, tensor in tensors.items()}
     tensors["scaling.mean"] = tensors["scaling.mean"] if standardise else torch.zeros(S)
     tensors["scaling.std"] = 0.1 + tensors["scaling.std"].abs() if standardise else torch.ones(S)
-    if choice is not None:
-        tensors["choice"] = torch.tensor(choice)
+    if "choice" in tensors:
+        tensors["choice"] = torch.tensor(choice or [[0] * len(TASKS)] * len(seeds))
     metadata = {
         "agent": agent, "seeds": list(seeds), "observation_size": S, "action_size": A, "behaviour": {},
         "settings": chosen.as_dict(),

@@ -33,7 +33,7 @@ def edit(bundle, **changes):
         (lambda b: (b / "policy.json").write_bytes(b"\xff\xfe"), "policy.json is corrupt"),
         (lambda b: edit(b, files=None), "policy.json is corrupt .'files'.; export the run again"),
         (lambda b: edit(b, tasks=[3]), "policy.json is corrupt"),
-        (lambda b: edit(b, settings=None), "is corrupt .'settings'"),
+        (lambda b: edit(b, settings=None), "policy.json is corrupt .it has no 'settings'"),
         (lambda b: edit(b, observation_size=4), "policy.safetensors is corrupt"),
         (lambda b: edit(b, agent="hcsak"), "did you mean 'hcsac'"),
         (lambda b: (b / "policy.safetensors").unlink(), "cannot read .*policy.safetensors"),

@@ -158,7 +158,7 @@ def test_a_line_still_being_written_is_not_corrupt(finished):
 @given(before=st.lists(st.sampled_from([None, *CORRUPT]), max_size=6), limit=st.integers(-1, 6))
 def test_forgetting_keeps_what_lies_before_the_checkpoint(before, limit):
     """Line n is either the record of update n or corrupt; a corrupt line belongs to the record after it."""
-    lines = [b'{"update": %d}' % n if corrupt is None else corrupt for n, corrupt in enumerate(before)]
+    lines = [b'{"update": %d, "seed": 0}' % n if corrupt is None else corrupt for n, corrupt in enumerate(before)]
     good = [n for n, corrupt in enumerate(before) if corrupt is None and n <= limit]
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(folder)
@@ -288,10 +288,10 @@ def test_a_folder_of_other_files_is_left_alone(slides, tmp_path):
 
 
 def test_a_last_line_without_its_end_is_kept_whole(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"update": 1}\n{"update": 2}')
+    (tmp_path / "metrics.jsonl").write_text('{"update": 1, "seed": 0}\n{"update": 2, "seed": 0}')
     run = RunDirectory(tmp_path)
     run.forget_after(2)
-    run.append("metrics.jsonl", [{"update": 3}])
+    run.append("metrics.jsonl", [{"update": 3, "seed": 0}])
     assert [record["update"] for record in run.lines("metrics.jsonl")] == [1, 2, 3]
 
 
@@ -301,9 +301,11 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
 
     run = RunDirectory(tmp_path / "mine")
     run.path.mkdir()
-    run.write_json("run.json", {"old": 1})
+    run.write_json("trackers.json", {"old": 1})
     monkeypatch.setattr(files, "sync", full)
-    with pytest.raises(UserError, match=r"cannot write .*run\.json \(No space left on device\); free some space\."):
-        run.write_json("run.json", {"new": 1})
-    assert run.read_json("run.json") == {"old": 1}
-    assert [path.name for path in run.path.iterdir()] == ["run.json"]
+    with pytest.raises(
+        UserError, match=r"cannot write .*trackers\.json \(No space left on device\); free some space\."
+    ):
+        run.write_json("trackers.json", {"new": 1})
+    assert run.read_json("trackers.json") == {"old": 1}
+    assert [path.name for path in run.path.iterdir()] == ["trackers.json"]

@@ -16,6 +16,8 @@ from hcsac.experiments.study_run import StudyRun
 from hcsac.registry import require_plugins
 
 FORMAT = 1
+_PUBLISHED = dict[str, dict[str, dict[str, list[float | None]]]]
+_FORM = {"format": int, "name": str, "description": str, "published": _PUBLISHED, "cells": list[dict[str, Any]]}
 
 
 class StudyRecord(NamedTuple):
@@ -70,13 +72,13 @@ def read_record(output: Path) -> StudyRecord:
     """
     path = record_path(output)
     try:
-        content: dict[str, Any] = files.parse_json(path.read_text())
+        content = files.parse_object(path.read_text(), _FORM)
         if content["format"] > FORMAT:
             raise UserError(f"{path} was written by a newer hcsac ({content['hcsac']}); upgrade this one.")
         plugins = tuple(content.get("plugins", ()))
         require_plugins(plugins, f"the study in {output}")
         published = {
-            dataset: {task: {name: tuple(pair) for name, pair in numbers.items()} for task, numbers in tasks.items()}
+            dataset: {task: {name: _pair(*pair) for name, pair in numbers.items()} for task, numbers in tasks.items()}
             for dataset, tasks in content["published"].items()
         }
         runs = [StudyRun.from_dict(run, output) for run in content["cells"]]
@@ -89,6 +91,10 @@ def read_record(output: Path) -> StudyRecord:
         raise UserError(
             f"{path} is damaged ({error!r}); delete it and start the study again: its runs stay."
         ) from error
+
+
+def _pair(mean: float, std: float | None) -> tuple[float, float | None]:
+    return float(mean), std
 
 
 def write_record(record: StudyRecord) -> None:

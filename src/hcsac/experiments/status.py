@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +73,31 @@ def last_errors(log: Path) -> dict[str, str]:
 
 
 def events(log: Path) -> Sequence[dict[str, Any]]:
-    """The events in the log of a study, oldest first, without lines that were cut off."""
+    """The events in the log of a study, oldest first, without lines that were cut off or are corrupt."""
     if not log.exists():
         return []
     records = []
-    for line in log.read_text().splitlines():
+    for line in log.read_bytes().splitlines():
         try:
-            record = files.parse_json(line)
+            record = files.parse_object(line)
         except ValueError:
             continue
-        if isinstance(record, dict):
-            if "cell" in record:  # the key of hcsac 0.1
-                record["run"] = record.pop("cell")
+        if "cell" in record:  # the key of hcsac 0.1
+            record["run"] = record.pop("cell")
+        if _is_event(record):
             records.append(record)
     return records
+
+
+def _is_event(record: dict[str, Any]) -> bool:
+    """Whether an event has what its readers need; those of hcsac 0.1 have no time."""
+    named = all(files.fits(record.get(name), str) for name in ("run", "event"))
+    told = record.get("event") != "failed" or files.fits(record.get("error"), str)
+    try:
+        timed = "time" not in record or datetime.fromisoformat(record["time"]).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+    return named and told and timed
 
 
 def _length(run: StudyRun) -> int | None:

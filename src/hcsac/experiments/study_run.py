@@ -7,7 +7,14 @@ from typing import Any
 
 from hcsac.algorithms import recorded_settings, resolve
 from hcsac.errors import UserError
+from hcsac.files import require_form
 from hcsac.settings import Settings
+
+# The keys of a run in the record of a study, and their types as `fits` understands them.
+_FORM = {
+    "path": str, "dataset": str, "variant": str, "agent": str, "tasks": list[str], "data": list[str],
+    "seeds": list[int], "alignment": str, "settings": dict[str, Any],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,12 @@ class StudyRun:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], root: Path) -> "StudyRun":
-        """The reverse of `as_dict`."""
+        """The reverse of `as_dict`. Raises `ValueError` or `UserError` where the content is no such run."""
+        require_form(content, _FORM)
+        if not content["seeds"]:
+            raise ValueError("a run has no seed")
+        if not Path(root, content["path"]).resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"the run {content['path']!r} is outside of the study")
         return cls(
             dataset=content["dataset"],
             variant=content["variant"],

@@ -19,4 +19,4 @@ def few_seeds(fewest: int) -> str:
 
 def last_line(text: str) -> str:
     """The last line of an error: of a traceback the line that names the exception."""
-    return text.strip().splitlines()[-1]
+    return next(iter(text.strip().splitlines()[-1:]), "")

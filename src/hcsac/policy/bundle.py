@@ -12,7 +12,7 @@ from safetensors.torch import load
 
 from hcsac.errors import UserError
 from hcsac.files import METADATA, TENSORS, parse_json
-from hcsac.policy.state import PolicyState, corrupt
+from hcsac.policy.state import PolicyState, corrupt, require_policy
 
 FORMAT = 1  # raised when a reader of the last format would misread a new one
 _FIX = "export the run again"
@@ -59,6 +59,7 @@ def read_state(path: Path) -> PolicyState:
         expected = metadata["files"][TENSORS]
         tasks = [entry["name"] for entry in sorted(metadata["tasks"], key=lambda entry: entry["index"])]
         update = int(metadata["update"])
+        require_policy(metadata, tasks)
     with corrupt(file, _FIX):
         if digest(content) != expected:
             raise ValueError("its digest is not the one in policy.json")

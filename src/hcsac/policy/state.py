@@ -14,11 +14,25 @@ from torch import Tensor
 
 from hcsac.algorithms import ALGORITHMS, DeterministicPolicy, make_policy, recorded_settings
 from hcsac.errors import UserError, unknown
+from hcsac.files import RUN, fits, require_form
 from hcsac.registry import SHARING_RULES, require_plugins
 from hcsac.settings import Settings
 from hcsac.training import checkpoint
 from hcsac.training.run_directory import RunDirectory
 from hcsac.types import Spec
+
+# What the metadata of a policy must have.
+_FORM = {
+    "agent": str, "plugins": list[str], "settings": dict[str, Any], "seeds": list[int],
+    "observation_size": int, "action_size": int, "behaviour": dict[str, float],
+}  # fmt: skip
+
+
+def require_policy(metadata: Mapping[str, Any], tasks: list[str]) -> None:
+    """Raise a ValueError unless `run.json` or `policy.json` describes a policy of these tasks."""
+    require_form({"plugins": [], **metadata}, _FORM)
+    if not tasks or not fits(tasks, list[str]) or not metadata["seeds"]:
+        raise ValueError("it has no task or no seed")
 
 
 @dataclass(frozen=True)
@@ -55,10 +69,9 @@ class PolicyState:
         if name not in ALGORITHMS or metadata["settings"].get("sharing", "none") not in ("none", *SHARING_RULES):
             require_plugins(plugins, f"the policy in {path}")
         settings = recorded_settings(name, metadata["settings"])
-        S, A = int(metadata["observation_size"]), int(metadata["action_size"])
-        seeds = [int(seed) for seed in metadata["seeds"]]
-        network = make_policy(name, Spec(S, A, tuple(tasks)), settings, len(seeds))
-        network.load_state_dict(tensors)
+        S, A = metadata["observation_size"], metadata["action_size"]
+        seeds = list(metadata["seeds"])
+        network = _network(name, Spec(S, A, tuple(tasks)), settings, len(seeds), tensors)
         data = metadata.get("data", ())  # of a run; a bundle has more about them
         data = tuple(data["names"] if isinstance(data, dict) else data)
         teacher = metadata["distilled"]["teacher"]["agent"] if "distilled" in metadata else None
@@ -73,6 +86,8 @@ class PolicyState:
             UserError: there is no run, no checkpoint yet, or one of its files is corrupt.
         """
         identity = run.identity()
+        with corrupt(run.path / RUN, checkpoint.FIX):
+            require_policy(identity, identity["tasks"])
         acting = "average." if identity["settings"].get("policy_average", 0) > 0 else "actor."
         state, update = checkpoint.load(run.checkpoint, (f"agent/{acting}", "agent/choice", "scaling/"))
         tensors = {name.replace(acting, "actor.", 1): t for name, t in checkpoint.part(state, "agent").items()}
@@ -112,9 +127,24 @@ class PolicyState:
 
     def _with(self, tensors: dict[str, Tensor], settings: Settings, seeds: list[int]) -> PolicyState:
         spec = Spec(self.observation_size, self.action_size, tuple(self.tasks))
-        network = make_policy(self.algorithm, spec, settings, len(seeds))
-        network.load_state_dict(tensors)
+        network = _network(self.algorithm, spec, settings, len(seeds), tensors)
         return replace(self, settings=settings, seeds=seeds, network=network)
+
+
+def _network(
+    name: str, spec: Spec, settings: Settings, replicas: int, tensors: dict[str, Tensor]
+) -> DeterministicPolicy:
+    """The network with these tensors; a KeyError, RuntimeError or ValueError where they do not fit."""
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    if spec.observation_size != tensors["scaling.mean"].numel() or max(spec.action_size, replicas) > numbers:
+        raise ValueError("its tensors have other sizes")  # before a network of absurd ones is made
+    network = make_policy(name, spec, settings, replicas)
+    network.load_state_dict(tensors)
+    choice = network.choice
+    candidates = len(next(network.actor.parameters())) // (network.actors * replicas)
+    if choice is not None and not ((choice >= 0) & (choice < candidates)).all():
+        raise ValueError("it chooses a candidate that it does not have")
+    return network
 
 
 @contextmanager
@@ -122,6 +152,6 @@ def corrupt(path: Path, fix: str) -> Iterator[None]:
     """Turn errors of the block, which reads the file at `path`, into one sentence that ends with `fix`."""
     try:
         yield
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is corrupt ({reason}); {fix}.") from error

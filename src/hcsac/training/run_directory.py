@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -201,7 +201,7 @@ class RunDirectory:
         """
         path = self.path / _known(name, files.JSON_FILES)
         try:
-            return files.parse_object(path.read_text())
+            return files.parse_object(path.read_text(), files.JSON_FILES[name])
         except OSError as error:
             raise self._missing(name, error) from error
         except ValueError as error:
@@ -222,13 +222,13 @@ class RunDirectory:
             UserError: another name.
         """
         path = self.path / _known(name, files.JSONL_FILES)
-        return (record for line in _whole_lines(path) if (record := _record(line)) is not None)
+        return (record for line in _whole_lines(path) if (record := _record(line, name)) is not None)
 
     def corruption(self) -> list[str]:
         """A sentence for every JSONL file of the run of which readers skip corrupt lines."""
         sentences = []
         for path in sorted(self.path.glob("*.jsonl")):
-            count = sum(_record(line) is None for line in _whole_lines(path))
+            count = sum(_record(line, path.name) is None for line in _whole_lines(path))
             if count:
                 lines = "line" if count == 1 else "lines"
                 sentences.append(f"{path.name}: {count} corrupt {lines} skipped")
@@ -241,7 +241,7 @@ class RunDirectory:
             with open(path, "rb") as file:
                 file.seek(max(0, path.stat().st_size - 65_536))
                 lines = file.read().split(b"\n")[:-1]
-            records = (record for line in reversed(lines) if (record := _record(line)) is not None)
+            records = (record for line in reversed(lines) if (record := _record(line, name)) is not None)
             yield from islice(records, 1)
 
     def append(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
@@ -286,7 +286,8 @@ class RunDirectory:
         for path in self.path.glob("*.jsonl"):
             last = update - 1 if path.name in partial else update
             lines = path.read_bytes().splitlines(keepends=True)
-            updates = [None if record is None else record["update"] for record in map(_record, lines)]
+            records = (_record(line, path.name) for line in lines)
+            updates = [None if record is None else record["update"] for record in records]
             kept = [n for n, at in enumerate(updates) if at is not None and at <= last]
             before = zip(lines[: kept[-1] + 1], updates, strict=False) if kept else ()
             whole = [line.removesuffix(b"\n") + b"\n" for line, at in before if at is None or at <= last]
@@ -341,7 +342,7 @@ class RunDirectory:
         return {task: sum(values) / len(values) for (update, task), values in returns.items() if update == last}
 
 
-def _known(name: str, names: Sequence[str]) -> str:
+def _known(name: str, names: Iterable[str]) -> str:
     if name not in names:
         raise unknown("file of a run", name, names)
     return name
@@ -353,10 +354,11 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
             yield from (line for line in file if line.endswith(b"\n"))
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
-    """The record in a line of a JSONL file; None where it is corrupt, or cut off."""
+def _record(line: bytes, name: str) -> dict[str, Any] | None:
+    """The record in a line of that JSONL file; None where it is corrupt, or cut off."""
     try:
-        record = files.parse_json(line)
+        record = files.parse_object(line, files.JSONL_FILES.get(name, {"update": int}))
     except ValueError:  # no JSON, or bytes that are no text
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("update"), int) else None
+    numbers = float | None  # of metrics; one that is not finite is not logged
+    return record if name != files.METRICS or all(files.fits(value, numbers) for value in record.values()) else None

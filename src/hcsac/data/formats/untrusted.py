@@ -4,6 +4,7 @@ import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -32,7 +33,10 @@ def require_plain_npz(file: Path) -> None:
 def _require_array(file: Path, member: zipfile.ZipInfo, content: IO[bytes]) -> None:
     version = np.lib.format.read_magic(content)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(content)
+    try:
+        shape, _, dtype = read(content)
+    except (SyntaxError, TokenError) as error:  # NumPy parses headers as Python's literals
+        raise ValueError(f"the header of {member.filename} is damaged") from error
     name = member.filename.removesuffix(".npy")
     if dtype.hasobject:
         raise UserError(
