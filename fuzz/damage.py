@@ -56,8 +56,13 @@ def _bytes(content: bytes, draw: random.Random) -> bytes:
 
 def _archive(content: bytes, draw: random.Random) -> bytes:
     """The members of an archive changed, and packed again: its own checksums are right."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    except Exception:  # damaged already
+        members = {}
+    if not members:
+        return _bytes(content, draw)
     name = draw.choice(list(members))
     match draw.randrange(4):
         case 0:
@@ -79,10 +84,10 @@ def _json(content: bytes, draw: random.Random) -> bytes:
     at = draw.randrange(len(lines))
     try:
         value, at, lines = json.loads(content), 0, [content]
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             value = json.loads(lines[at])
-        except ValueError:
+        except (ValueError, RecursionError):
             return _bytes(content, draw)
     holder, key = draw.choice(list(_places(value)) or [([value], 0)])
     match draw.randrange(4):

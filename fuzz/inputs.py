@@ -4,7 +4,6 @@ import os
 import random
 import resource
 import signal
-import sys
 import tempfile
 import time
 import traceback
@@ -20,7 +19,6 @@ from hcsac.errors import UserError
 MEMORY = 1 << 30  # bytes above those before the first file
 SECONDS = 10
 OUTCOMES = ("refused", "read", "other value", "traceback", "hang", "crash")
-_ENOUGH = 5  # inputs of each kind of failure that are kept
 
 
 class Hang(BaseException):
@@ -49,10 +47,11 @@ class Inputs:
         except Exception:  # MemoryError among them
             return "traceback", traceback.format_exc()
         finally:
-            self._mend()
+            self.mend()
         return ("other value" if self.reader.summed and found != self.value else "read"), ""
 
-    def _mend(self) -> None:
+    def mend(self) -> None:
+        """Write the sound files again where they are not as they were."""
         for path, content in self.sound.items():
             if not path.is_file() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,49 +88,73 @@ def run(reader: Reader, count: int, seed: int, kept: Path | None = None, seconds
             done += len(found)
             if status != 0:
                 outcomes["crash"] += 1
-                _keep(kept, "crash", *_input(inputs, done, seed)[1:], f"status {status}")
+                path, content = _input(inputs, done, seed)
+                keep(kept, "crash", path.name, content, f"status {status}")
                 done += 1
-            inputs._mend()
+            inputs.mend()
     return outcomes
 
 
-def _input(inputs: Inputs, number: int, seed: int) -> tuple[Path, str, bytes]:
+def _input(inputs: Inputs, number: int, seed: int) -> tuple[Path, bytes]:
     draw = random.Random(f"{seed} {number}")
     path = draw.choice(list(inputs.sound))
-    return path, path.name, damaged(inputs.sound[path], draw)
+    return path, damaged(inputs.sound[path], draw)
 
 
 def _child(inputs: Inputs, numbers: range, seed: int, progress: Path, kept: Path | None, left: float | None) -> None:
     """Read the files of these numbers, and write the outcome of each into `progress`."""
-    sys.setrecursionlimit(1000)
+    began, log = time.monotonic(), Log(progress, kept)
+    limit_memory()
+    for number in numbers:
+        if left is not None and time.monotonic() - began > left:
+            return
+        path, content = _input(inputs, number, seed)
+        log.write(path, content, *limited(inputs, path, content))
+
+
+def limit_memory() -> None:
+    """Let this process take 1 GiB more than it has."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     signal.signal(signal.SIGALRM, _hang)
-    began, texts = time.monotonic(), Counter[str]()
-    with open(progress, "a", buffering=1) as log, open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-        for number in numbers:
-            if left is not None and time.monotonic() - began > left:
-                return
-            path, name, content = _input(inputs, number, seed)
-            signal.alarm(SECONDS)
-            outcome, text = inputs.read(path, content)
+
+
+def limited(inputs: Inputs, path: Path, content: bytes) -> tuple[str, str]:
+    """As `Inputs.read`, in 10 seconds at most and without what is printed."""
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        signal.alarm(SECONDS)
+        try:
+            return inputs.read(path, content)
+        finally:
             signal.alarm(0)
-            if outcome not in ("refused", "read"):
-                last = text.strip().splitlines()[-1:] + [line for line in text.splitlines() if "hcsac" in line][-1:]
-                texts[" ".join(last)] += 1
-                if texts[" ".join(last)] == 1:
-                    _keep(kept, outcome, name, content, text)
-            log.write(f"{OUTCOMES.index(outcome)}\n")
 
 
-def _hang(*_: Any) -> None:
-    raise Hang
+class Log:
+    """The outcomes, one a line, and a folder of the files that fail, each kind of failure once."""
+
+    def __init__(self, path: Path, kept: Path | None):
+        self.file, self.kept, self.known = open(path, "a", buffering=1), kept, set[str]()  # noqa: SIM115
+
+    def write(self, path: Path, content: bytes, outcome: str, text: str) -> None:
+        """Add an outcome."""
+        if outcome not in ("refused", "read"):
+            where = [line for line in text.splitlines() if "hcsac" in line][-1:]
+            kind = " ".join([outcome, *text.strip().splitlines()[-1:], *where])
+            if kind not in self.known:
+                keep(self.kept, outcome, path.name, content, text)
+            self.known.add(kind)
+        self.file.write(f"{OUTCOMES.index(outcome)}\n")
 
 
-def _keep(kept: Path | None, outcome: str, name: str, content: bytes, text: str) -> None:
+def keep(kept: Path | None, outcome: str, name: str, content: bytes, text: str) -> None:
+    """Write a file that fails, and what came of it, into a folder."""
     if kept is None:
         return
     kept.mkdir(parents=True, exist_ok=True)
     number = len(list(kept.glob("*.txt")))
     (kept / f"{number}-{name}").write_bytes(content)
     (kept / f"{number}.txt").write_text(f"{outcome}\n{text}\n")
+
+
+def _hang(*_: Any) -> None:
+    raise Hang

@@ -131,6 +131,10 @@ class Acting(Fields, group="Policy"):
 
     actors: int = setting(1, "actors P, each with its own initial weights and minibatches; the policy is the mean of "
                           "their actions", 1, 100)  # fmt: skip
+    disagreement_noise: float = setting(
+        0.0, "noise on the action of several actors, in standard deviations of their actions: none where they agree; "
+        "where no data say what to do, it moves a robot on that would lie still", 0,
+    )  # fmt: skip
     policy_average: float = setting(
         0.0, "decay of the running mean of the actor's weights that acts (0: the last act; 1: the mean of all)", 0, 1
     )

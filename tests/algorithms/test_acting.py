@@ -111,3 +111,9 @@ def test_joint_action_of_chosen_candidates():
     action = joint_action(Actor(), observation, task, 2, choice)[..., 0]
     # Means of the actors of a candidate: 0.5 and 2.5 in the first replica, 4.5 and 6.5 in the second.
     assert action.tolist() == [[0.5, 102.5, 0.5], [104.5, 6.5, 104.5]]
+    # Standard deviations of two numbers that differ by one: sqrt(1/2). Actions stay in [-1, 1].
+    noise = torch.full((2, 3, 1), -2.0)
+    observation -= torch.tensor([[[0.0], [102.0], [0.0]], [[104.0], [6.0], [104.0]]])
+    noisy = joint_action(Actor(), observation, task, 2, choice, noise)[..., 0]
+    torch.testing.assert_close(noisy, torch.full((2, 3), 0.5 - 2 * 0.5**0.5))
+    assert (joint_action(Actor(), observation, task, 2, choice, 10 * noise) == -1).all()

@@ -7,7 +7,7 @@ from hcsac.evaluation import Evaluator, mean_std, random_policy, returns_table, 
 from hcsac.tasks import get_task, make_env
 
 
-def linear(observation, task):
+def linear(observation, task, noise=None):
     """A deterministic policy that depends on observation and task."""
     return np.tanh(observation[..., :2] * (1 + task[..., None])).astype(np.float32)
 
@@ -31,10 +31,10 @@ def test_equals_one_environment_at_a_time(workers):
     """Episodes of different lengths, each replica its own policy, and any number of processes."""
     names = ("slide-left", "goal", "slide-right")
 
-    def mirrored(observation, task):
+    def mirrored(observation, task, noise=None):
         return -linear(observation, task)
 
-    def replicas(observation, task):
+    def replicas(observation, task, noise):
         return np.concatenate([linear(observation[:1], task[:1]), mirrored(observation[1:], task[1:])])
 
     evaluator = Evaluator(names, episodes=6, replicas=2, seed=50, workers=workers)
@@ -63,7 +63,7 @@ def test_another_first_seed_needs_no_other_environments():
 def test_replicas_and_tasks_have_the_same_initial_states_and_episodes_do_not():
     seen = []
 
-    def act(observation, task):
+    def act(observation, task, noise):
         seen.append(observation.copy())
         return linear(observation, task)
 
@@ -76,10 +76,30 @@ def test_replicas_and_tasks_have_the_same_initial_states_and_episodes_do_not():
     assert len(np.unique(first[0, 0], axis=0)) == 3
 
 
+def test_noise_is_of_an_episode_whatever_runs_beside_it():
+    """The same for every task and replica, other for every step and episode, and not a matter of blocks."""
+    seen = []
+
+    def act(observation, task, noise):
+        seen.append(noise(2))
+        return seen[-1]
+
+    both = ("slide-left", "slide-right")
+    returns = Evaluator(both, episodes=3, replicas=2, seed=50)(act)
+    drawn = np.stack(seen).reshape(12, 2, 2, 3, 2)
+    assert drawn.dtype == np.float32
+    assert (drawn == drawn[:, :1, :1]).all()
+    assert len(np.unique(drawn[:, 0, 0])) == 12 * 3 * 2
+    assert abs(drawn[:, 0, 0].mean()) < 0.4
+    assert 0.7 < drawn[:, 0, 0].std() < 1.3
+    seen.clear()
+    np.testing.assert_array_equal(Evaluator(both, episodes=1, seed=51)(act)[0, :, 0], returns[1, :, 1])
+
+
 def test_is_called_once_a_vector_step_and_repeats():
     calls = []
 
-    def act(observation, task):
+    def act(observation, task, noise):
         calls.append(observation.shape)
         return linear(observation, task)
 

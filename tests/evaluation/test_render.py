@@ -84,7 +84,7 @@ def test_images_and_return_are_those_of_the_evaluation(without_gl):
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [10 * step for step in range(13)]
     assert {frame.image.shape for frame in frames} == {(31, 64, 3)}
     evaluator = Evaluator(["drawn"], 1)
-    returns = evaluator(lambda observation, _: np.tanh(observation[..., :2]).astype(np.float32))
+    returns = evaluator(lambda observation, *_: np.tanh(observation[..., :2]).astype(np.float32))
     evaluator.close()
     assert frames[0].total == 0
     assert frames[-1].total == pytest.approx(returns.item(), abs=1e-6)

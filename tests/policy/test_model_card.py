@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import hcsac
-from hcsac.policy import load_policy
+from hcsac.policy import export_policy, load_policy
 from hcsac.policy.model_card import model_card
-from hcsac.training import last_returns, learning_curve
+from hcsac.training import last_returns, learning_curve, train
+from tests.training.conftest import settings
 
 DOCS = Path(hcsac.__file__).parents[2] / "docs" / "how-to" / "export.md"
 
@@ -102,6 +103,21 @@ def test_the_code_of_the_card_runs(run, monkeypatch):
         exec(block, names)
         acted.append(names["action"].reshape(-1))
     np.testing.assert_allclose(*acted, atol=1e-6)
+
+
+def test_the_code_of_the_card_of_a_policy_with_noise_runs(slides, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime (pip install onnxruntime)")
+    noisy = settings("bc", actors=3, disagreement_noise=2.0)
+    run = train("bc", slides, tmp_path / "run", noisy, progress=False)
+    export_policy(run.path)
+    monkeypatch.chdir(run.path / "policy")
+    card = Path("README.md").read_text()
+    python, onnx = ({}, {})
+    for block, names in zip(blocks(card), (python, onnx), strict=True):
+        exec(block, names)
+    np.testing.assert_allclose(python["action"], onnx["action"][0], atol=1e-6)
+    assert abs(onnx["action"] - onnx["mean"]).max() > 1e-3
+    assert "It adds noise to its mean action where its actors disagree" in card
 
 
 def test_the_code_of_the_page_runs(run, monkeypatch, tmp_path):

@@ -93,6 +93,18 @@ def test_several_actors_and_candidates_are_one_file(agent, changes):
     np.testing.assert_allclose(run_onnx(content, observation, task), expected, atol=1e-5)
 
 
+def test_a_policy_with_noise_gives_its_mean_and_the_noise():
+    state = state_of("td3_bc", "onehot", actors=3, disagreement_noise=2.0)
+    observation, task = inputs()
+    members = np.stack([plain(state, observation, task, member) for member in range(3)])
+    content = onnx_bytes(state, {})
+    assert largest_difference(content, state) < 1e-5
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    mean, std = session.run(["action", "noise_std"], {"observation": observation, "task": task})
+    np.testing.assert_allclose(mean, members.mean(0), atol=1e-5)
+    np.testing.assert_allclose(std, 2 * members.std(0, ddof=1), atol=1e-5)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("agent", "embedding"), KINDS)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])

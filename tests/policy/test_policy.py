@@ -82,6 +82,34 @@ def test_policy_acts_by_task_and_seed(finished):
             policy.act(wrong, "slide-left")
 
 
+def test_several_actors_act_with_noise_where_they_disagree(slides, tmp_path):
+    noisy = settings("bc", actors=3, disagreement_noise=2.0)
+    run = train("bc", slides, tmp_path / "run", noisy, progress=False)
+    policy = load_policy(run.path)
+    rows = np.random.default_rng(0).normal(size=(1, 4000, 3)).astype(np.float32)
+    at = torch.tensor(rows), torch.zeros(1, 4000, dtype=torch.int64)
+    parts = policy._network.actor.act(*(x.expand(3, *x.shape[1:]) for x in at)).detach().numpy()
+    mean, std = parts.mean(0), parts.std(0, ddof=1)
+    np.testing.assert_allclose(policy.act(rows[0], "slide-left", deterministic=True), mean, atol=1e-6)
+    acted = policy.act(rows[0], "slide-left")
+    inside = abs(mean) + 8 * std < 1  # where nothing is clipped
+    noise = ((acted - mean) / (2 * std))[inside]
+    assert len(noise) > 1000
+    assert abs(noise.mean()) < 0.1
+    assert abs(noise.std() - 1) < 0.1
+    assert abs(acted).max() <= 1
+    np.testing.assert_array_equal(load_policy(run.path).act(rows[0], "slide-left"), acted)
+    assert not np.array_equal(policy.act(rows[0], "slide-left"), acted)
+    last = [r["returns"] for r in lines(run.path / "evaluations.jsonl") if r["update"] == 24]
+    np.testing.assert_allclose(evaluate(run.path, episodes=3)[0], last, atol=1e-3)
+    identity = run.identity()
+    run.write_json("run.json", identity | {"settings": identity["settings"] | {"disagreement_noise": 0.0}})
+    still = load_policy(run.path)
+    np.testing.assert_allclose(still.act(rows[0], "slide-left"), mean, atol=1e-6)
+    assert still.digest() != policy.digest()
+    assert not np.allclose(evaluate(run.path, episodes=3)[0], last, atol=1e-3)
+
+
 def test_evaluation_of_a_run_repeats_its_last_one(finished):
     records = [r for r in lines(finished.path / "evaluations.jsonl") if r["update"] == 24]
     last = [[r["returns"] for r in records if r["seed"] == seed] for seed in (0, 1)]

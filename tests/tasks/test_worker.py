@@ -19,7 +19,7 @@ def workers(monkeypatch):
     monkeypatch.delenv("HCSAC_SIMULATE")
 
 
-def still(observation, task):
+def still(observation, task, noise=None):
     return np.zeros((*observation.shape[:2], 1), np.float32)
 
 
@@ -99,7 +99,7 @@ def test_in_this_process_a_failure_is_named_too(kind):
 def test_an_endless_world_is_cut():
     calls = []
 
-    def act(observation, task):
+    def act(observation, task, noise):
         calls.append(1)
         return still(observation, task)
 

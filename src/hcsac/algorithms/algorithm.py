@@ -276,9 +276,19 @@ class Algorithm(nn.Module):
         return self.score(observation, action.expand(*shape), tasks)
 
     @torch.no_grad()
-    def act(self, observation: Tensor, task: Tensor) -> Tensor:
-        """Deterministic actions [R, n, A] at observation [R, n, S] for task [R, n]."""
-        return joint_action(self.acting, self.scaling(observation), task, self.actors, self.choice)
+    def act(self, observation: Tensor, task: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Actions [R, n, A] at observation [R, n, S] for task [R, n].
+
+        Args:
+            noise: standard normal numbers [R, n, A], for `disagreement_noise`; None for the mean action.
+        """
+        scaled = None if noise is None else self.settings.disagreement_noise * noise
+        return joint_action(self.acting, self.scaling(observation), task, self.actors, self.choice, scaled)
+
+    @property
+    def acts_with_noise(self) -> bool:
+        """Whether its policy acts with noise."""
+        return self.actors > 1 and self.settings.disagreement_noise > 0
 
     def state(self) -> State:
         """Everything that decides the next update, as named tensors; the normaliser, which never changes, is not."""

@@ -29,9 +29,14 @@ class ObservationNormalizer(nn.Module):
 
 
 def joint_action(
-    actor: Any, observation: Tensor, task: Tensor, actors: int = 1, choice: Tensor | None = None
+    actor: Any,
+    observation: Tensor,
+    task: Tensor,
+    actors: int = 1,
+    choice: Tensor | None = None,
+    noise: Tensor | None = None,
 ) -> Tensor:
-    """The mean action of P actors, which together are one policy.
+    """The mean action of P actors, which together are one policy, and noise as large as they disagree.
 
     Args:
         actor: of R replicas with C candidates of P actors each, in this order along its first axis [R C P, ...].
@@ -39,21 +44,32 @@ def joint_action(
         task: [R, n].
         actors: P.
         choice: [R, M] int64, the candidate that acts in each task; None where there is one.
+        noise: [R, n, A], in standard deviations of the P actions; None for none.
 
     Returns:
-        [R, n, A].
+        [R, n, A], in [-1, 1] if the actors' actions are.
     """
+    mean, std = action_statistics(actor, observation, task, actors, choice)
+    return mean if noise is None else (mean + noise * std).clamp(-1, 1)
+
+
+def action_statistics(
+    actor: Any, observation: Tensor, task: Tensor, actors: int, choice: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the P actors' actions, each [R, n, A]; arguments as in `joint_action`."""
     candidates = 1 if choice is None else len(next(actor.parameters())) // (actors * len(choice))
     copies = candidates * actors
     if copies == 1:
         action: Tensor = actor.act(observation, task)
-        return action
+        return action, torch.zeros_like(action)
     action = actor.act(observation.repeat_interleave(copies, 0), task.repeat_interleave(copies, 0))
-    action = action.unflatten(0, (-1, candidates, actors)).mean(2)  # [R, C, n, A]
+    action = action.unflatten(0, (-1, candidates, actors))  # [R, C, P, n, A]
+    mean = action.mean(2)
+    std = ((action - mean[:, :, None]).square().sum(2) / max(1, actors - 1)).sqrt()
     if choice is None:
-        return action[:, 0]
+        return mean[:, 0], std[:, 0]
     chosen = choice.gather(1, task)[:, None, :, None].expand(-1, 1, -1, action.shape[-1])
-    return action.gather(1, chosen)[:, 0]
+    return mean.gather(1, chosen)[:, 0], std.gather(1, chosen)[:, 0]
 
 
 class DeterministicPolicy(nn.Module):
@@ -65,22 +81,47 @@ class DeterministicPolicy(nn.Module):
 
     choice: Tensor | None
 
-    def __init__(self, actor: Any, scaling: ObservationNormalizer, actors: int = 1, choice: Tensor | None = None):
+    def __init__(
+        self,
+        actor: Any,
+        scaling: ObservationNormalizer,
+        actors: int = 1,
+        choice: Tensor | None = None,
+        disagreement_noise: float = 0.0,
+    ):
         super().__init__()
         self.actor = actor
         self.scaling = scaling
         self.actors = actors
+        self.disagreement_noise = disagreement_noise
         self.register_buffer("choice", choice)
 
+    @property
+    def noisy(self) -> bool:
+        """Whether it acts with noise."""
+        return self.disagreement_noise > 0 and self.actors > 1
+
     @torch.no_grad()
-    def forward(self, observation: Tensor, task: Tensor) -> Tensor:
-        """Actions [R, n, A] in [-1, 1] at observation [R, n, S] for task [R, n]."""
-        return joint_action(self.actor, self.scaling(observation), task, self.actors, self.choice)
+    def forward(self, observation: Tensor, task: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Actions [R, n, A] in [-1, 1] at observation [R, n, S] for task [R, n].
+
+        Args:
+            noise: standard normal numbers [R, n, A]; None for the mean action.
+        """
+        scaled = None if noise is None else self.disagreement_noise * noise
+        return joint_action(self.actor, self.scaling(observation), task, self.actors, self.choice, scaled)
+
+    @torch.no_grad()
+    def statistics(self, observation: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean action and the standard deviation of the noise on it, each [R, n, A]."""
+        mean, std = action_statistics(self.actor, self.scaling(observation), task, self.actors, self.choice)
+        return mean, self.disagreement_noise * std
 
 
 class SingleReplicaPolicy(nn.Module):
     """A policy of one replica without the replica axis: observation [n, S], task [n] -> action [n, A].
 
+    Of a policy that acts with noise it gives two, each [n, A]: the mean action and the standard deviation of the noise.
     A task that is none of the M gives NaN: no runtime that this is exported to would raise an error.
     """
 
@@ -89,7 +130,8 @@ class SingleReplicaPolicy(nn.Module):
         self.policy = policy
         self.tasks = tasks
 
-    def forward(self, observation: Tensor, task: Tensor) -> Tensor:
+    def forward(self, observation: Tensor, task: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         known = (task >= 0) & (task < self.tasks)
-        action = self.policy(observation[None], torch.where(known, task, 0)[None])[0]
-        return torch.where(known[:, None], action, torch.nan)
+        action, std = self.policy.statistics(observation[None], torch.where(known, task, 0)[None])
+        action = torch.where(known[:, None], action[0], torch.nan)
+        return (action, std[0]) if self.policy.noisy else action

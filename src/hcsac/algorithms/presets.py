@@ -59,6 +59,7 @@ BEST: dict[str, Any] = {
     "critic_layer_norm": "all",
     "policy_average": 0.999,
     "actors": 3,
+    "disagreement_noise": 2.0,
     "start_weight": 8.0,
     "sharing": "auto",
     "updates": 10_000,

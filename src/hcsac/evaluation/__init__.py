@@ -11,7 +11,7 @@ from hcsac.evaluation.aggregate import (
 )
 from hcsac.evaluation.comparison import failed_share, paired_difference
 from hcsac.evaluation.render import RenderUnavailable, Rollout, View, find_backend
-from hcsac.evaluation.rollout import FIRST_SEED, LONGEST, Act, Evaluator, random_policy
+from hcsac.evaluation.rollout import FIRST_SEED, LONGEST, Act, Evaluator, Noise, random_policy
 from hcsac.evaluation.statistics import (
     Estimate,
     gap,
@@ -31,6 +31,7 @@ __all__ = [
     "Act",
     "Estimate",
     "Evaluator",
+    "Noise",
     "Pairwise",
     "Profile",
     "RenderUnavailable",

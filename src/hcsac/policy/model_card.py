@@ -248,17 +248,34 @@ import onnxruntime
 session = onnxruntime.InferenceSession("policy.onnx")
 observation = np.zeros((1, {size}), dtype=np.float32)  # [n, {size}], unscaled: the model scales them
 task = np.array([{task["index"]}], dtype=np.int64)  # [n]
-(action,) = session.run(["action"], {{"observation": observation, "task": task}})
+{_onnx_call(metadata)}
 ```
 
 {agreement}. A task index that is not in the table gives NaN."""
 
 
+def _noisy(metadata: dict[str, Any]) -> bool:
+    settings = metadata["settings"]
+    return settings.get("actors", 1) > 1 and settings.get("disagreement_noise", 0) > 0
+
+
+def _onnx_call(metadata: dict[str, Any]) -> str:
+    inputs = '{"observation": observation, "task": task}'
+    if not _noisy(metadata):
+        return f'(action,) = session.run(["action"], {inputs})'
+    return f"""random = np.random.default_rng(0)  # once, not for every action
+mean, noise_std = session.run(["action", "noise_std"], {inputs})
+action = np.clip(mean + noise_std * random.standard_normal(mean.shape, np.float32), -1, 1)"""
+
+
 def _limits(metadata: dict[str, Any]) -> str:
     low = " (it was trained with hidden layers in bf16)" if metadata["settings"].get("precision") == "bf16" else ""
+    kind = "It is deterministic (the mean of the policy after the tanh)"
+    if _noisy(metadata):
+        kind = "It adds noise to its mean action where its actors disagree (`deterministic=True`: the mean alone)"
     return f"""- It is valid for the observations, actions, dynamics and tasks of its data only.
 - Its returns were measured in a simulator. They do not predict its performance on a robot; limit its actions there.
-- It is deterministic (the mean of the policy after the tanh) and acts in float32{low}.
+- {kind} and acts in float32{low}.
 - A mean hides failed episodes: read *min*, too."""
 
 

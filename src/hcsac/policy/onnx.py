@@ -21,6 +21,8 @@ def onnx_bytes(state: PolicyState, description: dict[str, str]) -> bytes:
     """The policy of `state`, which has one seed, as an ONNX model: the same bytes every time.
 
     observation [n, S] float32, task [n] int64 -> action [n, A] float32 in [-1, 1], NaN for a task index out of range.
+    Where the policy acts with noise, `action` is the mean and a second output `noise_std` [n, A] the standard deviation
+    of the noise, which the caller draws and adds.
     `description` and the task names are stored in the metadata of the model.
     """
     import onnx
@@ -30,7 +32,7 @@ def onnx_bytes(state: PolicyState, description: dict[str, str]) -> bytes:
     n = torch.export.Dim("n")
     with _quiet():
         program = torch.onnx.export(
-            single, example, input_names=["observation", "task"], output_names=["action"],
+            single, example, input_names=["observation", "task"], output_names=_outputs(state),
             dynamic_shapes=({0: n}, {0: n}), dynamo=True, verbose=False,
         )  # fmt: skip
     assert program is not None
@@ -64,14 +66,21 @@ def largest_difference(content: bytes, state: PolicyState) -> float | None:
     largest = 0.0
     for size in (SAMPLES, 1, 0):
         inputs = {"observation": observation[:size].numpy(), "task": task[:size].numpy()}
-        action = session.run(["action"], inputs)[0]
-        expected = single(observation[:size], task[:size]).numpy()
-        if action.shape != expected.shape:
-            raise UserError(_failure(f"gives actions of shape {action.shape}, not {expected.shape}"))
-        largest = float(np.maximum(largest, np.abs(action - expected).max(initial=0.0)))  # NaN stays NaN
+        wanted = single(observation[:size], task[:size])
+        for found, tensor in zip(
+            session.run(_outputs(state), inputs), wanted if isinstance(wanted, tuple) else (wanted,), strict=True
+        ):
+            expected = tensor.numpy()
+            if found.shape != expected.shape:
+                raise UserError(_failure(f"gives actions of shape {found.shape}, not {expected.shape}"))
+            largest = float(np.maximum(largest, np.abs(found - expected).max(initial=0.0)))  # NaN stays NaN
     if not largest <= TOLERANCE:
         raise UserError(_failure(f"differs from PyTorch by {largest:.1e}, more than {TOLERANCE:g}"))
     return largest
+
+
+def _outputs(state: PolicyState) -> list[str]:
+    return ["action", "noise_std"] if state.network.noisy else ["action"]
 
 
 def _failure(reason: str) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from hcsac import files
 from hcsac.errors import UserError, unknown
-from hcsac.evaluation import FIRST_SEED, Evaluator
+from hcsac.evaluation import FIRST_SEED, Evaluator, Noise
 from hcsac.policy import bundle
 from hcsac.policy.state import PolicyState
 from hcsac.registry import require_plugins
@@ -19,7 +19,9 @@ from hcsac.training.run_directory import RunDirectory
 
 
 class Policy:
-    """A deterministic policy of several tasks. It acts in float32 on the CPU, however it was trained.
+    """A policy of several tasks. It acts in float32 on the CPU, however it was trained.
+
+    It is deterministic unless it was trained with `disagreement_noise`.
 
     Attributes:
         algorithm: its name; `bc` for a distilled policy, which imitates another one.
@@ -37,6 +39,7 @@ class Policy:
         self.dataset_returns, self._network = state.dataset_returns, state.network
         self.teacher, self._plugins, self.data = state.teacher, state.plugins, state.data
         self.observation_size, self.action_size = state.observation_size, state.action_size
+        self._random = np.random.default_rng(0)  # of the noise in `act`
         self._last: dict[tuple[str, int | None], np.ndarray] = {}  # actions that `act` may hold
 
     def __repr__(self) -> str:
@@ -50,7 +53,14 @@ class Policy:
             f"  dataset returns {returns}"
         )
 
-    def act(self, observation: Any, task: str, seed: int | None = None, hold: bool = False) -> np.ndarray:
+    def act(
+        self,
+        observation: Any,
+        task: str,
+        seed: int | None = None,
+        hold: bool = False,
+        deterministic: bool = False,
+    ) -> np.ndarray:
         """The action [A] at observation [S], or actions [n, A] at observations [n, S], in [-1, 1].
 
         Args:
@@ -58,6 +68,7 @@ class Policy:
             seed: which replica acts; None for the first.
             hold: where an observation has a value that is no number, return the last action for this task and seed
                 instead of an error, if there is one of that shape: for a robot whose sensor fails for a moment.
+            deterministic: the mean action of several actors, without `disagreement_noise`.
 
         Raises:
             UserError: an unknown task or seed, or an observation of another size, or with values that are no numbers.
@@ -88,7 +99,8 @@ class Policy:
             (len(self.seeds), observations.size // observations.shape[-1], self.observation_size),
         )
         tasks = np.full(batch.shape[:2], self.tasks.index(task))
-        action = self.act_all(batch, tasks)[0 if seed is None else self.seeds.index(seed)]
+        noise = None if deterministic else self._noise(batch.shape[1])
+        action = self.act_all(batch, tasks, noise)[0 if seed is None else self.seeds.index(seed)]
         action = action[0] if observations.ndim == 1 else action
         if hold:
             self._last[task, seed] = action.copy()
@@ -102,15 +114,22 @@ class Policy:
         """
         environments = [(name, get_task(name).env_id, get_task(name).kwargs) for name in self.tasks]
         content = [self.algorithm, self.seeds, self.update, self._network.actors, environments]
+        if self._network.noisy:
+            content.append(self._network.disagreement_noise)
         digest = hashlib.sha256(json.dumps(content, default=str).encode())
         for name, tensor in sorted(self._network.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def act_all(self, observation: np.ndarray, task: np.ndarray) -> np.ndarray:
-        """Every replica at its own observations: [R, n, S], [R, n] -> [R, n, A]."""
-        return self._network(torch.tensor(observation), torch.tensor(task)).numpy()
+    def act_all(self, observation: np.ndarray, task: np.ndarray, noise: Noise | None = None) -> np.ndarray:
+        """Every replica at its own observations: [R, n, S], [R, n] -> [R, n, A]; the mean action without `noise`."""
+        drawn = torch.as_tensor(noise(self.action_size)) if noise is not None and self._network.noisy else None
+        return self._network(torch.tensor(observation), torch.tensor(task), drawn).numpy()
+
+    def _noise(self, count: int) -> Noise:
+        shape = len(self.seeds), count
+        return lambda size: self._random.standard_normal((*shape, size), np.float32)
 
 
 def load_policy(path: str | Path) -> Policy:

@@ -88,7 +88,7 @@ class PolicyState:
         identity = run.identity()
         with corrupt(run.path / RUN, checkpoint.FIX):
             require_policy(identity, identity["tasks"])
-        acting = "average." if identity["settings"].get("policy_average", 0) > 0 else "actor."
+            acting = "average." if identity["settings"].get("policy_average", 0) > 0 else "actor."
         state, update = checkpoint.load(run.checkpoint, (f"agent/{acting}", "agent/choice", "scaling/"))
         tensors = {name.replace(acting, "actor.", 1): t for name, t in checkpoint.part(state, "agent").items()}
         tensors |= {f"scaling.{name}": tensor for name, tensor in checkpoint.part(state, "scaling").items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 from hcsac import files
 from hcsac.algorithms import Algorithm
 from hcsac.errors import UserError
-from hcsac.evaluation import Act, Evaluator
+from hcsac.evaluation import Act, Evaluator, Noise
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.selection import Sharer, shared_pairs
 from hcsac.tasks import SimulatorError
@@ -266,11 +266,12 @@ class Loop:
 
 
 def act_of(algorithm: Algorithm) -> Act:
-    """The deterministic policy as the evaluation calls it."""
-    device = algorithm.scaling.mean.device
+    """The policy as the evaluation calls it."""
+    device, size = algorithm.scaling.mean.device, algorithm.spec.action_size
 
-    def act(observation: np.ndarray, task: np.ndarray) -> np.ndarray:
-        action = algorithm.act(torch.as_tensor(observation, device=device), torch.as_tensor(task, device=device))
-        return action.cpu().numpy()
+    def act(observation: np.ndarray, task: np.ndarray, draw: Noise) -> np.ndarray:
+        noise = torch.as_tensor(draw(size), device=device) if algorithm.acts_with_noise else None
+        at = torch.as_tensor(observation, device=device), torch.as_tensor(task, device=device)
+        return algorithm.act(*at, noise).cpu().numpy()
 
     return act
