@@ -1,11 +1,13 @@
 """Writing files atomically, and the folder of the cache."""
 
+import errno
 import re
 from pathlib import Path
 
 import pytest
 
 from hcsac import files
+from hcsac.errors import UserError
 
 
 def write(path, text):
@@ -40,3 +42,16 @@ def test_file_names_are_written_in_one_place():
     source = Path(files.__file__).parent
     modules = [*(source / "training").rglob("*.py"), *(source / "policy").rglob("*.py")]
     assert [str(path) for path in modules if literal.search(path.read_text())] == []
+
+
+def test_errors_of_the_system_are_found_in_those_of_libraries(tmp_path):
+    assert files.system_error(RuntimeError("file write failed: errno = 28, error message = 'x'")).errno == errno.ENOSPC
+    assert files.system_error(ValueError("I/O error: No space left on device (os error 28)")).errno == errno.ENOSPC
+    own = PermissionError(errno.EACCES, "denied")
+    assert files.system_error(own) is own
+    assert files.system_error(RuntimeError("another")) is None
+    full = pytest.raises(UserError, match=r"cannot write to .* \(No space left on device\); free some space")
+    with full, files.told(tmp_path):
+        raise RuntimeError("flush failed (errno = 28)")
+    with pytest.raises(RuntimeError, match="another"), files.told(tmp_path):
+        raise RuntimeError("another")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -88,8 +89,19 @@ def told(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        raise file_error("write to", error.filename or path, error) from error
+    except Exception as error:
+        cause = system_error(error)
+        if cause is None:
+            raise
+        raise file_error("write to", cause.filename or path, cause) from error
+
+
+def system_error(error: Exception) -> OSError | None:
+    """The error of the system that an exception is, or that HDF5 and safetensors have in their text; else None."""
+    if isinstance(error, OSError):
+        return error
+    number = re.search(r"(?:errno = |os error )(\d+)", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
 
 
 def sync(path: Path) -> None:

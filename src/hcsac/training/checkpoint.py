@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import re
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hcsac.errors import UserError, file_error
-from hcsac.files import write_atomically
+from hcsac.files import system_error, write_atomically
 
 FIX = "train again in another directory"  # of a corrupt one
 
@@ -29,9 +28,8 @@ def save(path: Path, state: dict[str, Tensor], update: int) -> None:
     with write_atomically(path) as temporary:
         try:
             save_file(tensors, temporary, metadata={"update": stamp})
-        except SafetensorError as error:  # it hides the system's error in its text
-            number = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(number[1]) if number else errno.EIO, "") from error
+        except SafetensorError as error:
+            raise system_error(error) or OSError(errno.EIO, "") from error
         load(temporary)
 
 
