@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import shutil
+import subprocess
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -209,3 +211,17 @@ def test_any_task_can_name_a_dataset() -> None:
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file or folder"):
         refs.locate(str(tmp_path / "log.csv"))
+
+
+def test_what_a_killed_process_left_is_removed(folder: Path, small: list[Episode]) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    here = f"{store._UNFINISHED}{platform.node()}-"
+    left, running, elsewhere = (
+        folder / name for name in (f"{here}{ended.pid}-x", f"{here}{os.getppid()}-x", f"{store._UNFINISHED}far-1-x")
+    )
+    for path in (left, running, elsewhere):
+        (path / "test").mkdir(parents=True)
+    store.write(NAME, "walker-walk", small)
+    assert [path.exists() for path in (left, running, elsewhere)] == [False, True, True]
+    assert len(list(folder.glob(f"{here}{os.getpid()}-*"))) == 0

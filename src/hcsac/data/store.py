@@ -6,6 +6,7 @@ Minari and h5py are imported where a dataset is read or written: a policy acts o
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import tempfile
 import warnings
@@ -30,6 +31,8 @@ from hcsac.tasks import box_size, has_simulator, make_env, robot_spaces
 if TYPE_CHECKING:
     import h5py
     from minari.data_collector.episode_buffer import EpisodeBuffer
+
+_UNFINISHED = ".unfinished-"
 
 
 def write(
@@ -168,7 +171,9 @@ def _made_aside(folder: Path) -> Iterator[Path]:
     from minari.namespace import create_namespace
 
     store, variable = local_store(), "MINARI_DATASETS_PATH"
-    hidden = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=store))  # Minari does not list names with a dot
+    _remove_unfinished(store)
+    mine = f"{_UNFINISHED}{platform.node()}-{os.getpid()}-"
+    hidden = Path(tempfile.mkdtemp(prefix=mine, dir=store))  # Minari does not list names with a dot
     name, held = folder.relative_to(store), os.environ.get(variable)
     os.environ[variable] = str(hidden)  # Minari has no other way to be told
     try:
@@ -187,6 +192,19 @@ def _made_aside(folder: Path) -> Iterator[Path]:
         else:
             os.environ[variable] = held
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _remove_unfinished(store: Path) -> None:
+    """Remove what processes of this machine left in the store that were killed while they made a dataset."""
+    mine = f"{_UNFINISHED}{platform.node()}-"
+    for path in store.glob(f"{mine}*-*"):
+        number = path.name.removeprefix(mine).split("-")[0]
+        try:
+            os.kill(int(number), 0)  # sends nothing
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except (ValueError, OSError):
+            continue  # not ours, or of another user
 
 
 def _to_buffer(episode: Episode) -> EpisodeBuffer:
