@@ -12,11 +12,12 @@ os.environ.setdefault("MUJOCO_GL", "disabled")
 
 from benchmarks.updates import A
 from hcsac.evaluation import Evaluator, random_policy
+from hcsac.machine import cores
 from hcsac.tasks import make_env
 
 EPISODES, STEPS = 20, 1000  # a vector step is EPISODES walkers of each of two tasks
 COUNT = 2 * EPISODES
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 
 
 def measure(rounds: int = 3) -> dict[str, float]:

@@ -1,28 +1,24 @@
 """The machine of the measurements, its rate of matrix products, and timing."""
 
-import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from hcsac import machine
+
 
 def describe() -> dict[str, Any]:
     """Processor, cores, memory, instruction sets and versions."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
-    named = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = named.get("flags", "").split()
     return {
-        "processor": named.get("model name", platform.processor()),
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": machine.processor(),
+        "cores": machine.cores(),
         "threads": torch.get_num_threads(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "instructions": [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags],
+        "memory_gib": round((machine.memory() or 0) / 2**30),
+        "instructions": machine.instructions(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tests.reliability.jobs import JOBS, Job
+from tests.reliability.jobs import LONG_JOBS, Job
 from tests.reliability.sabotage import FAULTS, attempt, killed_until_done
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="kills of every job at random moments")
     parser.add_argument("--every", type=int, default=1, help="let every K-th file operation fail")
-    parser.add_argument("--jobs", default=",".join(JOBS), help="which of train, import, collect, export")
+    parser.add_argument("--jobs", default=",".join(LONG_JOBS), help="which, by name")
     options = parser.parse_args()
     os.environ["HCSAC_SIMULATE"] = "in-process"
     torch.set_num_threads(1)
@@ -26,7 +26,7 @@ def main() -> None:
     print("| job | kills | other results | file operations | faults | other results | tracebacks |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name in options.jobs.split(","):
-        job = JOBS[name]
+        job = LONG_JOBS[name]
         with tempfile.TemporaryDirectory() as root:
             ended = attempt(job, _folder(job, root, "whole"))
             assert ended.status == 0, ended.text

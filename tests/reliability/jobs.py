@@ -7,9 +7,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hcsac.collection import CollectSettings, collect
 from hcsac.data import store
@@ -32,9 +32,9 @@ def _slides() -> Dataset:
     return Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
 
 
-def _train(folder: Path) -> None:
-    often = settings().replace({"checkpoint_minutes": 0.0})
-    train("hcsac", _slides(), folder / "run", often, (0, 1), resume=True, progress=False)
+def _train(folder: Path, algorithm: str = "hcsac", **changes: Any) -> None:
+    often = settings(algorithm, checkpoint_minutes=0.0, **changes)
+    train(algorithm, _slides(), folder / "run", often, (0, 1), resume=True, progress=False)
 
 
 def _trained(folder: Path) -> dict[str, str]:
@@ -102,4 +102,16 @@ JOBS = {
     "import": Job(_import, _imported),
     "collect": Job(_collect, _collected),
     "export": Job(_export, _exported, lambda folder: shutil.copytree(_run(), folder / "run")),
+}
+# Trainings of the long form alone: other algorithms, several actors, sharing rules, bf16.
+_OTHERS: dict[str, dict[str, Any]] = {
+    "bc": {"actors": 2, "policy_average": 0.9, "disagreement_noise": 2.0},
+    "mtcsac": {"precision": "bf16"},
+    "td3_bc": {"sharing": "cds", "actors": 2},
+    "one_step": {"sharing": "all", "reward_rule": "keep", "actors": 2},
+    "iql": {"sharing": "uds"},
+    "rebrac": {"start_weight": 4.0, "actor_decay": "cosine"},
+}
+LONG_JOBS = JOBS | {
+    f"train-{name}": Job(partial(_train, algorithm=name, **changes), _trained) for name, changes in _OTHERS.items()
 }

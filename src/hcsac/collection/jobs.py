@@ -1,7 +1,6 @@
 """Many collections at once, each in a process of its own."""
 
 import multiprocessing
-import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import torch
 
 from hcsac.collection.file import Request
 from hcsac.errors import UserError
+from hcsac.machine import cores
 from hcsac.training import Progress
 
 
@@ -44,9 +44,8 @@ def collect_all(
         UserError: before anything is learned, an unknown task, a level that must be given, or a name that is taken.
     """
     waiting = [request for request in requests if not request.finished()]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    slots = jobs or cores
-    work = _Work(command, threads or max(1, cores // slots))
+    slots = jobs or cores()
+    work = _Work(command, threads or max(1, cores() // slots))
     done = {request.name: 0 for request in waiting}  # steps
     failures: list[Failure] = []
     total = sum(request.steps for request in waiting)

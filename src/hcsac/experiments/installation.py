@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hcsac import machine
 from hcsac.algorithms import preset, resolve
 from hcsac.data import Dataset, load
 from hcsac.errors import UserError
@@ -30,12 +31,10 @@ def facts() -> Iterator[tuple[str, str]]:
     yield "python", f"{platform.python_version()} on {platform.platform()}"
     yield "packages", ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     yield "optional", ", ".join(f"{name} {_version(name)}" for name in OPTIONAL)
-    flags = _cpu("flags").split()
-    known = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield "processor", f"{_cpu('model name') or platform.processor()}, {cores} cores ({', '.join(known) or 'no AVX2'})"
-    if hasattr(os, "sysconf"):
-        yield "memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    known = ", ".join(machine.instructions()) or "no AVX2"
+    yield "processor", f"{machine.processor()}, {machine.cores()} cores ({known})"
+    if (memory := machine.memory()) is not None:
+        yield "memory", f"{memory / 2**30:.0f} GiB"
     yield "threads", f"{torch.get_num_threads()} (--threads or OMP_NUM_THREADS change it)"
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield "gpus", ", ".join(devices) or "none that PyTorch sees"
@@ -99,13 +98,6 @@ def _train(data: Dataset, path: Path) -> RunDirectory:
          "compile": "off"}
     )  # fmt: skip
     return train("mtcsac", data, path, settings, progress=False)
-
-
-def _cpu(name: str) -> str:
-    """A field of Linux's description of the processor; empty elsewhere."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
 
 
 def _version(name: str) -> str:

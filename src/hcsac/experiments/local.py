@@ -16,6 +16,7 @@ from hcsac.experiments.scheduler import RunResult, updates_done
 from hcsac.experiments.storage import Mirror
 from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.worker import execute
+from hcsac.machine import cores
 from hcsac.training import RunDirectory
 
 
@@ -30,9 +31,8 @@ class LocalLauncher:
     """
 
     def __init__(self, jobs: int | None = None, mirror: Mirror | None = None, trackers: Sequence[str] = ()):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.slots = jobs or (1 if torch.cuda.is_available() else cores)
-        self.threads = max(1, cores // self.slots)
+        self.slots = jobs or (1 if torch.cuda.is_available() else cores())
+        self.threads = max(1, cores() // self.slots)
         self.mirror, self.trackers = mirror, tuple(trackers)
         self._running: dict[Connection, tuple[StudyRun, BaseProcess]] = {}
 
