@@ -22,7 +22,7 @@ def shared(source, target, rows, values, weight=None, threshold=float("nan"), te
 def write(tmp_path, data, steps, updates=(6,), reward=None, sharing="quantile", **named):
     """A sharing log of seeds 3 and 8, with these steps (of both seeds) at every update, and its records."""
     run = RunDirectory(tmp_path / "run")
-    identity = {"tasks": list(data.task_names), "settings": {"sharing": sharing}}
+    identity = {"agent": "hcsac", "seeds": [0], "tasks": list(data.task_names), "settings": {"sharing": sharing}}
     with run.writing(identity, resume=False):
         pass
     table = torch.tensor(data.reward)[:, None].expand(-1, 2) if reward is None else torch.tensor(reward)
@@ -71,7 +71,10 @@ def test_the_uses_of_every_transition_are_read_back(valued, slides, tmp_path):
 
     given = {6: all_shared(), 12: all_shared()}
     run = RunDirectory(tmp_path / "run")
-    with run.writing({"tasks": list(slides.task_names), "settings": {"sharing": "quantile"}}, resume=False):
+    with run.writing(
+        {"agent": "hcsac", "seeds": [0], "tasks": list(slides.task_names), "settings": {"sharing": "quantile"}},
+        resume=False,
+    ):
         pass
     reward = torch.rand(96, 2)  # as a reward rule that pays every task its own
     writer = SharingLogWriter(run, slides, [3, 8], reward, valued)
