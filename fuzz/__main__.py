@@ -8,7 +8,7 @@ from pathlib import Path
 
 def main() -> None:
     """Damage the files of every reader and print what came of it."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Damaged files for every reader of hcsac.")
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Damaged files for the readers of hcsac.")
     parser.add_argument("readers", nargs="*", help="all if none is named")
     parser.add_argument("--inputs", type=int, default=1_000_000, help="damaged files for each reader")
     parser.add_argument("--minutes", type=float, help="stop a reader after so long")

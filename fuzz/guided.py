@@ -2,7 +2,6 @@
 
 import os
 import random
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,35 +9,32 @@ from pathlib import Path
 import atheris  # type: ignore[import-not-found]
 
 with atheris.instrument_imports(include=["hcsac"]):
-    from fuzz.inputs import OUTCOMES, Inputs, Log, keep, limit_memory, limited
+    from fuzz.inputs import Inputs, Log, in_child, keep, limited, sound_files
     from fuzz.readers import Reader
 from fuzz.damage import damaged
 
 
 def run(reader: Reader, count: int, seed: int, kept: Path, seconds: float | None) -> Counter[str]:
-    """As `fuzz.inputs.run`; the files of a reader come one after the other."""
+    """As `fuzz.inputs.run`; the files of a reader come one after the other, and a crash ends that of a file."""
     outcomes = Counter[str]()
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as root:
-        folder, log = Path(root, "files"), Path(root, "log")
-        folder.mkdir()
-        inputs = Inputs(reader, folder)
+    with sound_files(reader) as (inputs, root):
         files = len(inputs.sound)
         for number, (path, content) in enumerate(inputs.sound.items()):
-            corpus = Path(root, f"corpus-{number}")
+            corpus = root / f"corpus-{number}"
             corpus.mkdir()
             (corpus / "sound").write_bytes(content)
-            options = [f"-seed={seed + 1}", f"-max_len={4 * len(content) + 4096}", "-rss_limit_mb=0", "-verbosity=0"]
+            size = 4 * len(content) + 4096
+            options = ["fuzz", str(corpus), f"-seed={seed + 1}", f"-max_len={size}", "-rss_limit_mb=0", "-verbosity=0"]
             last = None if seconds is None else time.monotonic() + seconds / files
-            log.write_text("")
-            pid = os.fork()
-            if pid == 0:
-                # libFuzzer writes there
-                _fuzz(inputs, path, Log(log, kept), ["fuzz", str(corpus), *options], count // files, last)
-            _, status = os.waitpid(pid, 0)
-            outcomes.update(OUTCOMES[int(n)] for n in log.read_text().split())
-            if status != 0:
+
+            def work(log: Log, path: Path = path, options: list[str] = options, last: float | None = last) -> None:
+                _fuzz(inputs, path, log, options, count // files, last)
+
+            found, crashed = in_child(root, kept, work)
+            outcomes.update(found)
+            if crashed:
                 outcomes["crash"] += 1
-                keep(kept, "crash", path.name, path.read_bytes(), f"status {status}")
+                keep(kept, "crash", path.name, path.read_bytes(), "the process died")
             inputs.mend()
     return outcomes
 
@@ -57,6 +53,6 @@ def _fuzz(inputs: Inputs, path: Path, log: Log, options: list[str], count: int, 
     def mutator(content: bytes, size: int, seed: int) -> bytes:
         return damaged(content or b"{}", random.Random(seed))[:size]
 
-    limit_memory()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libFuzzer writes there
     atheris.Setup(options, one, custom_mutator=mutator)
     atheris.Fuzz()

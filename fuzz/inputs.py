@@ -8,7 +8,8 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,32 @@ class Inputs:
                 path.write_bytes(content)
 
 
+@contextmanager
+def sound_files(reader: Reader) -> Iterator[tuple[Inputs, Path]]:
+    """The sound files of a reader in memory, and a folder beside them for what is written about them."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as root:
+        folder = Path(root, "files")
+        folder.mkdir()
+        yield Inputs(reader, folder), Path(root)
+
+
+def in_child(root: Path, kept: Path | None, work: Callable[["Log"], None]) -> tuple[list[str], bool]:
+    """Do the work in a process of its own with limited memory: the outcomes that it logs, and whether it crashed."""
+    log = root / "log"
+    log.write_text("")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            limit_memory()
+            work(Log(log, kept))
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    return [OUTCOMES[int(n)] for n in log.read_text().split()], status != 0
+
+
 def run(reader: Reader, count: int, seed: int, kept: Path | None = None, seconds: float | None = None) -> Counter[str]:
     """Outcomes of `count` damaged files; a process that dies counts as a crash, and the next one goes on.
 
@@ -65,33 +92,24 @@ def run(reader: Reader, count: int, seed: int, kept: Path | None = None, seconds
         kept: a folder for the files that fail, with what came of them.
         seconds: stop after so long.
     """
-    outcomes, done, began = Counter[str](), 0, time.monotonic()
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as root:
-        folder = Path(root, "files")
-        folder.mkdir()
-        inputs = Inputs(reader, folder)
-        progress = Path(root, "progress")
-        while done < count and (seconds is None or time.monotonic() - began < seconds):
-            progress.write_text("")
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    left = None if seconds is None else seconds - (time.monotonic() - began)
-                    _child(inputs, range(done, count), seed, progress, kept, left)
-                    os._exit(0)
-                finally:
-                    traceback.print_exc()
-                    os._exit(1)
-            _, status = os.waitpid(pid, 0)
-            found = progress.read_text().split()
-            outcomes.update(OUTCOMES[int(n)] for n in found)
-            done += len(found)
-            if status != 0:
-                outcomes["crash"] += 1
-                path, content = _input(inputs, done, seed)
-                keep(kept, "crash", path.name, content, f"status {status}")
-                done += 1
+    outcomes, last = Counter[str](), None if seconds is None else time.monotonic() + seconds
+    with sound_files(reader) as (inputs, root):
+
+        def work(log: Log) -> None:
+            for number in range(outcomes.total(), count):
+                if last is not None and time.monotonic() > last:
+                    return
+                path, content = _input(inputs, number, seed)
+                log.write(path, content, *limited(inputs, path, content))
+
+        while outcomes.total() < count and (last is None or time.monotonic() < last):
+            found, crashed = in_child(root, kept, work)
             inputs.mend()
+            outcomes.update(found)
+            if crashed:
+                path, content = _input(inputs, outcomes.total(), seed)
+                keep(kept, "crash", path.name, content, "the process died")
+                outcomes["crash"] += 1
     return outcomes
 
 
@@ -99,17 +117,6 @@ def _input(inputs: Inputs, number: int, seed: int) -> tuple[Path, bytes]:
     draw = random.Random(f"{seed} {number}")
     path = draw.choice(list(inputs.sound))
     return path, damaged(inputs.sound[path], draw)
-
-
-def _child(inputs: Inputs, numbers: range, seed: int, progress: Path, kept: Path | None, left: float | None) -> None:
-    """Read the files of these numbers, and write the outcome of each into `progress`."""
-    began, log = time.monotonic(), Log(progress, kept)
-    limit_memory()
-    for number in numbers:
-        if left is not None and time.monotonic() - began > left:
-            return
-        path, content = _input(inputs, number, seed)
-        log.write(path, content, *limited(inputs, path, content))
 
 
 def limit_memory() -> None:

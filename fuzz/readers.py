@@ -1,13 +1,13 @@
-"""Every reader of files that may come from anyone: a sound folder, the files in it to damage, and how it is read."""
+"""Readers of files that may come from anyone: a sound folder, the files in it to damage, and how it is read."""
 
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -64,11 +64,8 @@ def _read_npz(folder: Path) -> list[Any]:
 
 
 def _minari(folder: Path) -> None:
-    held = os.environ.get("MINARI_DATASETS_PATH")
-    os.environ["MINARI_DATASETS_PATH"] = str(folder)
-    store.write("lab/slides-v0", "slide-left", slide_episodes("slide-left", count=2), compress=False)
-    if held is not None:
-        os.environ["MINARI_DATASETS_PATH"] = held
+    with patch.dict(os.environ, MINARI_DATASETS_PATH=str(folder)):
+        store.write("lab/slides-v0", "slide-left", slide_episodes("slide-left", count=2), compress=False)
 
 
 def _read_minari(folder: Path) -> list[Any]:
@@ -111,12 +108,6 @@ def _read_known(folder: Path) -> list[Any]:
     return [KnownReturns(folder / "policy").returns]
 
 
-def _mapped(folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder / "mapped")
-    _read_mapped(folder)
-
-
 def _read_mapped(folder: Path) -> list[Any]:
     episodes = slide_episodes("slide-left", count=2)
     source = Source("slide-left", "slides", [len(episode) for episode in episodes], episodes)
@@ -125,15 +116,8 @@ def _read_mapped(folder: Path) -> list[Any]:
 
 
 def _read_rewards(folder: Path) -> list[Any]:
-    held = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(folder)
-    try:
+    with patch.dict(os.environ, XDG_CACHE_HOME=str(folder)):
         return [np.asarray(cached("table", (20, 2), lambda: [np.ones((20, 2), np.float32)]))]
-    finally:
-        if held is None:
-            del os.environ["XDG_CACHE_HOME"]
-        else:
-            os.environ["XDG_CACHE_HOME"] = held
 
 
 _STUDY = """description = "Two algorithms."
@@ -189,7 +173,7 @@ READERS = {
     "bundle": Reader(_run, _read_bundle, ("policy/policy.json",)),
     "bundle-tensors": Reader(_run, _read_bundle, ("policy/policy.safetensors",), summed=True),
     "known-returns": Reader(_known, _read_known, ("policy/compared.json",)),
-    "mapped": Reader(_mapped, _read_mapped, ("mapped/*",), summed=True),
+    "mapped": Reader(_read_mapped, _read_mapped, ("mapped/*",), summed=True),
     "rewards": Reader(_read_rewards, _read_rewards, ("hcsac/rewards/table.npy",), summed=True),
     "study": Reader(_study, _read_study, ("study.toml",)),
     "collections": Reader(

@@ -34,8 +34,9 @@ JSON_FILES: dict[str, dict[str, Any]] = {
     RESULT: {"updates": int},
     TRACKERS: {},
 }
+OTHERS = "*"  # in a form: all that it does not name
 JSONL_FILES: dict[str, dict[str, Any]] = {
-    METRICS: {"update": int, "seed": int},
+    METRICS: {"update": int, "seed": int, OTHERS: float | None},  # one that is not finite is null
     EVALUATIONS: {"update": int, "seed": int, "task": str, "returns": list[float]},
     SHARING: {"update": int, "seed": int, "from": str, "to": str},
     FAILURES: {"update": int, "error": str},
@@ -154,14 +155,19 @@ def parse_object(text: str | bytes, form: Mapping[str, Any] | None = None) -> di
 
 
 def require_form(content: Mapping[str, Any], form: Mapping[str, Any]) -> None:
-    """Check that an object of a JSON text has what `form` names (name -> type, as `fits` understands it).
+    """Check that an object of a JSON text has what `form` names: name -> type, as `fits` understands it.
+
+    Args:
+        form: under `OTHERS` the type of all other entries, where they must have one.
 
     Raises:
         ValueError: something is missing or of another type.
     """
-    for name, kind in form.items():
-        if name not in content:
-            raise ValueError(f"it has no {name!r}")
+    missing = form.keys() - content.keys() - {OTHERS}
+    if missing:
+        raise ValueError(f"it has no {min(missing)!r}")
+    for name in content if OTHERS in form else form:
+        kind = form.get(name, form.get(OTHERS))
         if not fits(content[name], kind):
             raise ValueError(f"its {name!r} is no {kind.__name__ if isinstance(kind, type) else kind}")
 

@@ -139,6 +139,11 @@ class Acting(Fields, group="Policy"):
         0.0, "decay of the running mean of the actor's weights that acts (0: the last act; 1: the mean of all)", 0, 1
     )
 
+    @property
+    def noise_scale(self) -> float:
+        """The `disagreement_noise` that it acts with: a single actor disagrees with none."""
+        return self.disagreement_noise if self.actors > 1 else 0.0
+
 
 @dataclass(frozen=True, repr=False)
 class Drawing(Fields, group="Drawing"):

@@ -138,7 +138,7 @@ def make_policy(name: str, spec: Spec, settings: Any, replicas: int) -> Determin
     actor = kind.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
     choice = torch.zeros(replicas, len(spec.tasks), dtype=torch.int64) if candidates > 1 else None
     scaling = ObservationNormalizer.identity(spec.observation_size)
-    return DeterministicPolicy(actor, scaling, settings.actors, choice, settings.disagreement_noise)
+    return DeterministicPolicy(actor, scaling, settings.actors, choice, settings.noise_scale)
 
 
 def plugins_of(name: str, settings: Settings, tasks: Sequence[str]) -> set[str]:

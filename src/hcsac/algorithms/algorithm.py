@@ -282,13 +282,8 @@ class Algorithm(nn.Module):
         Args:
             noise: standard normal numbers [R, n, A], for `disagreement_noise`; None for the mean action.
         """
-        scaled = None if noise is None else self.settings.disagreement_noise * noise
+        scaled = None if noise is None else self.settings.noise_scale * noise
         return joint_action(self.acting, self.scaling(observation), task, self.actors, self.choice, scaled)
-
-    @property
-    def acts_with_noise(self) -> bool:
-        """Whether its policy acts with noise."""
-        return self.actors > 1 and self.settings.disagreement_noise > 0
 
     def state(self) -> State:
         """Everything that decides the next update, as named tensors; the normaliser, which never changes, is not."""

@@ -87,19 +87,14 @@ class DeterministicPolicy(nn.Module):
         scaling: ObservationNormalizer,
         actors: int = 1,
         choice: Tensor | None = None,
-        disagreement_noise: float = 0.0,
+        noise_scale: float = 0.0,
     ):
         super().__init__()
         self.actor = actor
         self.scaling = scaling
         self.actors = actors
-        self.disagreement_noise = disagreement_noise
+        self.noise_scale = noise_scale
         self.register_buffer("choice", choice)
-
-    @property
-    def noisy(self) -> bool:
-        """Whether it acts with noise."""
-        return self.disagreement_noise > 0 and self.actors > 1
 
     @torch.no_grad()
     def forward(self, observation: Tensor, task: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -108,14 +103,14 @@ class DeterministicPolicy(nn.Module):
         Args:
             noise: standard normal numbers [R, n, A]; None for the mean action.
         """
-        scaled = None if noise is None else self.disagreement_noise * noise
+        scaled = None if noise is None else self.noise_scale * noise
         return joint_action(self.actor, self.scaling(observation), task, self.actors, self.choice, scaled)
 
     @torch.no_grad()
     def statistics(self, observation: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
         """The mean action and the standard deviation of the noise on it, each [R, n, A]."""
         mean, std = action_statistics(self.actor, self.scaling(observation), task, self.actors, self.choice)
-        return mean, self.disagreement_noise * std
+        return mean, self.noise_scale * std
 
 
 class SingleReplicaPolicy(nn.Module):
@@ -134,4 +129,4 @@ class SingleReplicaPolicy(nn.Module):
         known = (task >= 0) & (task < self.tasks)
         action, std = self.policy.statistics(observation[None], torch.where(known, task, 0)[None])
         action = torch.where(known[:, None], action[0], torch.nan)
-        return (action, std[0]) if self.policy.noisy else action
+        return (action, std[0]) if self.policy.noise_scale > 0 else action

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hcsac.algorithms import ALGORITHMS, sentence, settings_of
+from hcsac.algorithms import ALGORITHMS, recorded_settings, sentence, settings_of
 
 
 def model_card(metadata: dict[str, Any], difference: float | None) -> str:
@@ -255,8 +255,7 @@ task = np.array([{task["index"]}], dtype=np.int64)  # [n]
 
 
 def _noisy(metadata: dict[str, Any]) -> bool:
-    settings = metadata["settings"]
-    return settings.get("actors", 1) > 1 and settings.get("disagreement_noise", 0) > 0
+    return recorded_settings(metadata["agent"], metadata["settings"]).noise_scale > 0
 
 
 def _onnx_call(metadata: dict[str, Any]) -> str:

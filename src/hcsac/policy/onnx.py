@@ -80,7 +80,7 @@ def largest_difference(content: bytes, state: PolicyState) -> float | None:
 
 
 def _outputs(state: PolicyState) -> list[str]:
-    return ["action", "noise_std"] if state.network.noisy else ["action"]
+    return ["action", "noise_std"] if state.network.noise_scale > 0 else ["action"]
 
 
 def _failure(reason: str) -> str:

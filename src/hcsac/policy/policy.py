@@ -114,8 +114,8 @@ class Policy:
         """
         environments = [(name, get_task(name).env_id, get_task(name).kwargs) for name in self.tasks]
         content = [self.algorithm, self.seeds, self.update, self._network.actors, environments]
-        if self._network.noisy:
-            content.append(self._network.disagreement_noise)
+        if self._network.noise_scale > 0:
+            content.append(self._network.noise_scale)
         digest = hashlib.sha256(json.dumps(content, default=str).encode())
         for name, tensor in sorted(self._network.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
@@ -124,7 +124,8 @@ class Policy:
 
     def act_all(self, observation: np.ndarray, task: np.ndarray, noise: Noise | None = None) -> np.ndarray:
         """Every replica at its own observations: [R, n, S], [R, n] -> [R, n, A]; the mean action without `noise`."""
-        drawn = torch.as_tensor(noise(self.action_size)) if noise is not None and self._network.noisy else None
+        wanted = noise if self._network.noise_scale > 0 else None
+        drawn = None if wanted is None else torch.as_tensor(wanted(self.action_size))
         return self._network(torch.tensor(observation), torch.tensor(task), drawn).numpy()
 
     def _noise(self, count: int) -> Noise:

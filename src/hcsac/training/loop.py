@@ -270,7 +270,7 @@ def act_of(algorithm: Algorithm) -> Act:
     device, size = algorithm.scaling.mean.device, algorithm.spec.action_size
 
     def act(observation: np.ndarray, task: np.ndarray, draw: Noise) -> np.ndarray:
-        noise = torch.as_tensor(draw(size), device=device) if algorithm.acts_with_noise else None
+        noise = torch.as_tensor(draw(size), device=device) if algorithm.settings.noise_scale > 0 else None
         at = torch.as_tensor(observation, device=device), torch.as_tensor(task, device=device)
         return algorithm.act(*at, noise).cpu().numpy()
 

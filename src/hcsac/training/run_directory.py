@@ -357,8 +357,6 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 def _record(line: bytes, name: str) -> dict[str, Any] | None:
     """The record in a line of that JSONL file; None where it is corrupt, or cut off."""
     try:
-        record = files.parse_object(line, files.JSONL_FILES.get(name, {"update": int}))
+        return files.parse_object(line, files.JSONL_FILES.get(name, {"update": int}))
     except ValueError:  # no JSON, or bytes that are no text
         return None
-    numbers = float | None  # of metrics; one that is not finite is not logged
-    return record if name != files.METRICS or all(files.fits(value, numbers) for value in record.values()) else None
