@@ -213,6 +213,14 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
         refs.locate(str(tmp_path / "log.csv"))
 
 
+@pytest.mark.parametrize(
+    "ref", ["a" * 300, "lab/" + "a" * 5000, "sample/" + "a" * 300, "a\0b", "=" + "a" * 300, "~nobody-here/x"]
+)
+def test_a_name_that_no_file_can_have_is_unknown(folder: Path, ref: str) -> None:
+    with pytest.raises(UserError, match=r"unknown|no such file"):
+        store.load(ref)
+
+
 def test_what_a_killed_process_left_is_removed(folder: Path, small: list[Episode]) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()

@@ -125,7 +125,7 @@ def spoil(**changes):
     [lambda content: "{", lambda content: "[]", lambda content: "", lambda content: "null",
      spoil(format=2), spoil(format=None), spoil(returns=[1]), spoil(returns={"x": [[[1.0]]]}), spoil(policy="0"),
      spoil(returns={"10000": [[[1.0], [1.0]]]}), spoil(returns={"10000": [[[1.0], [1.0, 2.0]], [[1.0], [1.0]]]}),
-     spoil(returns={"10000": [[1.0, 1.0], [1.0, 1.0]]})],
+     spoil(returns={"10000": [[1.0, 1.0], [1.0, 1.0]]}), spoil(returns={"10000": [[[1.0], [10**400]]] * 2})],
 )  # fmt: skip
 def test_a_corrupt_file_is_no_return(run, write):
     expected = KnownReturns(run.path).evaluate(1)

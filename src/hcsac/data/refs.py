@@ -1,5 +1,6 @@
 """Names of datasets, and where each of them is: in the local Minari store, in the shipped sample, or at a path."""
 
+import os
 import re
 import warnings
 from contextlib import suppress
@@ -70,21 +71,21 @@ def locate(ref: str) -> Path:
     if ref.startswith(SAMPLE):
         stored = _SAMPLE_FOLDER / ref.removeprefix(SAMPLE)
     else:
-        path = Path(ref).expanduser()
-        if path.exists():
+        path = Path(os.path.expanduser(ref))
+        if os.path.exists(path):
             inside = path.name == "data" and (path / "metadata.json").is_file()
             return path.resolve().parent if inside else path
         if path.is_absolute() or ref.startswith((".", "~")):
             raise UserError(f"{ref}: no such file or folder; give the path of a dataset, or the name of one.")
         stored = local_store() / ref
-    if not (stored / _METADATA).is_file():
+    if not os.path.isfile(stored / _METADATA):  # Path's own raise where a name is too long
         raise unknown("dataset", ref, [listing.ref for listing in list_datasets()])
     return stored
 
 
 def split_task(ref: str, task: str | None) -> tuple[str, str | None]:
     """`TASK=REF` -> (REF, TASK); `task` as given if REF is the path of a file or folder, or has no TASK."""
-    if "=" in ref and not Path(ref).exists():
+    if "=" in ref and not os.path.exists(ref):
         given, ref = ref.split("=", 1)
         return ref, get_task(given).name
     return ref, task

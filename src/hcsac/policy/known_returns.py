@@ -86,7 +86,7 @@ class KnownReturns:
             if (content["format"], content["policy"]) != (FORMAT, self._digest):
                 return {}
             found = {str(int(seed)): np.array(returns, float) for seed, returns in content["returns"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError):
             return {}
         return {seed: returns for seed, returns in found.items() if returns.shape[:2] == shape and returns.ndim == 3}
 
