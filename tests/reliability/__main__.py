@@ -37,7 +37,7 @@ def main() -> None:
                 kills += killed_until_done(job, folder, ended.seconds, 5, draw)
                 wrong += job.result(folder) != result
             outcome = Counter[str]()
-            for at in range(1, ended.operations + 1, options.every):
+            for at in range(1, ended.operations + 1, options.every) if job.faults else ():
                 for fault in FAULTS:
                     folder = _folder(job, root, f"{at}-{fault}")
                     first, again = attempt(job, folder, at=at, fault=fault), attempt(job, folder)

@@ -1,4 +1,4 @@
-"""Jobs that write files, each small, and what they leave: a training, a collection, an import, an export."""
+"""Jobs that write files, each small, and what they leave: a training, a collection, an import, an export, a study."""
 
 import atexit
 import hashlib
@@ -11,11 +11,17 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hcsac import experiments
+from hcsac.cli import main
 from hcsac.collection import CollectSettings, collect
 from hcsac.data import store
 from hcsac.data.dataset import Dataset
+from hcsac.errors import UserError
+from hcsac.experiments import RunResult, StudyRun
+from hcsac.experiments.scheduler import updates_done
+from hcsac.experiments.worker import execute
 from hcsac.policy import export_policy
-from hcsac.training import train
+from hcsac.training import RunDirectory, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import settings
 
@@ -26,10 +32,31 @@ class Job(NamedTuple):
     run: Callable[[Path], None]
     result: Callable[[Path], dict[str, str]]
     prepare: Callable[[Path], None] = lambda folder: None  # what was there before
+    faults: bool = True  # whether its file operations are its own, and can be made to fail
 
 
 def _slides() -> Dataset:
     return Dataset.from_episodes({name: slide_episodes(name) for name in TASKS})
+
+
+STUDY = """
+preset = "quick"
+agents = ["bc"]
+seeds = [0, 1]
+
+[datasets]
+left = ["lab/slide-left-v0"]
+
+[settings]
+hidden_size = 8
+batch_size = 16
+updates = 12
+checkpoint_minutes = 0.0
+log_interval = 2
+evaluation_episodes = 1
+final_episodes = 1
+device = "cpu"
+"""
 
 
 def _train(folder: Path, algorithm: str = "hcsac", **changes: Any) -> None:
@@ -92,6 +119,53 @@ def _exported(folder: Path) -> dict[str, str]:
     return _digests(folder / "policy", "policy.safetensors")
 
 
+def _store(folder: Path) -> None:
+    os.environ["MINARI_DATASETS_PATH"] = str(folder / "store")
+    (folder / "store").mkdir()
+    (folder / "study.toml").write_text(STUDY)
+    store.write("lab/slide-left-v0", "slide-left", slide_episodes("slide-left"))
+
+
+class _OneAfterTheOther:
+    """A launcher that executes each run of a study in this process, where its file operations can be made to fail."""
+
+    slots = 1
+
+    def __init__(self, *options: object) -> None:
+        self.ended: list[RunResult] = []
+
+    def start(self, run: StudyRun) -> None:
+        self.ended.append(RunResult(run, *execute(run)))
+
+    def results(self, seconds: float) -> list[RunResult]:
+        ended, self.ended = self.ended, []
+        return ended
+
+    def updates_of(self, run: StudyRun) -> int:
+        return updates_done(RunDirectory(run.path))
+
+    def close(self) -> None:
+        pass
+
+
+def _study(folder: Path, launcher: type = _OneAfterTheOther) -> None:
+    """The command itself, as a study has no single function; its sentence is an error, as of the other jobs."""
+    os.environ["MINARI_DATASETS_PATH"] = str(folder / "store")
+    os.environ["HCSAC_PLUGINS"] = "tests.conftest"  # where its processes find the tasks
+    experiments.LocalLauncher = launcher  # type: ignore[misc, assignment]
+    try:
+        main(["study", "run", str(folder / "study.toml"), "--output", str(folder / "study"), "--jobs", "2"])
+    except SystemExit as end:
+        if end.code != 0:
+            raise UserError(f"exit status {end.code}") from end
+
+
+def _studied(folder: Path) -> dict[str, str]:
+    found = _digests(folder / "study", "*/**/*.jsonl", "**/checkpoint.safetensors")
+    assert len(found) == 6  # metrics, evaluations and checkpoint of both runs
+    return found
+
+
 def _digests(folder: Path, *patterns: str) -> dict[str, str]:
     paths = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
@@ -113,5 +187,8 @@ _OTHERS: dict[str, dict[str, Any]] = {
     "rebrac": {"start_weight": 4.0, "actor_decay": "cosine"},
 }
 LONG_JOBS = JOBS | {
-    f"train-{name}": Job(partial(_train, algorithm=name, **changes), _trained) for name, changes in _OTHERS.items()
+    "grid": Job(_study, _studied, _store),
+    "grid-processes": Job(partial(_study, launcher=experiments.LocalLauncher), _studied, _store, faults=False),
+    **{f"train-{name}": Job(partial(_train, algorithm=name, **changes), _trained) for name, changes in _OTHERS.items()},
+    "train-compiled": Job(partial(_train, compile="on"), _trained, faults=False),
 }

@@ -74,7 +74,8 @@ def attempt(
         pid = os.fork()
         if pid == 0:
             status, operations = _TRACEBACK, Operations(folder, at, fault)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
             try:
                 operations.install()
                 job.run(folder)
