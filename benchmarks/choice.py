@@ -56,14 +56,14 @@ def of_run(path: Path, dataset: Dataset, episodes: int) -> list[dict[str, Any]]:
         chosen[rule] = algorithm.choice[0].tolist()
     return [
         {
-            "run": path.name,
+            "data": ref,
             "task": name,
             "candidates": names,
             "returns": [float(np.mean(returns[one][name])) for one in names],
             "estimates": estimate[:, task == m].mean(1).tolist(),
             "chosen": {rule: choices[m] for rule, choices in chosen.items()},
         }
-        for m, name in enumerate(loop.tasks)
+        for m, (name, ref) in enumerate(zip(loop.tasks, identity["data"] or loop.tasks, strict=True))
     ]
 
 
@@ -85,22 +85,24 @@ def _returns(
 
 
 def markdown(records: list[Mapping[str, Any]]) -> str:
-    """One row for each task of each run, and the means over them."""
-    lines = [f"| run | task | best candidate | {' | '.join(RULES)} | rank correlation |",
-             f"| --- | --- | --- |{' ---: |' * (len(RULES) + 1)}"]  # fmt: skip
-    regrets, correlations = [], []
+    """One row for each task of each run, the means over them, and what each candidate would lose everywhere."""
+    lines = [f"| data | best candidate | {' | '.join(RULES)} | rank correlation |",
+             f"| --- | --- |{' ---: |' * (len(RULES) + 1)}"]  # fmt: skip
+    regrets, fixed, correlations = [], [], []
     for record in records:
         returns = np.array(record["returns"])
         picked = {rule: returns[c] for rule, c in record["chosen"].items()}
         best = int(returns.argmax())
         regrets.append([(returns[best] - value) / abs(returns[best]) for value in picked.values()])
+        fixed.append((returns[best] - returns) / abs(returns[best]))
         correlations.append(spearmanr(record["estimates"], returns).statistic)
         cells = [f"{value:.0f} (`{record['candidates'][record['chosen'][rule]]}`)" for rule, value in picked.items()]
-        lines.append(f"| {record['run']} | {record['task']} | {returns[best]:.0f} (`{record['candidates'][best]}`) | "
+        lines.append(f"| {record['data']} | {returns[best]:.0f} (`{record['candidates'][best]}`) | "
                      f"{' | '.join(cells)} | {correlations[-1]:.2f} |")  # fmt: skip
     regret = " | ".join(f"{x:.1%}" for x in np.mean(regrets, 0))
-    lines.append(f"| mean regret | | | {regret} | {np.mean(correlations):.2f} |")
-    return "\n".join(lines)
+    lines.append(f"| mean regret | | {regret} | {np.mean(correlations):.2f} |")
+    same = ", ".join(f"`{name}` {x:.1%}" for name, x in zip(records[0]["candidates"], np.mean(fixed, 0), strict=True))
+    return "\n".join([*lines, "", f"Mean regret of one candidate everywhere: {same}."])
 
 
 def main() -> None:

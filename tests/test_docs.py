@@ -21,6 +21,7 @@ from hcsac.algorithms.td3 import TD3
 from hcsac.cli import main
 from hcsac.collection import CollectSettings
 from hcsac.data.formats import FORMATS
+from hcsac.evaluation import rollout
 from hcsac.registry import SHARING_RULES
 from hcsac.settings import _HOMES
 from hcsac.sharing.active import ActiveDataset
@@ -83,8 +84,9 @@ def scratch(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", RUN)
 def test_every_block_of_the_page_runs(page, scratch, monkeypatch, capfd):
-    """In the order they stand in; budgets of training and evaluation are cut, and runs of studies are not started."""
+    """In the order they stand in; updates and episodes are few and short, and runs of studies are not started."""
     monkeypatch.setattr(experiments, "run_all", lambda runs, *_, **__: [])
+    monkeypatch.setattr(rollout, "time_limit", lambda task: 40)
     names: dict[str, object] = {"__name__": "page"}
     ran = 0
     for language, title, text in BLOCK.findall((DOCS / page).read_text()):

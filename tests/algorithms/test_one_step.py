@@ -186,7 +186,7 @@ def test_judges_begin_at_the_critics_and_learn_the_value_of_their_candidate(acto
     critics = [[weights_of(agent.critic, r, e) for e in range(2)] for r in range(2)]
     members = [weights_of(agent.average, g) for g in range(2 * 2 * actors)]
     still = [p.clone() for p in (*agent.actor.parameters(), *agent.critic.parameters())]
-    assert agent.next_draw() == (MEASURED * B, 0, True, True)
+    assert agent.next_draw() == (MEASURED * B, 0, False, True)
     batch = active.sample(*agent.next_draw())
     agent.advance(batch)
     for r in range(2):
@@ -251,11 +251,45 @@ def test_a_candidate_of_a_small_weight_is_not_chosen_where_logs_are_narrow(slide
     agent.spread[0, 1] = agent.spread[1, 0] = 0.1
     notes = agent.finish(start, task)
     assert agent.choice.tolist() == [[by_value[0][0], 1], [1, by_value[1][1]]]
-    assert ["narrow logs (their values vary by 10%)" in note for note in notes] == [False, True, True, False]
+    assert ["narrow logs (their values vary by 10%;" in note for note in notes] == [False, True, True, False]
     assert 0 in (by_value[0][1], by_value[1][0])  # otherwise nothing is shown
     agent.settings = agent.settings.replace({"narrow_weight": 5.0})  # the largest weight there is stays allowed
     agent.finish(start, task)
     assert agent.choice[0, 1] == agent.choice[1, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("candidates", "pays", "expected"),
+    [
+        ("0.1:all,0.5:all,0.5:own,inf:own", False, [False, False, True, True]),
+        ("0.1:all,0.5:all,0.5:own,inf:own", True, [False, True, True, True]),
+        ("0.5:good,inf:good,2:own", False, [False, False, True]),
+        ("0.1:all,0.5:all", False, [False, True]),  # no own rows to choose
+        ("0.1:own,0.5:all", False, [False, True]),
+    ],
+)
+def test_rows_of_others_are_for_narrow_logs_only_where_they_earn_more(candidates, pays, expected, slides):
+    chosen = SETTINGS | {"candidates": candidates, "sharing": "all", "narrow_weight": 0.3}
+    agent, _ = build("one_step", slides, SEEDS, **chosen)
+    agent.shared_pay[1, 0] = pays
+    careful = agent.careful(candidates_of(agent.settings))
+    assert careful.shape == (2, 2, len(expected))
+    assert careful[1, 0].tolist() == expected
+
+
+def test_what_shared_rows_earn_is_measured_before_the_judges(slides):
+    """The shared rows are those with the highest reward of the task, or the lowest."""
+    agent, active = build("one_step", slides, SEEDS, **SETTINGS | {"sharing": "all", "candidates": "0.1:all,2:own"})
+    reward = active.reward.numpy()
+    shared = []
+    for part in (slice(-4, None), slice(0, 4)):
+        rows = [np.flatnonzero(slides.task != m) for m in (0, 1)]
+        rows = [of_others[np.argsort(reward[of_others, m])[part]] for m, of_others in enumerate(rows)]
+        shared.append(SharedPairs(np.concatenate(rows), np.repeat(np.arange(2, dtype=np.int8), 4)))
+    active.set_shared(shared)
+    for _ in range(8):
+        advance(agent, active)
+    assert agent.shared_pay.tolist() == [[True, True], [False, False]]
 
 
 def test_a_weight_that_is_given_acts_from_the_start(slides):

@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 from hcsac.data.episode import to_arrivals
 from hcsac.tasks import Task, register_task, registry
@@ -229,7 +228,7 @@ def test_reproduce(stored, tmp_path, monkeypatch, capsys):
     """In a subprocess, as a user starts it; its own tasks come in through HCSAC_TASKS."""
     monkeypatch.setenv("HCSAC_TASKS", "tests.conftest")
     command = [sys.executable, "-m", "hcsac.cli", "reproduce", "--data", "lab", "--tasks", ",".join(TASKS)]
-    command += ["--output", str(tmp_path / "out"), "--levels", "medium", "--seeds", "0,1", "--bc-warmup", "2", *TINY]
+    command += ["--output", str(tmp_path / "out"), "--levels", "medium", "--seeds", "0", "--bc-warmup", "2", *TINY]
     command.append("--no-videos")
     first = subprocess.run(command, capture_output=True, text=True, check=False)
     assert first.returncode == 0, first.stderr
@@ -237,11 +236,11 @@ def test_reproduce(stored, tmp_path, monkeypatch, capsys):
         ["medium", "average"]
     ] * 2
     assert "<!DOCTYPE html>" in (tmp_path / "out" / "report.html").read_text()
-    assert (tmp_path / "out" / "report.md").read_text().count("±") > 10
+    assert (tmp_path / "out" / "report.md").read_text().count("| slide-left |") > 1
     rows = (tmp_path / "out" / "table.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * 4
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("checkpoint.safetensors")}
-    assert len(before) == (6 if torch.cuda.is_available() else 12)  # the seeds apart
+    assert len(before) == 6
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0
     assert {p: p.stat().st_mtime_ns for p in before} == before

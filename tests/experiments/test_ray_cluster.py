@@ -198,6 +198,7 @@ class Interrupted(RayLauncher):
         return []
 
 
+@pytest.mark.long
 def test_an_interrupted_driver_ends_its_tasks_and_can_resume(cluster, study, tmp_path):
     study.write_text(STUDY.replace("[0, 1]", "[0]"))
     out = tmp_path / "out"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcsac.losses.choice import best_candidate, lower_bound, value_spread
+from hcsac.losses.choice import best_candidate, lower_bound, shared_earn_more, value_spread
 
 random = np.random.default_rng(0)
 
@@ -32,6 +32,32 @@ def test_the_spread_of_values_is_relative_to_their_size_in_the_task():
     assert spread[:, 2].tolist() == [0, 0]  # a task without rows
     scaled = value_spread(torch.tensor(-7 * value), torch.tensor(task), 3)
     torch.testing.assert_close(scaled, spread)
+
+
+def test_the_spread_counts_rows_by_their_weights():
+    value, task, own = (
+        random.normal(3, 2, size=(2, 40)),
+        random.integers(0, 2, size=(2, 40)),
+        random.random((2, 40)) < 0.5,
+    )
+    spread = value_spread(torch.tensor(value), torch.tensor(task), 2, torch.tensor(own).double())
+    for r in range(2):
+        for m in range(2):
+            of_task = value[r, (task[r] == m) & own[r]]
+            assert spread[r, m].item() == pytest.approx(of_task.std() / np.abs(of_task).mean())
+
+
+def test_shared_rows_earn_more_where_their_mean_reward_is_higher():
+    reward, task = random.normal(-1, 1, size=(6, 60)), random.integers(0, 2, size=(6, 60))
+    own = (random.random((6, 60)) < 0.5) | (task == 1) & (np.arange(6) == 0)[:, None]  # nothing shared with one task
+    more = shared_earn_more(torch.tensor(reward), torch.tensor(task), torch.tensor(own), 3)
+    assert more[:, 2].tolist() == [False] * 6  # a task without rows
+    assert not more[0, 1]
+    for r, m in np.ndindex(6, 2):
+        if (r, m) != (0, 1):
+            mine, others = (reward[r, (task[r] == m) & (own[r] == of)].mean() for of in (True, False))
+            assert more[r, m] == (others > mine)
+    assert 0 < more.sum() < 11
 
 
 def test_lower_bound():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from hcsac import experiments
 from hcsac.cli import main
@@ -20,7 +21,7 @@ from hcsac.errors import UserError
 from hcsac.experiments import RunResult, StudyRun
 from hcsac.experiments.scheduler import updates_done
 from hcsac.experiments.worker import execute
-from hcsac.policy import export_policy
+from hcsac.policy import export, export_policy
 from hcsac.training import RunDirectory, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import settings
@@ -103,16 +104,27 @@ def _collected(folder: Path) -> dict[str, str]:
 
 @cache
 def _run() -> Path:
-    """A finished run, exported once, so that the libraries of the export are loaded in every fork."""
+    """A finished run, the same for every export."""
     root = Path(tempfile.mkdtemp(prefix="hcsac-reliability-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     _train(root)
-    export_policy(root / "run", root / "policy")
     return root / "run"
 
 
+@cache
+def _graph() -> bytes:
+    return (export_policy(_run(), _run().parent / "policy").path / "policy.onnx").read_bytes()
+
+
 def _export(folder: Path) -> None:
-    export_policy(folder / "run", folder / "policy")
+    """The ONNX file is made once and for all: that takes seconds in which no file is written."""
+    with patch.object(export, "onnx_bytes", return_value=_graph()):
+        export_policy(folder / "run", folder / "policy")
+
+
+def _to_export(folder: Path) -> None:
+    shutil.copytree(_run(), folder / "run")
+    _graph()  # before the fork
 
 
 def _exported(folder: Path) -> dict[str, str]:
@@ -175,7 +187,7 @@ JOBS = {
     "train": Job(_train, _trained),
     "import": Job(_import, _imported),
     "collect": Job(_collect, _collected),
-    "export": Job(_export, _exported, lambda folder: shutil.copytree(_run(), folder / "run")),
+    "export": Job(_export, _exported, _to_export),
 }
 # Trainings of the long form alone: other algorithms, several actors, sharing rules, bf16.
 _OTHERS: dict[str, dict[str, Any]] = {

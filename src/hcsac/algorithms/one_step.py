@@ -13,10 +13,10 @@ from torch.func import functional_call
 
 from hcsac.algorithms.adam import Adam
 from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
-from hcsac.algorithms.candidates import candidates_of, clone_among, given_candidate
+from hcsac.algorithms.candidates import Candidate, candidates_of, clone_among, given_candidate
 from hcsac.algorithms.registry import algorithm
 from hcsac.errors import UserError
-from hcsac.losses.choice import best_candidate, value_spread
+from hcsac.losses.choice import best_candidate, shared_earn_more, value_spread
 from hcsac.losses.imitation import imitation_loss
 from hcsac.losses.iql import advantage_weight
 from hcsac.losses.one_step import improvement_loss, n_step_target
@@ -52,8 +52,9 @@ class OneStepSettings(Sharing, TaskInput, AdvantageWeights, Critics, Settings, g
         "than so much of their mean size: no episode shows what leads to failure", 0,
     )  # fmt: skip
     narrow_weight: float = setting(
-        0.2, "where the logs of a task are narrow, no candidate of a smaller imitation weight is chosen", 0
-    )
+        0.2, "where the logs of a task are narrow, no candidate of a smaller imitation weight is chosen, and one that "
+        "learns from all rows only where the rows of others earn more than the task's own", 0,
+    )  # fmt: skip
     weighted_draws: Literal["actors", "all"] = setting(
         "actors", "which parts draw by start_weight and sparse_weight: the actors alone, or critics and judges, too"
     )
@@ -85,6 +86,7 @@ class OneStep(Algorithm):
     own_rows: Tensor  # [R C P] bool
     good_rows: Tensor  # [R C P] bool
     spread: Tensor  # [R, M], of the values of logged actions
+    shared_pay: Tensor  # [R, M] bool, whether the rows of others earn more than a task's own
     settings_type = OneStepSettings
     value_metrics = frozenset({"q", "actor_q", "q_spread"})
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
@@ -116,6 +118,7 @@ class OneStep(Algorithm):
             rate = settings.critic_learning_rate
             self.adam_judge = Adam(self.judge, rate, settings.critic_decay, total - self.improved)
             self.register_buffer("spread", torch.zeros(len(weights), len(spec.tasks)))
+            self.register_buffer("shared_pay", torch.zeros(len(weights), len(spec.tasks), dtype=torch.bool))
         elif self.choice is not None:
             self.choice.fill_(given_candidate(settings) or 0)
 
@@ -144,7 +147,7 @@ class OneStep(Algorithm):
         if stage == "actors":
             return Draw(B * self.actors, own=self.only_own)
         if stage == "spread":
-            return Draw(MEASURED * B, own=True, uniform=True)
+            return Draw(MEASURED * B, uniform=True)
         uniform = self.settings.weighted_draws == "actors"
         return Draw(B, self.settings.n_step if stage == "critics" else 0, uniform=uniform)
 
@@ -213,9 +216,12 @@ class OneStep(Algorithm):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> Info:
-        """How much the values of logged actions differ; the judges begin at the critics."""
+        """How much the values of a task's own actions differ, and whether those of others pay; the judges begin."""
+        assert batch.own is not None
+        tasks = len(self.spec.tasks)
         value = self.critic(batch.observation, batch.task, batch.action[:, :, None])[..., 0].mean(1)
-        self.spread.copy_(value_spread(value, batch.task, len(self.spec.tasks)))
+        self.spread.copy_(value_spread(value, batch.task, tasks, batch.own.float()))
+        self.shared_pay.copy_(shared_earn_more(batch.reward, batch.task, batch.own, tasks))
         for part in (self.judge, self.judge_target):
             for own, critic in zip(part.parameters(), self.critic.parameters(), strict=True):
                 own.copy_(critic[:, : self.settings.judges].repeat_interleave(self.candidates, 0))
@@ -247,12 +253,18 @@ class OneStep(Algorithm):
         value = self.estimates(start, task)
         candidates = candidates_of(self.settings)
         clone = clone_among(candidates) if self.settings.choose == "behaviour-safe" else None
-        weights = torch.tensor([one.weight for one in candidates], device=value.device)
-        careful = weights >= weights.max().clamp(max=self.settings.narrow_weight)
-        allowed = careful | ~self.narrow[..., None]  # [R, M, C]
+        allowed = self.careful(candidates) | ~self.narrow[..., None]  # [R, M, C]
         for m in range(M):
             self.choice[:, m] = best_candidate(value[..., task == m], clone, allowed[:, m])
         return [self._reason(r, m, value[r, ..., task == m].mean((1, 2))) for r in range(R) for m in range(M)]
+
+    def careful(self, candidates: Sequence[Candidate]) -> Tensor:
+        """The candidates that may act where the logs of a task are narrow, [R, M, C] bool."""
+        weight = torch.tensor([one.weight for one in candidates], device=self.spread.device)
+        near = weight >= weight.max().clamp(max=self.settings.narrow_weight)
+        own = torch.tensor([one.rows == "own" for one in candidates], device=self.spread.device)
+        both = near & (own | self.shared_pay[..., None])
+        return torch.where(both.any(-1, keepdim=True), both, near)
 
     @property
     def narrow(self) -> Tensor:
@@ -274,9 +286,11 @@ class OneStep(Algorithm):
         names = [str(one) for one in candidates_of(self.settings)]
         known = ", ".join(f"{name} {self.reward_scale * v:.1f}" for name, v in zip(names, value.tolist(), strict=True))
         logs = "narrow logs" if self.narrow[r, m] else "logs"
+        others = "more" if self.shared_pay[r, m] else "no more"
         return (
             f"{self.spec.tasks[m]}, seed {self.seeds[r]}: candidate {names[int(self.choice[r, m])]} acts; {logs} "
-            f"(their values vary by {self.spread[r, m]:.0%}), estimated discounted returns: {known}"
+            f"(their values vary by {self.spread[r, m]:.0%}; shared transitions earn {others}), "
+            f"estimated discounted returns: {known}"
         )
 
     def two_critics(self, rows: Batch, action: Tensor, noise: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ BEST: dict[str, Any] = {
     "critic_decay": "linear",
     "critic_layer_norm": "all",
     "policy_average": 0.999,
-    "actors": 3,
+    "actors": 5,
     "disagreement_noise": 2.0,
     "start_weight": 8.0,
     "sharing": "auto",

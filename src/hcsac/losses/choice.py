@@ -15,16 +15,30 @@ if TYPE_CHECKING:
 SURE = 1.645  # standard errors: one-sided 95 %
 
 
-def value_spread(value: Float[Tensor, "R B"], task: Int[Tensor, "R B"], tasks: int) -> Float[Tensor, "R M"]:
+def value_spread(
+    value: Float[Tensor, "R B"], task: Int[Tensor, "R B"], tasks: int, weight: Float[Tensor, "R B"] | None = None
+) -> Float[Tensor, "R M"]:
     """How much values differ within each task: their standard deviation over their mean size, 0 where it has no rows.
 
-    value [R, B] at logged actions, task [R, B] of M tasks -> [R, M]. It is small where every logged episode went about
-    equally well, so that the values have not seen what leads to failure.
+    value [R, B] at logged actions, task [R, B] of M tasks, weight [R, B] of the means or None for 1 -> [R, M]. It is
+    small where every logged episode went about equally well, so that the values have not seen what leads to failure.
     """
-    mean = mean_by_task(value, task, tasks)
+    mean = mean_by_task(value, task, tasks, weight)
     deviation = value - mean.gather(1, task)
-    size = mean_by_task(value.abs(), task, tasks).clamp(min=SMALLEST)
-    return mean_by_task(deviation.square(), task, tasks).sqrt() / size
+    size = mean_by_task(value.abs(), task, tasks, weight).clamp(min=SMALLEST)
+    return mean_by_task(deviation.square(), task, tasks, weight).sqrt() / size
+
+
+def shared_earn_more(
+    reward: Float[Tensor, "R B"], task: Int[Tensor, "R B"], own: Bool[Tensor, "R B"], tasks: int
+) -> Bool[Tensor, "R M"]:
+    """Whether the rows that are shared with a task have a higher mean reward than its own; not where it has none.
+
+    reward [R, B] for task [R, B] of M tasks, own [R, B]: whether it was logged under that task -> [R, M].
+    """
+    shared, logged = (~own).to(reward.dtype), own.to(reward.dtype)
+    present = mean_by_task(shared, task, tasks) > 0
+    return present & (mean_by_task(reward, task, tasks, shared) > mean_by_task(reward, task, tasks, logged))
 
 
 def best_candidate(
