@@ -15,6 +15,7 @@ from hcsac.collection.file import read_collections
 from hcsac.data import store
 from hcsac.data.build import Origin, Source
 from hcsac.data.dataset import Dataset
+from hcsac.data.formats import OpenedDataset, export
 from hcsac.data.formats.npz import read_directory
 from hcsac.data.mapped import map_dataset
 from hcsac.experiments import Study, read_study
@@ -23,9 +24,13 @@ from hcsac.experiments.status import status_table
 from hcsac.policy import export_policy, load_policy
 from hcsac.policy.known_returns import KnownReturns
 from hcsac.sharing.cache import cached
+from hcsac.tasks import Task, register_task
 from hcsac.training import RunDirectory, checkpoint, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import settings
+
+REWARDED = "fuzz-rewarded"  # the task of logs that may have no rewards
+register_task(Task(REWARDED, reward=lambda reached, action: reached[:, 0] + action[:, 0]))
 
 
 class Reader(NamedTuple):
@@ -61,6 +66,27 @@ def _npz(folder: Path) -> None:
 
 def _read_npz(folder: Path) -> list[Any]:
     return [[e.observation, e.action, e.reward, e.terminated] for e in read_directory(folder)]
+
+
+def _written(form: str) -> Callable[[Path], None]:
+    return lambda folder: export(
+        iter(slide_episodes("slide-left", count=2)), "slide-left", form, folder / f"log.{form}"
+    )
+
+
+def _csv(folder: Path) -> None:
+    lines = [f"{row // 5},{row / 7},{row % 3 - 1},{row},{int(row == 3)}" for row in range(20)]
+    (folder / "log.csv").write_text("\n".join(["episode,obs_0,action_0,reward,terminated", *lines]) + "\n")
+
+
+def _ogbench(folder: Path) -> None:
+    rows = {"observations": np.ones((10, 3)), "actions": np.ones((10, 2)), "terminals": np.arange(10) % 5 == 4}
+    np.savez(folder / "play.npz", **rows)  # type: ignore[arg-type]
+
+
+def _read_log(folder: Path) -> list[Any]:
+    (path,) = folder.iterdir()
+    return [[e.observation, e.action, e.reward, e.terminated] for e in OpenedDataset(str(path), REWARDED)]
 
 
 def _minari(folder: Path) -> None:
@@ -165,6 +191,11 @@ def _read_record(folder: Path) -> list[Any]:
 
 READERS = {
     "npz": Reader(_npz, _read_npz, ("e.npz",)),
+    "csv": Reader(_csv, _read_log, ("log.csv",)),
+    "parquet": Reader(_written("parquet"), _read_log, ("log.parquet",)),
+    "d4rl": Reader(_written("hdf5"), _read_log, ("log.hdf5",)),
+    "ogbench": Reader(_ogbench, _read_log, ("play.npz",)),
+    "lerobot": Reader(_written("lerobot"), _read_log, ("log.lerobot/**/*.parquet", "log.lerobot/**/*.json")),
     "hdf5": Reader(_minari, _read_minari, ("lab/slides-v0/data/main_data.hdf5",)),
     "minari-metadata": Reader(_minari, _read_minari, ("lab/slides-v0/data/metadata.json",)),
     "run": Reader(_run, _read_run, ("run/run.json", "run/result.json")),

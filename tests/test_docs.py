@@ -46,6 +46,7 @@ RUN = (
             "callbacks",
             "collect",
             "distil",
+            "import",
             "draw-rare-states",
             "studies",
             "add-a-metric",

@@ -22,7 +22,7 @@ ONLY = {
     "h5py": {"data"},
     "click": {"cli"},
     "matplotlib": {"experiments"},
-    "pyarrow": {"training", "experiments"},
+    "pyarrow": {"data", "training", "experiments"},
     "jinja2": {"experiments"},
     "plotly": {"experiments"},
     "scipy": {"evaluation"},

@@ -1,11 +1,20 @@
 """`hcsac data`: import, list, describe and check datasets."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hcsac.cli.options import Commands
+
+if TYPE_CHECKING:
+    from hcsac.data.episode import Episode
+    from hcsac.data.formats import OpenedDataset
 
 
 @click.group(cls=Commands)
@@ -17,20 +26,65 @@ def data() -> None:
 @click.argument("path")
 @click.option("--task", help="The task the episodes were logged for, e.g. walker-walk, where the data do not name it.")
 @click.option("--name", required=True, help="Name of the new dataset, e.g. walker/walker-walk-medium-v0.")
-def data_import(path: str, task: str | None, name: str) -> None:
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="KIND=COLUMN[,COLUMN...]",
+    help="Columns of a table whose names are not known, e.g. observation=x,y or action='u*'; may be repeated.",
+)
+def data_import(path: str, task: str | None, name: str, columns: Sequence[str]) -> None:
     """Read PATH, a file or folder in any dataset format, and write a Minari dataset.
 
-    Built in are folders of .npz episodes and Minari datasets; a plug-in can add formats.
+    \b
+    The format is recognised by the content:
+      npz      a folder of .npz episodes, rows written on arrival
+      hdf5     flat rows as in D4RL's files
+      ogbench  OGBench's .npz files
+      lerobot  the folder of a LeRobot dataset
+      table    .csv or .parquet, with a column for the episode
+      minari   the folder of a Minari dataset
+    A plug-in can add formats. docs/how-to/import.md says what each must contain.
 
-    A .npz episode: row t of `action` and `reward` is what LED to row t of `observation`; row 0 is padding. The arrays
-    observation, action, reward, discount have T+1 rows each; physics (qpos and qvel) is kept where present.
+    One episode at a time is in memory. Where no rewards are logged, those of the task's reward function are written.
     """
     from hcsac.data import describe, store
     from hcsac.data.formats import OpenedDataset
 
-    opened = OpenedDataset(path, task)
-    store.write(name, opened.task, list(opened), {"source": opened.format})
+    opened = OpenedDataset(path, task, columns)
+    with _progress(opened) as episodes:
+        store.write(name, opened.task, episodes, {"source": opened.format})
+    if opened.unread:
+        click.echo(f"not read: {', '.join(opened.unread)}\n")
     click.echo(describe.describe(name))
+
+
+@data.command("export")
+@click.argument("name")
+@click.option("--format", "form", required=True, help="hdf5, npz, parquet, lerobot, or that of a plug-in.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="The new file or folder.")
+@click.option("--task", help="The task, where the dataset does not name it.")
+def data_export(name: str, form: str, output: Path, task: str | None) -> None:
+    """Write dataset NAME in another format. `hcsac data import` reads it again, equal to the last bit.
+
+    \b
+      hdf5     one file of flat rows as D4RL's, with next observations
+      npz      a folder of .npz episodes, rows written on arrival
+      parquet  one table; the last row of an episode is its last observation
+      lerobot  the folder of a LeRobot dataset of version 2.1, without videos
+    """
+    from hcsac.data.formats import OpenedDataset, export
+
+    opened = OpenedDataset(name, task)
+    with _progress(opened) as episodes:
+        export(episodes, opened.task, form, output)
+    click.echo(f"{output}  {form}")
+
+
+def _progress(opened: OpenedDataset) -> AbstractContextManager[Iterable[Episode]]:
+    """The episodes of a dataset with a bar, which has an end where their number is known."""
+    total = len(opened.lengths) if opened.streams else None
+    hidden = not sys.stderr.isatty()
+    return click.progressbar(opened, length=total, label="episodes", show_pos=True, file=sys.stderr, hidden=hidden)
 
 
 @data.command("list")

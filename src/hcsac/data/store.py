@@ -10,8 +10,9 @@ import platform
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,14 @@ _UNFINISHED = ".unfinished-"
 def write(
     name: str,
     task_name: str,
-    episodes: Sequence[Episode],
+    episodes: Iterable[Episode],
     metadata: Mapping[str, Any] | None = None,
     compress: bool = True,
 ) -> None:
     """Write the dataset `name` (`namespace/name-v0`) into the local store; it never replaces one.
 
     Args:
+        episodes: read once; of a generator only one is in memory at a time.
         metadata: JSON values (seed, level, command ...), kept beside `task` and `behaviour_return`, the mean
             undiscounted return of the episodes.
         compress: rewrite the file with gzip, which any Minari reads.
@@ -55,27 +57,32 @@ def write(
     import minari
 
     folder = require_free_name(name)
-    if not episodes:
+    coming = _validated(name, episodes)
+    first = next(coming, None)
+    if first is None:
         raise UserError(f"dataset {name!r}: there is no episode to write.")
     env = make_env(task_name) if has_simulator(task_name) else None
-    for number, episode in enumerate(episodes):
-        validate(episode, f"dataset {name!r}, episode {number}")
-    validate_sizes(episodes, [f"dataset {name!r}, episode {number}" for number in range(len(episodes))])
-    spaces = robot_spaces(episodes[0].observation.shape[1], episodes[0].action.shape[1])
-    if env is not None:
-        _require_sizes_of(env, task_name, episodes[0])
-    returns = [episode.episode_return for episode in episodes]
-    own = {"task": task_name, "behaviour_return": float(np.mean(returns))}
+    spaces = robot_spaces(first.observation.shape[1], first.action.shape[1])
+    returns: list[float] = []
+
+    def buffers() -> Iterator[EpisodeBuffer]:
+        for episode in chain([first], coming):
+            returns.append(episode.episode_return)
+            yield _to_buffer(episode)
+
     try:
+        if env is not None:
+            _require_sizes_of(env, task_name, first)
         with told(folder), _made_aside(folder) as made, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # author, e-mail, permalink: ours are in `metadata`
             dataset = minari.create_dataset_from_buffers(
                 name,
-                [_to_buffer(e) for e in episodes],
+                buffers(),  # read once, in order
                 env=env,
                 observation_space=None if env else spaces[0],
                 action_space=None if env else spaces[1],
             )
+            own: dict[str, Any] = {"task": task_name, "behaviour_return": float(np.mean(returns))}
             if compress:
                 _compress(made / "data" / "main_data.hdf5")
                 own["dataset_size"] = float(dataset.storage.get_size())
@@ -147,6 +154,17 @@ def load(
         return Dataset(**build([_source(one) for one in chosen], alignment), origins=origins, alignment=alignment)
     made_from = [order, *(one.state() for one in opened)]
     return map_dataset(Path(folder), lambda: [_streamed(one) for one in chosen], origins, alignment, made_from)
+
+
+def _validated(name: str, episodes: Iterable[Episode]) -> Iterator[Episode]:
+    """The episodes, each validated, and of the sizes of the first one."""
+    first: tuple[Episode, str] | None = None
+    for number, episode in enumerate(episodes):
+        where = f"dataset {name!r}, episode {number}"
+        validate(episode, where)
+        first = first or (episode, where)
+        validate_sizes([first[0], episode], [first[1], where])
+        yield episode
 
 
 def _source(opened: OpenedDataset) -> Source:

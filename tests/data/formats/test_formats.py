@@ -143,7 +143,7 @@ def raises(*_):
         ({"matches": always, "read": lambda *_: [Episode(*[1.0] * 5)]}, "observation is a single number"),
         ({"matches": always, "read": lambda *_: []}, "has no episode"),
         ({"matches": always, "read": always, "task": raises}, "cannot be read as tests-any"),
-        ({"matches": lambda *_: False, "read": always}, r"no known dataset format; known: minari \(.*npz \("),
+        ({"matches": lambda *_: False, "read": always}, r"no known dataset format; known: hdf5 \(.*npz \("),
     ],
 )  # fmt: skip
 def test_a_format_that_fails_is_one_sentence(tmp_path, methods, says):

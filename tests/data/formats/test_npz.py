@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hcsac.data import Episode
 from hcsac.data.episode import to_arrivals
 from hcsac.data.formats.npz import read_directory
 from hcsac.errors import UserError
+from tests.conftest import run
 from tests.data.conftest import same, save
 
 
@@ -124,3 +126,44 @@ def test_files_of_different_sizes(tmp_path: Path, small: list[Episode]) -> None:
     np.savez(tmp_path / "other.npz", **{**rows, "action": rows["action"][:, :3]})  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"action sizes differ: .*000000_5.npz has 6, .*other.npz has 3"):
         read_directory(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["terminal", "is_terminal", "terminated", "done", "dones"])
+def test_a_terminal_state_by_any_of_its_names(key: str, tmp_path: Path, small: list[Episode]) -> None:
+    rows = {**to_arrivals(small[0]), key: np.arange(6) == 5}
+    del rows["discount"]
+    np.savez(tmp_path / "a.npz", **rows)
+    (episode,) = read_directory(tmp_path)
+    assert episode.terminated.tolist() == [False] * 4 + [True]
+    assert not episode.truncated.any()
+
+
+def test_done_at_the_time_limit_is_no_terminal_state(tmp_path: Path, small: list[Episode]) -> None:
+    last = np.arange(6) == 5
+    np.savez(tmp_path / "a.npz", **{**to_arrivals(small[0]), "done": last, "timeouts": last, "is_last": last})
+    (episode,) = read_directory(tmp_path)
+    assert not episode.terminated.any()
+    assert episode.truncated.tolist() == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"discount": np.arange(6) == 5}, "a discount of 0 marks row 1 as a terminal state, .* call it done"),
+        ({"terminal": np.arange(6) == 3}, "discount and terminal differ"),
+        ({"discount": np.arange(6) != 3, "terminal": np.arange(6) == 3}, "terminal marks row 3 as a terminal state"),
+        ({"done": np.arange(6)}, "done has values other than 0 and 1"),
+        ({"end_of_episode": np.arange(6), "finished_end": np.arange(6)}, "finished_end may say where episodes end"),
+    ],
+)
+def test_ends_that_make_no_sense(changes: Rows, message: str, tmp_path: Path, small: list[Episode]) -> None:
+    np.savez(tmp_path / "a.npz", **{**to_arrivals(small[0]), **changes})
+    with pytest.raises(UserError, match=message):
+        read_directory(tmp_path)
+
+
+def test_an_import_names_what_is_not_read(tmp_path: Path, small: list[Episode], folder: Path, capsys: Any) -> None:
+    (tmp_path / "log").mkdir()
+    np.savez(tmp_path / "log" / "a.npz", **to_arrivals(small[0]), image=np.zeros(6), is_first=np.zeros(6))
+    assert run("data", "import", tmp_path / "log", "--task", "walker-walk", "--name", "lab/a-v0") == 0
+    assert "not read: image\n" in capsys.readouterr().out

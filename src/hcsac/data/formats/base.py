@@ -16,10 +16,17 @@ _REQUIRED = {"matches": "matches(self, path) -> bool", "read": "read(self, path)
 class DatasetFormat(Protocol):
     """How the datasets of one kind are recognised and read.
 
-    The first sentence of its docstring describes the format where the known ones are listed. Three more methods are
-    optional: `task(path) -> str | None`, the task that the dataset itself names; `metadata(path) -> dict`, shown by
-    `hcsac data info`; and `lengths(path) -> Sequence[int]`, the steps of every episode, where it is known before they
-    are read.
+    The first sentence of its docstring describes the format where the known ones are listed. Optional methods:
+
+    - `task(path) -> str | None`: the task that the dataset itself names.
+    - `metadata(path) -> dict`: shown by `hcsac data info`.
+    - `lengths(path) -> Sequence[int]`: the steps of every episode, where they are known before the episodes are read.
+    - `unread(path) -> Sequence[str]`: what the dataset has and the format does not read, which an import names.
+    - `write(path, episodes, task)`: make a new file or folder, for `hcsac data export`.
+    - `rewards_optional`, an attribute: True where logs may have no rewards; `read` gives NaN as every reward then, and
+      the task's reward function computes them.
+
+    `read` may have an argument `columns`, for the option `--columns` of an import.
     """
 
     def matches(self, path: Path) -> bool:

@@ -2,13 +2,14 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from hcsac.data.episode import Episode, from_arrivals
+from hcsac.data.episode import Episode, from_arrivals, to_arrivals
 from hcsac.data.formats.base import dataset_format
+from hcsac.data.formats.ends import BORDERS, KNOWN, read_ends, require_understood
 from hcsac.data.formats.untrusted import require_plain_npz
 from hcsac.data.validate import validate, validate_sizes
 from hcsac.errors import UserError
@@ -29,6 +30,20 @@ class NpzFormat:
     def read(self, path: Path) -> Iterator[Episode]:
         """One episode a file, in the order of their names."""
         return map(read_episode, _files(path))
+
+    def write(self, path: Path, episodes: Iterable[Episode], task: str) -> None:
+        """A folder with a file for each episode."""
+        path.mkdir()
+        for number, episode in enumerate(episodes):
+            np.savez_compressed(path / f"{number:06d}.npz", allow_pickle=False, **to_arrivals(episode))
+
+    def unread(self, path: Path) -> list[str]:
+        """Arrays that say nothing of an episode that is used."""
+        names: set[str] = set()
+        for file in _files(path):
+            with zipfile.ZipFile(file) as archive:
+                names |= {name.removesuffix(".npy") for name in archive.namelist()}
+        return sorted(names - {*REQUIRED, *OPTIONAL, *KNOWN, *BORDERS})
 
 
 def read_directory(directory: str | Path) -> list[Episode]:
@@ -53,7 +68,11 @@ def _files(directory: Path) -> list[Path]:
 
 
 def read_episode(file: Path) -> Episode:
-    """One episode; keys observation [T+1, S], action [T+1, A], reward [T+1, 1], optionally discount and physics."""
+    """One episode; keys observation [T+1, S], action [T+1, A], reward [T+1, 1], optionally physics.
+
+    Whether its last observation is a terminal state is said by an array of `ends.KNOWN`, or by a discount of 0 there;
+    without either it is not.
+    """
     rows = _read_arrays(file)
     lengths = {key: len(array) for key, array in rows.items()}
     if len(set(lengths.values())) > 1:
@@ -61,9 +80,32 @@ def read_episode(file: Path) -> Episode:
         longer = [key for key, length in lengths.items() if length > lengths["observation"]]
         what = f"the labels are longer than the data ({listed})" if longer else f"arrays of unequal length ({listed})"
         raise UserError(f"{file}: {what}; cut them to the rows that belong together, one per observation.")
-    episode = from_arrivals(**rows)
+    kept = {key: rows[key] for key in (*REQUIRED, "physics") if key in rows}
+    episode = from_arrivals(**kept, discount=_discount(rows, str(file)))
     validate(episode, str(file))
     return episode
+
+
+def _discount(rows: dict[str, np.ndarray], where: str) -> np.ndarray | None:
+    """0 where a terminal state is reached, as all arrays together say; None where none says anything of it."""
+    flags = {key: array for key, array in rows.items() if key in KNOWN}
+    given = rows.get("discount")
+    if not flags:
+        ended = None if given is None else given.reshape(-1) == 0
+    else:
+        ended = read_ends(flags, len(rows["observation"]), where).terminated
+        if given is not None and not np.array_equal((given.reshape(-1) == 0)[1:], ended[1:]):
+            raise UserError(f"{where}: discount and {' and '.join(flags)} differ on the terminal states; keep one.")
+    if ended is None:
+        return None
+    if ended[1:-1].any():
+        row = int(np.argmax(ended[1:-1])) + 1
+        fix = "end the episode there" if flags else "end the episode there, or, if these are done flags, call it done"
+        raise UserError(
+            f"{where}: {' and '.join(flags) or 'a discount of 0'} marks row {row} as a terminal state, and rows "
+            f"follow; {fix}."
+        )
+    return np.where(ended, 0.0, 1.0)
 
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
@@ -81,7 +123,8 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
                 raise UserError(
                     f"{file}: has no {' and no '.join(missing)} (its arrays: {names}); rename or add the arrays."
                 )
-            rows = {key: archive[key] for key in REQUIRED + OPTIONAL if key in archive}
+            require_understood((key for key in archive if key not in OPTIONAL), str(file))
+            rows = {key: archive[key] for key in REQUIRED + OPTIONAL + KNOWN if key in archive}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         if "pickle" in str(error):
             raise UserError(
@@ -97,7 +140,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
 def _require_numbers(file: Path, key: str, array: np.ndarray) -> None:
     if array.dtype.kind not in "fiub":
         raise UserError(f"{file}: {key} has the type {array.dtype}, not numbers; save it as float32.")
-    wanted = _DIMENSIONS[key]
+    wanted = _DIMENSIONS.get(key, (1, 2))
     if array.ndim not in wanted or (wanted == (1, 2) and array.ndim == 2 and array.shape[1] != 1):
         shape = "[T+1] or [T+1, 1]" if wanted == (1, 2) else f"[T+1, size of {key}]"
         raise UserError(f"{file}: {key} has shape {array.shape}, but must be {shape}.")

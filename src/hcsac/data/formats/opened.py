@@ -1,8 +1,10 @@
 """A dataset on disk, whatever its format: its task, and its episodes one at a time."""
 
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,25 +54,29 @@ class OpenedDataset:
         task: the name of its task.
 
     Raises:
-        UserError: there is no such dataset, no format or more than one matches it, or its task is unknown or another.
+        UserError: there is no such dataset, no format or more than one matches it (those of plug-ins go before the
+            built-in ones), or its task is unknown or another.
     """
 
-    def __init__(self, ref: str, task: str | None = None):
+    def __init__(self, ref: str, task: str | None = None, columns: Sequence[str] = ()):
         self.ref, task = split_task(ref, task)
         self.path = locate(self.ref)
         self.format, self._reader = _find_format(self.path)
         self.plugin = FORMATS.plugin(self.format)
+        self.columns = {"columns": tuple(columns)} if columns else {}
+        if columns and "columns" not in inspect.signature(self._reader.read).parameters:
+            raise UserError(f"{self.path} is read as {self.format}, whose columns have names; leave --columns out.")
         self.task = self._resolve_task(task)
 
     def __iter__(self) -> Iterator[Episode]:
         with self._reading():
-            for number, item in enumerate(self._reader.read(self.path)):
+            for number, item in enumerate(self._reader.read(self.path, **self.columns)):
                 if not isinstance(item, Episode):
                     raise UserError(
                         f"dataset format {self.format!r} gives {type(item).__name__} as episode {number} of "
                         f"{self.path}; its method read must yield hcsac.data.Episode."
                     )
-                yield _converted(item)
+                yield self._rewarded(_converted(item))
 
     @property
     def streams(self) -> bool:
@@ -82,6 +88,25 @@ class OpenedDataset:
         """Steps of every episode; all episodes are read for it where the format does not know them."""
         lengths = self._optional("lengths")
         return [len(episode) for episode in self] if lengths is None else [int(length) for length in lengths]
+
+    @property
+    def unread(self) -> list[str]:
+        """What the dataset has and its format does not read."""
+        return list(self._optional("unread") or ())
+
+    def _rewarded(self, episode: Episode) -> Episode:
+        """With the task's own rewards where none were logged, which a format that may have none says by NaN."""
+        logged = not getattr(self._reader, "rewards_optional", False) or not np.isnan(episode.reward).all()
+        if logged or not len(episode.reward):
+            return episode
+        reward = get_task(self.task).reward
+        if reward is None:
+            raise UserError(
+                f"{self.path} has no rewards, and task {self.task!r} has no reward function to compute them by; "
+                "register the task with one, or log rewards."
+            )
+        given = reward(episode.observation[1:], episode.action)
+        return replace(episode, reward=np.asarray(given, np.float32).reshape(-1))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -143,6 +168,8 @@ def _find_format(path: Path) -> tuple[str, DatasetFormat]:
             f"{path} has no known dataset format; known: {describe_formats()}. Give another path, or the plug-in that "
             "reads it: --plugin MODULE."
         )
+    from_plugins = [(name, item) for name, item in found if FORMATS.plugin(name) is not None]
+    found = from_plugins or found
     if len(found) > 1:
         names = " and ".join(name for name, _ in found)
         raise UserError(f"{path} matches several dataset formats, {names}; let only one of them match it.")

@@ -1,0 +1,111 @@
+"""Arrays of a file by name, read a few rows at a time: from .npz archives, HDF5 files."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from hcsac.data.formats.untrusted import require_plain_hdf5, require_plain_npz
+
+
+class Column(Protocol):
+    """An array of which rows are read in ascending order."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, rows: slice) -> np.ndarray: ...
+
+
+class NpzColumns(Mapping[str, Column]):
+    """The arrays of an .npz archive. Rows are read as they are needed: an archive may be larger than memory."""
+
+    def __init__(self, file: Path):
+        require_plain_npz(file)
+        self.stack = ExitStack()
+        self.archive = self.stack.enter_context(zipfile.ZipFile(file))
+        self.names = [name.removesuffix(".npy") for name in self.archive.namelist()]
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self.names:
+            raise KeyError(name)
+        return _Member(self.stack.enter_context(self.archive.open(f"{name}.npy")))
+
+    def __iter__(self) -> Any:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __enter__(self) -> NpzColumns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stack.close()
+
+
+class _Member:
+    """One array of an archive."""
+
+    def __init__(self, content: IO[bytes]):
+        self.content = content
+        version = np.lib.format.read_magic(content)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        self.shape, fortran, self.dtype = read(content)
+        self.at = 0
+        self.whole = None
+        if fortran or not self.shape:  # rows are not together in the file
+            flat = np.frombuffer(content.read(), self.dtype)
+            self.whole = flat.reshape(self.shape[::-1]).T if fortran else flat.reshape(self.shape)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(self.shape[0])
+        if self.whole is not None:
+            return self.whole[start:stop]
+        size = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        self.content.seek((start - self.at) * size, 1)
+        self.at = stop
+        part = np.frombuffer(self.content.read((stop - start) * size), self.dtype)
+        return part.reshape(stop - start, *self.shape[1:])
+
+
+class Hdf5Columns(Mapping[str, Column]):
+    """The arrays of an HDF5 file, those of groups as group/name."""
+
+    def __init__(self, file: Path):
+        import h5py
+
+        require_plain_hdf5(file)
+        self.file = h5py.File(file)
+        self.names: list[str] = []
+        self.file.visititems(self._note)
+
+    def _note(self, name: str, item: Any) -> None:
+        if hasattr(item, "shape"):
+            self.names.append(name)
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.file[name]
+
+    def __iter__(self) -> Any:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __enter__(self) -> Hdf5Columns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
