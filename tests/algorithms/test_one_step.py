@@ -285,7 +285,7 @@ def test_what_shared_rows_earn_is_measured_before_the_judges(slides):
     for part in (slice(-4, None), slice(0, 4)):
         rows = [np.flatnonzero(slides.task != m) for m in (0, 1)]
         rows = [of_others[np.argsort(reward[of_others, m])[part]] for m, of_others in enumerate(rows)]
-        shared.append(SharedPairs(np.concatenate(rows), np.repeat(np.arange(2, dtype=np.int8), 4)))
+        shared.append(SharedPairs(np.concatenate(rows), np.repeat(np.arange(2, dtype=np.int16), 4)))
     active.set_shared(shared)
     for _ in range(8):
         advance(agent, active)
@@ -314,7 +314,7 @@ def test_rows_of_other_tasks_count_nothing_for_a_candidate_of_own_rows(slides):
     agents = [build("one_step", slides, SEEDS, **SETTINGS | changes) for _ in range(2)]
     _, active = agents[0]
     every = np.arange(len(slides))
-    active.set_shared([SharedPairs(every, (1 - slides.task).astype(np.int8)) for _ in SEEDS])
+    active.set_shared([SharedPairs(every, (1 - slides.task).astype(np.int16)) for _ in SEEDS])
     agents[0][0].updates = 5
     batch = active.sample(*agents[0][0].next_draw())
     assert batch.own.any()

@@ -10,9 +10,11 @@ import torch
 from scipy.stats import chisquare
 
 from hcsac.algorithms.algorithm import generators
+from hcsac.data.dataset import Dataset
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import SharedPairs
+from hcsac.sharing.selection import SharedPairs, SharedTransitions, shared_pairs
 from hcsac.sharing.stratified import draw_from_strata, strata
+from tests.conftest import slide_episodes
 
 CPU = torch.device("cpu")
 
@@ -42,7 +44,7 @@ def test_is_uniform_over_own_and_shared_pairs(slides):
     """Chi-square over every pair, the first and the last of D and of the shared pairs included."""
     d = active(slides)
     shared = [(0, 1), (1, 1), (95, 0), (50, 0)]
-    d.set_shared([SharedPairs(np.array([n for n, _ in shared]), np.array([i for _, i in shared], np.int8))])
+    d.set_shared([SharedPairs(np.array([n for n, _ in shared]), np.array([i for _, i in shared], np.int16))])
     pairs = [*((n, int(slides.task[n])) for n in range(len(slides))), *shared]
     rows, tasks = pairs_of(slides, d.sample(100_000))
     counts = Counter(zip(rows.tolist(), tasks.tolist(), strict=True))
@@ -59,7 +61,7 @@ def test_pairs_are_drawn_by_the_weight_of_their_row(slides):
     shared = [(0, 1), (1, 1), (95, 0), (50, 0), (49, 0)]
     alone, together = Counter(), Counter()
     for counts, held in ((alone, []), (together, shared)):
-        d.set_shared([SharedPairs(np.array([n for n, _ in held], int), np.array([i for _, i in held], np.int8))])
+        d.set_shared([SharedPairs(np.array([n for n, _ in held], int), np.array([i for _, i in held], np.int16))])
         pairs = [*((n, int(slides.task[n])) for n in range(len(slides))), *held]
         rows, tasks = pairs_of(slides, d.sample(100_000))
         counts.update(zip(rows.tolist(), tasks.tolist(), strict=True))
@@ -76,7 +78,7 @@ def test_pairs_are_drawn_by_the_weight_of_their_row(slides):
 def test_a_uniform_draw_is_that_of_rows_without_weights(own_fraction, own, slides):
     weighted, plain = (active(slides, own_fraction=own_fraction, row_weight=w) for w in (ROW_WEIGHT, None))
     for d in (weighted, plain):
-        d.set_shared([SharedPairs(np.arange(30), np.ones(30, np.int8))])
+        d.set_shared([SharedPairs(np.arange(30), np.ones(30, np.int16))])
     for ours, theirs in zip(weighted.sample(64, own=own, uniform=True), plain.sample(64, own=own), strict=True):
         assert (ours is None) == (theirs is None)
         if ours is not None:
@@ -96,7 +98,7 @@ def test_everything_of_a_shared_transition_but_its_reward_is_its_own(rule, slide
     data = replace(slides, terminated=ended)
     d = active(data, rule)
     shared = np.arange(0, 96, 5)
-    d.set_shared([SharedPairs(shared, (1 - slides.task[shared]).astype(np.int8))])
+    d.set_shared([SharedPairs(shared, (1 - slides.task[shared]).astype(np.int16))])
     batch = d.sample(3000)
     rows, tasks = pairs_of(slides, batch)
     foreign = tasks != slides.task[rows]
@@ -113,7 +115,7 @@ def test_everything_of_a_shared_transition_but_its_reward_is_its_own(rule, slide
 
 def test_each_replica_has_its_own_shared_pairs(slides):
     d = active(slides, seeds=(0, 1, 2))
-    shared = [SharedPairs(np.array(rows, np.int64), np.array(tasks, np.int8)) for rows, tasks in
+    shared = [SharedPairs(np.array(rows, np.int64), np.array(tasks, np.int16)) for rows, tasks in
             [([0], [1]), ([], []), ([95] * 30, [0] * 30)]]  # fmt: skip
     d.set_shared(shared)
     batch = d.sample(2000)
@@ -125,15 +127,31 @@ def test_each_replica_has_its_own_shared_pairs(slides):
 def test_a_shared_pair_costs_at_most_16_bytes(slides):
     d = active(slides, weighted=True)
     held = {name: tensor.nbytes for name, tensor in vars(d).items() if torch.is_tensor(tensor)}
-    d.set_shared([SharedPairs(np.arange(96), (1 - slides.task).astype(np.int8), np.ones(96, np.float32))])
+    d.set_shared([SharedPairs(np.arange(96), (1 - slides.task).astype(np.int16), np.ones(96, np.float32))])
     assert {name: tensor.nbytes for name, tensor in vars(d).items() if torch.is_tensor(tensor)} == held
     assert sum(tensor.nbytes for pair in d.shared for tensor in pair) <= 16 * 96
 
 
+def test_any_number_of_tasks():
+    """The index of a task is never cut off."""
+    tasks = 1000
+    one = slide_episodes("slide-left", count=1)
+    data = Dataset.from_episodes({f"job-{m}": one for m in range(tasks)})
+    target = np.arange(tasks)[::-1]
+    first = data.episode_start[:-1]
+    shared = [SharedTransitions(m, int(target[m]), 1, first[m : m + 1], *[None] * 5) for m in range(tasks)]
+    d = active(data)
+    d.set_shared([shared_pairs(shared)])
+    assert d.shared[0].task.tolist() == target.tolist()
+    batch = d.sample(20_000)
+    assert set(batch.task[0].tolist()) == set(range(tasks))
+    assert (~batch.own).any()
+
+
 def test_set_shared_starts_again_from_d(slides):
     d = active(slides)
-    d.set_shared([SharedPairs(np.array([0]), np.array([1], np.int8))])
-    d.set_shared([SharedPairs(np.array([1]), np.array([1], np.int8))])
+    d.set_shared([SharedPairs(np.array([0]), np.array([1], np.int16))])
+    d.set_shared([SharedPairs(np.array([1]), np.array([1], np.int16))])
     assert d.shared[0].row.tolist() == [1]
 
 
@@ -162,7 +180,7 @@ def test_chunks_are_all_transitions_in_order(slides):
 @pytest.mark.parametrize("row_weight", [None, ROW_WEIGHT])
 def test_replicas_draw_what_they_would_draw_alone(row_weight, slides):
     many, one = (active(slides, seeds=seeds, row_weight=row_weight) for seeds in ((3, 7), (7,)))
-    lent = [SharedPairs(np.arange(n), np.ones(n, np.int8)) for n in (9, 4)]
+    lent = [SharedPairs(np.arange(n), np.ones(n, np.int16)) for n in (9, 4)]
     many.set_shared(lent)
     one.set_shared(lent[1:])
     together, alone = many.sample(32), one.sample(32)
@@ -174,7 +192,7 @@ def test_replicas_draw_what_they_would_draw_alone(row_weight, slides):
 @pytest.mark.parametrize("own_fraction", [None, 0.5])
 def test_state_round_trip(own_fraction, row_weight, slides):
     first = active(slides, weighted=True, own_fraction=own_fraction, row_weight=row_weight)
-    first.set_shared([SharedPairs(np.array([5, 6]), np.array([1, 1], np.int8), np.array([0.25, 0.75], np.float32))])
+    first.set_shared([SharedPairs(np.array([5, 6]), np.array([1, 1], np.int16), np.array([0.25, 0.75], np.float32))])
     first.sample(8)
     second = active(slides, seeds=(99,), weighted=True, own_fraction=own_fraction, row_weight=row_weight)
     assert second.state().keys() <= first.state().keys()  # row weights are not stored
@@ -189,7 +207,7 @@ def test_weights_go_with_their_pairs(row_weight, slides):
     assert (d.sample(16).weight == 1).all()  # nothing shared yet
     shared, weight = np.array([3, 7, 11]), np.array([0.1, 0.2, 0.3], np.float32)
     d.set_shared(
-        [SharedPairs(shared, np.ones(3, np.int8), weight), SharedPairs(shared[:0], np.ones(0, np.int8), weight[:0])]
+        [SharedPairs(shared, np.ones(3, np.int16), weight), SharedPairs(shared[:0], np.ones(0, np.int16), weight[:0])]
     )
     batch = d.sample(5000)
     rows, tasks = pairs_of(slides, batch)
@@ -248,7 +266,7 @@ class TestOwnFraction:
     def test_sharing_does_not_change_the_task_mix(self, slides):
         """All of task 0's rows shared to task 1 make it two thirds of D*, but half of every minibatch all the same."""
         d = active(slides, own_fraction=0.75)
-        d.set_shared([SharedPairs(np.arange(48), np.ones(48, np.int8))])
+        d.set_shared([SharedPairs(np.arange(48), np.ones(48, np.int16))])
         rows, tasks = pairs_of(slides, d.sample(400))
         assert np.sum(tasks == 1) == 200
         assert np.sum((tasks == 1) & (rows >= 48)) == 150
@@ -257,7 +275,7 @@ class TestOwnFraction:
     def test_row_weights_count_within_each_part(self, slides):
         """The shares stay to the row, and in every part rows are drawn by their weights."""
         d = active(slides, own_fraction=0.75, row_weight=ROW_WEIGHT)
-        d.set_shared([SharedPairs(np.arange(30), np.ones(30, np.int8))])
+        d.set_shared([SharedPairs(np.arange(30), np.ones(30, np.int16))])
         rows, tasks = pairs_of(slides, d.sample(40_000))
         own = tasks == slides.task[rows]
         parts = [((tasks == 0) & own, range(48), 20_000), ((tasks == 1) & own, range(48, 96), 15_000),
@@ -268,7 +286,7 @@ class TestOwnFraction:
             assert chisquare([np.sum(rows[part] == n) for n in places], share * size).pvalue > 1e-3
 
     def test_replicas_draw_what_they_would_draw_alone(self, slides):
-        shared = [SharedPairs(np.arange(9), np.ones(9, np.int8)), SharedPairs(np.arange(4), np.ones(4, np.int8))]
+        shared = [SharedPairs(np.arange(9), np.ones(9, np.int16)), SharedPairs(np.arange(4), np.ones(4, np.int16))]
         many, one = active(slides, seeds=(3, 7), own_fraction=0.5), active(slides, seeds=(7,), own_fraction=0.5)
         many.set_shared(shared)
         one.set_shared(shared[1:])

@@ -105,7 +105,7 @@ def test_own_rows_alone_where_they_are_asked_for(slides):
 
     active = ActiveDataset(slides, GAMMA, "keep", generators([0], 2), torch.device("cpu"))
     every = np.flatnonzero(slides.task == 0)
-    active.set_shared([SharedPairs(every, np.ones(len(every), np.int8))])
+    active.set_shared([SharedPairs(every, np.ones(len(every), np.int16))])
     own = {tuple(row): int(task) for row, task in zip(slides.observation.tolist(), slides.task, strict=True)}
 
     def foreign(batch):

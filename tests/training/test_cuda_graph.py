@@ -83,7 +83,7 @@ def test_captures_anew_when_the_warm_up_ends_and_when_d_star_changes(slides):
     assert (recorder.captures, recorder.launches) == (1, 1)
     advance(updates, [SPAN] * 2)
     assert (recorder.captures, recorder.launches) == (2, 2)
-    active.set_shared([SharedPairs(np.array([0]), np.array([1], np.int8))])
+    active.set_shared([SharedPairs(np.array([0]), np.array([1], np.int16))])
     advance(updates, [SPAN] * 2)
     assert (recorder.captures, recorder.launches, agent.updates) == (3, 4, 7 * SPAN)
 

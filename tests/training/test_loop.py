@@ -148,13 +148,6 @@ def test_a_task_of_one_episode_has_no_sparse_rows(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_constant_column_is_not_blown_up(slides):
-    flat = slides.observations.copy()
-    flat[:, 1] = 7.0
-    mean, std = setup._statistics(replace(slides, observations=flat), True)
-    assert (mean[1], std[1]) == (7.0, 1.0)
-
-
 def test_the_default_is_the_preset_best(slides, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Loop, "__call__", lambda *_: None)
     run = train("hcsac", slides, tmp_path / "run", progress=False)

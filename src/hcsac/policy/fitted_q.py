@@ -15,6 +15,7 @@ from hcsac.algorithms import Adam, ObservationNormalizer, polyak_update
 from hcsac.algorithms.algorithm import generators
 from hcsac.data.dataset import Dataset
 from hcsac.data.rewards import can_relabel
+from hcsac.data.scaling import observation_scaling
 from hcsac.errors import UserError
 from hcsac.evaluation import rank_correlation
 from hcsac.losses.choice import best_candidate, lower_bound
@@ -152,9 +153,8 @@ class _Evaluation:
     def __init__(self, policies: Sequence[Policy], dataset: Dataset, settings: FittedQSettings):
         self.policies, self.settings = policies, settings
         self.active = _every_row_for_every_task(dataset, settings)
-        self.scaling = ObservationNormalizer(
-            torch.as_tensor(dataset.observations.mean(0)), torch.as_tensor(dataset.observations.std(0) + 1e-6)
-        )
+        mean, scale = (torch.tensor(part, dtype=torch.float32) for part in observation_scaling(dataset))
+        self.scaling = ObservationNormalizer(mean, scale)
         network = SimpleNamespace(
             critics=settings.critics, hidden_size=settings.hidden_size, hidden_layers=2, embedding="onehot",
             critic_layer_norm="all", precision="float32",
@@ -237,6 +237,6 @@ def _every_row_for_every_task(dataset: Dataset, settings: FittedQSettings) -> Ac
         return ActiveDataset(dataset, settings.discount, "keep", minibatches, CPU)
     active = ActiveDataset(dataset, settings.discount, "recompute", minibatches, CPU)
     foreign = [np.flatnonzero(dataset.task != m) for m in range(dataset.num_tasks)]
-    tasks = np.repeat(np.arange(dataset.num_tasks, dtype=np.int8), [len(rows) for rows in foreign])
+    tasks = np.repeat(np.arange(dataset.num_tasks, dtype=np.int16), [len(rows) for rows in foreign])
     active.set_shared([SharedPairs(np.concatenate(foreign), tasks)])
     return active

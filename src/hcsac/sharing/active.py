@@ -22,7 +22,7 @@ class Pairs(NamedTuple):
     """Rows of D and the tasks that use them, on the device, each [n]."""
 
     row: Tensor  # int64
-    task: Tensor  # int8 where it is the index, int64 where it is drawn
+    task: Tensor  # int16 where it is the index, int64 where it is drawn
     weight: Tensor | None  # float32
 
 
@@ -79,7 +79,7 @@ class ActiveDataset:
         self.row_weight = row_weight
         self.own_edge = None if row_weight is None else put(edges(row_weight))
         self.changes = 0  # how often the shared pairs have changed
-        nothing = SharedPairs(np.empty(0, np.int64), np.empty(0, np.int8))
+        nothing = SharedPairs(np.empty(0, np.int64), np.empty(0, np.int16))
         self.set_shared([nothing for _ in generators])
 
     def set_shared(self, shared: Sequence[SharedPairs]) -> None:

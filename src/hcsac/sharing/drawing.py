@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from hcsac.data.dataset import Dataset
+from hcsac.data.scaling import scale_of
 from hcsac.errors import UserError
 from hcsac.settings import Drawing
 
@@ -83,8 +84,7 @@ def distance_to_episodes(dataset: Dataset, task: int) -> np.ndarray:
             "leave it at 1, or train on more episodes."
         )
     reference = dataset.observations[dataset.start_index[rows[sample]]]
-    mean, std = reference.mean(0, dtype=np.float64), reference.std(0, dtype=np.float64)
-    std = np.where(std < 1e-6, 1.0, std)  # a constant column counts nothing
+    mean, std = reference.mean(0, dtype=np.float64), scale_of(reference.std(0, dtype=np.float64))
     reference = ((reference - mean) / std).astype(np.float32)
     # |x - y|^2 - |x|^2 is one matrix product: [x, 1] [-2 y, |y|^2]^T
     factor = np.column_stack([-2 * reference, np.square(reference).sum(1)]).T

@@ -15,10 +15,10 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the quantiles by which values are r
 
 
 class SharedPairs(NamedTuple):
-    """Pairs (row of D, task that uses it), each [n], task after task; 9 bytes a pair, 13 with weights."""
+    """Pairs (row of D, task that uses it), each [n], task after task; 10 bytes a pair, 14 with weights."""
 
     row: np.ndarray  # int64
-    task: np.ndarray  # int8
+    task: np.ndarray  # int16
     weight: np.ndarray | None = None  # float32
 
 
@@ -167,9 +167,9 @@ def _require_selection(selection: Any, candidates: int, rule: str) -> None:
 def shared_pairs(shared: Sequence[SharedTransitions]) -> SharedPairs:
     """The pairs of all directions of one replica: D* is D plus these."""
     if not shared:
-        return SharedPairs(np.empty(0, np.int64), np.empty(0, np.int8))
+        return SharedPairs(np.empty(0, np.int64), np.empty(0, np.int16))
     return SharedPairs(
         np.concatenate([one.row for one in shared]),
-        np.repeat(np.array([one.target for one in shared], np.int8), [len(one.row) for one in shared]),
+        np.repeat(np.array([one.target for one in shared], np.int16), [len(one.row) for one in shared]),
         None if shared[0].weight is None else np.concatenate([one.weight for one in shared]),
     )

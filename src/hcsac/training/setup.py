@@ -15,6 +15,7 @@ from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
 from hcsac.data.rewards import can_relabel
+from hcsac.data.scaling import observation_scaling
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
 from hcsac.evaluation import LONGEST
@@ -31,7 +32,7 @@ from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.training.divergence import ATTEMPTS
 from hcsac.training.forecast import seconds_of_updates
 from hcsac.training.log import JSONLLog
-from hcsac.training.loop import SCORING_ROWS, Loop, Schedule
+from hcsac.training.loop import Loop, Schedule
 from hcsac.training.memory import keep_freed_memory
 from hcsac.training.progress import ProgressBar
 from hcsac.training.run_directory import RunDirectory
@@ -179,18 +180,10 @@ def _target_task_reward(dataset: Dataset, rule: SharingRule | None) -> np.ndarra
 
 
 def _statistics(dataset: Dataset, standardise: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and std [S] that observations are normalised by."""
+    """Mean and scale [S] that observations are normalised by."""
     size = dataset.observation_size
-    if not standardise:
-        return torch.zeros(size), torch.ones(size)
-    chunks = [dataset.start_index[first : first + SCORING_ROWS] for first in range(0, len(dataset), SCORING_ROWS)]
-    sums = [dataset.observations[start].sum(0, dtype=np.float64) for start in chunks]
-    mean = np.sum(sums, axis=0) / len(dataset)
-    squares = [np.square(dataset.observations[start] - mean).sum(0) for start in chunks]
-    std = np.sqrt(np.sum(squares, axis=0) / len(dataset))
-    # A constant column carries nothing: leave its scale alone rather than blow it up.
-    std = np.where(std < 1e-6, 1.0, std)
-    return torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+    mean, scale = observation_scaling(dataset) if standardise else (np.zeros(size), np.ones(size))
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(scale, dtype=torch.float32)
 
 
 def _identity(

@@ -47,7 +47,11 @@ KINDS: dict[str, tuple[str, str]] = {
     "saturated-actions": (WARNING, "make sure that actions were not clipped or scaled after they were chosen."),
     "constant-action": (WARNING, "make sure that this action was logged; no other value of it can be learned."),
     "constant-observation-column": (WARNING, "fix its logging, or leave the column out of every dataset."),
-    "column-scale": (WARNING, "use the environment's units, or train with standardised observations."),
+    "column-scale": (
+        WARNING,
+        "use the environment's units, or train with standardised observations; a column of less than "
+        "a thousandth of the usual spread is taken as constant there.",
+    ),
     "coarse-numbers": (WARNING, "log in float32; what rounding removed cannot be restored."),
 }
 
