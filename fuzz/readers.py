@@ -24,7 +24,7 @@ from hcsac.experiments.status import status_table
 from hcsac.policy import export_policy, load_policy
 from hcsac.policy.known_returns import KnownReturns
 from hcsac.sharing.cache import cached
-from hcsac.tasks import Task, register_task
+from hcsac.tasks import ActionBounds, Task, register_task
 from hcsac.training import RunDirectory, checkpoint, train
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import settings
@@ -136,7 +136,7 @@ def _read_known(folder: Path) -> list[Any]:
 
 def _read_mapped(folder: Path) -> list[Any]:
     episodes = slide_episodes("slide-left", count=2)
-    source = Source("slide-left", "slides", [len(episode) for episode in episodes], episodes)
+    source = Source("slide-left", "slides", [len(episode) for episode in episodes], episodes, ActionBounds.unit)
     data = map_dataset(folder / "mapped", lambda: [source], [Origin("slide-left", "x", None)], "correct", ["made"])
     return [np.asarray(data.observation), np.asarray(data.action), np.asarray(data.reward), data.task_names]
 

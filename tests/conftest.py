@@ -53,6 +53,35 @@ class Goal(Slide):
         return observation, reward + 1.0, self.over, False, {}
 
 
+class Free(Slide):
+    """The same world, whose actions have no bounds."""
+
+    action_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+
+class Arm(gymnasium.Env):
+    """A joint that goes where it is told, in its own units; it is paid for being told the negative of what it sees."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(np.array([-0.4, 0], np.float32), np.array([0.4, 1], np.float32))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.draw(), {}
+
+    def draw(self):
+        self.seen = self.np_random.uniform((-0.4, 0), (0.4, 1)).astype(np.float32)
+        return self.seen.copy()
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        paid = -float(np.abs(action - (-self.seen[0], 1 - self.seen[1])).sum())
+        return self.draw(), paid, False, False, {}
+
+
+gymnasium.register("tests/free-v0", entry_point="tests.conftest:Free", max_episode_steps=12)
+gymnasium.register("tests/arm-v0", entry_point="tests.conftest:Arm", max_episode_steps=12)
+register_task(Task("arm", "tests/arm-v0"))
 gymnasium.register("tests/goal-v0", entry_point="tests.conftest:Goal", max_episode_steps=12)
 register_task(Task("goal", "tests/goal-v0"))
 
@@ -100,6 +129,24 @@ def slide_episodes(name: str, count: int = 4, seed: int = 0, length: int = 12) -
         episodes.append(
             Episode(np.stack(observations), actions, np.array(rewards, np.float32), np.zeros(length, bool), last)
         )
+    return episodes
+
+
+def arm_episodes(count: int = 40, length: int = 12) -> list[Episode]:
+    """Of one who does what the arm is paid for."""
+    env = gymnasium.make("tests/arm-v0")
+    episodes = []
+    for number in range(count):
+        observations, actions, rewards = [env.reset(seed=1000 + number)[0]], [], []
+        for _ in range(length):
+            seen = observations[-1]
+            actions.append(np.array([-seen[0], 1 - seen[1]], np.float32))
+            observation, reward, *_ = env.step(actions[-1])
+            observations.append(observation)
+            rewards.append(reward)
+        last = np.arange(length) == length - 1
+        paid = np.array(rewards, np.float32)
+        episodes.append(Episode(np.stack(observations), np.stack(actions), paid, np.zeros(length, bool), last))
     return episodes
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hcsac.algorithms import ALGORITHMS, ObservationNormalizer, make_algorithm, preset, resolve, settings_of
+from hcsac.algorithms import ALGORITHMS, Scaling, make_algorithm, preset, resolve, settings_of
 from hcsac.algorithms.algorithm import generators
 from hcsac.errors import UserError
 from hcsac.networks.actors import squashed_sample
@@ -54,8 +54,8 @@ OWN = {
 def build(name, data, seeds=(0,), **changes):
     kind = settings_of(name)
     settings = resolve(name, kind().replace(applicable(kind, TINY) | changes), data.task_names)
-    normalizer = ObservationNormalizer(torch.full((3,), 0.1), torch.full((3,), 2.0))
-    agent = make_algorithm(name, Spec(3, 2, data.task_names), settings, seeds, normalizer)
+    scaling = Scaling(torch.full((3,), 0.1), torch.full((3,), 2.0))
+    agent = make_algorithm(name, Spec(3, 2, data.task_names), settings, seeds, scaling)
     return agent, ActiveDataset(data, 0.99, "keep", generators(seeds, 2), CPU)
 
 

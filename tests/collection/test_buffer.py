@@ -9,6 +9,7 @@ import torch
 from hcsac.collection.buffer import ReplayBuffer, load_episode, save_episode
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
+from hcsac.tasks import ActionBounds
 
 
 def ending_episode() -> Episode:
@@ -25,7 +26,7 @@ def ending_episode() -> Episode:
 
 def test_minibatches_hold_whole_transitions():
     buffer = ReplayBuffer(capacity=10, observation_size=2, action_size=1, discount=0.9)
-    buffer.restore(ending_episode())
+    buffer.restore(ending_episode(), ActionBounds.unit(1))
     assert buffer.size == 3
     batch = buffer.sample(200, torch.Generator().manual_seed(0))
     assert batch.observation.shape == (1, 200, 2)

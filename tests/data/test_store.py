@@ -123,7 +123,7 @@ def test_what_is_not_written(folder: Path, small: list[Episode]) -> None:
     narrow = replace(small[0], observation=small[0].observation[:, :7])
     for episodes, message in [
         ([], "no episode to write"),
-        ([replace(small[0], action=small[0].action * 9)], "episode 0: actions reach"),
+        ([replace(small[0], action=small[0].action * 9)], "episode 0: action 0 is"),
         ([small[0], narrow], "observation sizes differ"),
         ([narrow], "observation size is 7 in the data, but 24"),
     ]:

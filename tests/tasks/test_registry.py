@@ -76,7 +76,6 @@ def test_a_users_task_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("env_id", "kwargs", "message"),
     [
-        ("Pendulum-v1", {}, r"range over \[-2, 2\]"),
         ("CartPole-v1", {}, "action space of 'CartPole-v1' is Discrete"),
         ("FrozenLake-v1", {}, "observation space of 'FrozenLake-v1' is Discrete"),
         ("NoSuchThing-v0", {}, "cannot make the environment 'NoSuchThing-v0'"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hcsac.algorithms import ObservationNormalizer, make_algorithm, preset, recorded_settings
+from hcsac.algorithms import Scaling, make_algorithm, preset, recorded_settings
 from hcsac.data.build import Origin
 from hcsac.data.dataset import Dataset
 from hcsac.policy import export_policy
@@ -70,10 +70,10 @@ def agent_of(run):
     """The whole agent of a run at its last checkpoint, critics and all."""
     held = run.identity()
     state, _ = checkpoint.load(run.checkpoint)
-    normalizer = ObservationNormalizer(state["scaling/mean"], state["scaling/std"])
+    scaling = Scaling(state["scaling/mean"], state["scaling/std"])
     spec = Spec(held["observation_size"], held["action_size"], tuple(held["tasks"]))
     chosen = recorded_settings(held["agent"], held["settings"])
-    agent = make_algorithm(held["agent"], spec, chosen, held["seeds"], normalizer)
+    agent = make_algorithm(held["agent"], spec, chosen, held["seeds"], scaling)
     agent.load_state(checkpoint.part(state, "agent"))
     return agent
 

@@ -133,3 +133,11 @@ def test_large_rewards_are_scaled_inside_and_logged_as_they_are(algorithm, slide
     if algorithm == "hcsac":
         thresholds = [[r["threshold"] for r in lines(run.path / "sharing.jsonl")] for run in runs]
         np.testing.assert_allclose(np.array(thresholds[1]) / 2.0**60, thresholds[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6])
+def test_small_rewards_are_no_divergence(size, slides, tmp_path):
+    """The values that networks begin with are larger than such rewards can sum to."""
+    small = replace(slides, reward=np.float32(size) * slides.reward)
+    run = train("td3_bc", small, tmp_path / "run", settings("td3_bc"), progress=False)
+    assert run.finished

@@ -11,7 +11,7 @@ import torch
 from hcsac.algorithms import bc, conservative_sac, iql, one_step, rebrac, td3_bc  # noqa: F401 (they register themselves)
 from hcsac.algorithms.adam import Adam
 from hcsac.algorithms.algorithm import Algorithm, Random, polyak_update
-from hcsac.algorithms.policy import DeterministicPolicy, ObservationNormalizer, SingleReplicaPolicy
+from hcsac.algorithms.policy import DeterministicPolicy, Scaling, SingleReplicaPolicy
 from hcsac.algorithms.presets import (
     DEFAULT_ALGORITHM,
     DEFAULT_PRESET,
@@ -40,8 +40,8 @@ __all__ = [
     "Adam",
     "Algorithm",
     "DeterministicPolicy",
-    "ObservationNormalizer",
     "Random",
+    "Scaling",
     "SingleReplicaPolicy",
     "algorithm",
     "changed",
@@ -122,11 +122,11 @@ def make_algorithm(
     spec: Spec,
     settings: Settings,
     seeds: Sequence[int],
-    normalizer: ObservationNormalizer | None = None,
+    scaling: Scaling | None = None,
     compiled: bool = False,
 ) -> Algorithm:
     """The algorithm of that name, from resolved settings."""
-    made: Algorithm = ALGORITHMS.get(name)(spec, settings, seeds, normalizer, compiled)
+    made: Algorithm = ALGORITHMS.get(name)(spec, settings, seeds, scaling, compiled)
     return made
 
 
@@ -137,7 +137,7 @@ def make_policy(name: str, spec: Spec, settings: Any, replicas: int) -> Determin
     weights = [torch.Generator()] * (replicas * candidates * settings.actors)
     actor = kind.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
     choice = torch.zeros(replicas, len(spec.tasks), dtype=torch.int64) if candidates > 1 else None
-    scaling = ObservationNormalizer.identity(spec.observation_size)
+    scaling = Scaling.identity(spec.observation_size)
     return DeterministicPolicy(actor, scaling, settings.actors, choice, settings.noise_scale)
 
 

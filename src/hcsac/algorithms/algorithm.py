@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hcsac.algorithms.compiled import compile_update
-from hcsac.algorithms.policy import ObservationNormalizer, joint_action
+from hcsac.algorithms.policy import Scaling, joint_action
 from hcsac.settings import Settings
 from hcsac.types import Batch, Draw, Info, Spec
 
@@ -74,14 +74,14 @@ class Algorithm(nn.Module):
         spec: Spec,
         settings: Any,
         seeds: Sequence[int],
-        normalizer: ObservationNormalizer | None = None,
+        scaling: Scaling | None = None,
         compiled: bool = False,
     ):
         super().__init__()
         self.spec, self.settings, self.seeds, self.updates = spec, settings, tuple(seeds), 0
         self.reward_scale = 1.0  # what the rewards of batches were divided by
         device = torch.device(settings.device)
-        self.scaling = normalizer or ObservationNormalizer.identity(spec.observation_size)
+        self.scaling = scaling or Scaling.identity(spec.observation_size)
         draws = type(self).noise is not Algorithm.noise
         self.random = Random(seeds if draws else (), device)
         self.actors, self.candidates = settings.actors, self.candidates_of(settings)
@@ -277,13 +277,14 @@ class Algorithm(nn.Module):
 
     @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Actions [R, n, A] at observation [R, n, S] for task [R, n].
+        """Actions [R, n, A] in the robot's units at observation [R, n, S] for task [R, n].
 
         Args:
             noise: standard normal numbers [R, n, A], for `disagreement_noise`; None for the mean action.
         """
         scaled = None if noise is None else self.settings.noise_scale * noise
-        return joint_action(self.acting, self.scaling(observation), task, self.actors, self.choice, scaled)
+        action = joint_action(self.acting, self.scaling(observation), task, self.actors, self.choice, scaled)
+        return self.scaling.robot(action)
 
     def state(self) -> State:
         """Everything that decides the next update, as named tensors; the normaliser, which never changes, is not."""

@@ -8,24 +8,47 @@ import torch
 from torch import Tensor, nn
 
 
-class ObservationNormalizer(nn.Module):
-    """(s - mean) / std with the dataset's mean and std [S], fixed at the start; the identity where they are 0 and 1."""
+class Scaling(nn.Module):
+    """Between the robot's units and those of the networks, fixed at the start.
+
+    Observations: (s - mean) / std with mean and std [S] of the dataset, or 0 and 1. Actions: the networks' are in
+    [-1, 1], the robot's range over its bounds [A]; these are in the state only where they are other than [-1, 1].
+    """
 
     mean: Tensor
     std: Tensor
+    action_low: Tensor | None
+    action_high: Tensor | None
 
-    def __init__(self, mean: Tensor, std: Tensor):
+    def __init__(self, mean: Tensor, std: Tensor, action_low: Tensor | None = None, action_high: Tensor | None = None):
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        self.register_buffer("action_low", action_low)
+        self.register_buffer("action_high", action_high)
 
     @classmethod
-    def identity(cls, observation_size: int) -> ObservationNormalizer:
+    def identity(cls, observation_size: int) -> Scaling:
         """One that changes nothing."""
         return cls(torch.zeros(observation_size), torch.ones(observation_size))
 
     def forward(self, observation: Tensor) -> Tensor:
+        """Observations [..., S] as the networks see them."""
         return (observation - self.mean) / self.std
+
+    def robot(self, action: Tensor) -> Tensor:
+        """Actions [..., A] of the networks in the robot's units."""
+        if self.action_low is None or self.action_high is None:
+            return action
+        return torch.lerp(self.action_low, self.action_high, (action + 1) / 2).clamp(self.action_low, self.action_high)
+
+    def robot_size(self, size: Tensor) -> Tensor:
+        """Differences of actions [..., A] in the robot's units."""
+        return (
+            size
+            if self.action_low is None or self.action_high is None
+            else size * (self.action_high - self.action_low) / 2
+        )
 
 
 def joint_action(
@@ -84,7 +107,7 @@ class DeterministicPolicy(nn.Module):
     def __init__(
         self,
         actor: Any,
-        scaling: ObservationNormalizer,
+        scaling: Scaling,
         actors: int = 1,
         choice: Tensor | None = None,
         noise_scale: float = 0.0,
@@ -98,11 +121,16 @@ class DeterministicPolicy(nn.Module):
 
     @torch.no_grad()
     def forward(self, observation: Tensor, task: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Actions [R, n, A] in [-1, 1] at observation [R, n, S] for task [R, n].
+        """Actions [R, n, A] in the robot's units at observation [R, n, S] for task [R, n].
 
         Args:
             noise: standard normal numbers [R, n, A]; None for the mean action.
         """
+        return self.scaling.robot(self.inside(observation, task, noise))
+
+    @torch.no_grad()
+    def inside(self, observation: Tensor, task: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The same actions as the networks give them, in [-1, 1]."""
         scaled = None if noise is None else self.noise_scale * noise
         return joint_action(self.actor, self.scaling(observation), task, self.actors, self.choice, scaled)
 
@@ -110,7 +138,7 @@ class DeterministicPolicy(nn.Module):
     def statistics(self, observation: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
         """The mean action and the standard deviation of the noise on it, each [R, n, A]."""
         mean, std = action_statistics(self.actor, self.scaling(observation), task, self.actors, self.choice)
-        return mean, self.noise_scale * std
+        return self.scaling.robot(mean), self.scaling.robot_size(self.noise_scale * std)
 
 
 class SingleReplicaPolicy(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from hcsac.cli.options import Commands
 if TYPE_CHECKING:
     from hcsac.data.episode import Episode
     from hcsac.data.formats import OpenedDataset
+    from hcsac.tasks import ActionBounds
 
 
 @click.group(cls=Commands)
@@ -32,7 +33,13 @@ def data() -> None:
     metavar="KIND=COLUMN[,COLUMN...]",
     help="Columns of a table whose names are not known, e.g. observation=x,y or action='u*'; may be repeated.",
 )
-def data_import(path: str, task: str | None, name: str, columns: Sequence[str]) -> None:
+@click.option("--action-low", help="Lowest value of the actions, or of each, as -2 or -2,-1; with --action-high.")
+@click.option(
+    "--action-high", help="Highest value of the actions, or of each. Default of both: the task's, or the data's."
+)
+def data_import(
+    path: str, task: str | None, name: str, columns: Sequence[str], action_low: str | None, action_high: str | None
+) -> None:
     """Read PATH, a file or folder in any dataset format, and write a Minari dataset.
 
     \b
@@ -51,8 +58,9 @@ def data_import(path: str, task: str | None, name: str, columns: Sequence[str]) 
     from hcsac.data.formats import OpenedDataset
 
     opened = OpenedDataset(path, task, columns)
+    bounds = _given_bounds(action_low, action_high) or opened.bounds
     with _progress(opened) as episodes:
-        store.write(name, opened.task, episodes, {"source": opened.format})
+        store.write(name, opened.task, episodes, {"source": opened.format}, bounds=bounds)
     if opened.unread:
         click.echo(f"not read: {', '.join(opened.unread)}\n")
     click.echo(describe.describe(name))
@@ -78,6 +86,21 @@ def data_export(name: str, form: str, output: Path, task: str | None) -> None:
     with _progress(opened) as episodes:
         export(episodes, opened.task, form, output)
     click.echo(f"{output}  {form}")
+
+
+def _given_bounds(low: str | None, high: str | None) -> Callable[[int], ActionBounds] | None:
+    from hcsac.errors import UserError
+    from hcsac.tasks import ActionBounds
+
+    if low is None and high is None:
+        return None
+    if low is None or high is None:
+        raise UserError("--action-low and --action-high belong together; give both.")
+    try:
+        ends = [[float(word) for word in text.split(",")] for text in (low, high)]
+    except ValueError as error:
+        raise UserError(f"--action-low {low} --action-high {high}: write numbers, as -2 or -2,-1.") from error
+    return lambda size: ActionBounds.given(ends[0], ends[1], size, "--action-low and --action-high")
 
 
 def _progress(opened: OpenedDataset) -> AbstractContextManager[Iterable[Episode]]:
@@ -157,15 +180,16 @@ def data_check(
     """
     from hcsac.data import checks
     from hcsac.data.checks import card as cards
-    from hcsac.data.formats import open_data
+    from hcsac.data.formats import OpenedDataset
 
     crossed = matrix != "none" and len(names) > 1
-    opened = {name: open_data(name, task) for name in dict.fromkeys(names)}
+    opened = {name: OpenedDataset(name, task) for name in dict.fromkeys(names)}
     if card is not None:
         cards.require_free(card, opened, crossed)
     readable, reports = {}, []
-    for name, (its_task, episodes) in opened.items():
-        report = checks.examine(name, its_task, episodes, steps, physics=physics)
+    for name, dataset in opened.items():
+        its_task, episodes = dataset.task, dataset.episodes()
+        report = checks.examine(name, its_task, episodes, steps, physics=physics, bounds_of=dataset.bounds)
         click.echo(f"{report}\n")
         reports.append(report)
         if report.readable:

@@ -9,6 +9,7 @@ import torch
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.files import write_atomically
+from hcsac.tasks import ActionBounds
 from hcsac.types import Batch
 
 
@@ -42,9 +43,9 @@ class ReplayBuffer:
         self._discount[row] = 0.0 if terminal else self.discount
         self.size += 1
 
-    def restore(self, episode: Episode) -> None:
-        """Add a whole episode."""
-        steps = zip(episode.action, episode.reward, episode.terminated, strict=True)
+    def restore(self, episode: Episode, bounds: ActionBounds) -> None:
+        """Add a whole episode, whose actions have these bounds."""
+        steps = zip(bounds.inside(episode.action), episode.reward, episode.terminated, strict=True)
         for t, (action, reward, terminated) in enumerate(steps):
             self.add(episode.observation[t], action, float(reward), episode.observation[t + 1], bool(terminated))
         self.episodes.append(episode)

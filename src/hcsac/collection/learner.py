@@ -12,6 +12,7 @@ from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.td3 import TD3
 from hcsac.collection.buffer import ReplayBuffer, load_episode, save_episode
 from hcsac.collection.settings import CollectSettings
+from hcsac.data.build import bounds_of_task
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.evaluation import LONGEST
@@ -55,6 +56,7 @@ class Learner:
         assert self.env.observation_space.shape is not None
         assert self.env.action_space.shape is not None
         sizes = self.env.observation_space.shape[0], self.env.action_space.shape[0]
+        self.bounds = bounds_of_task(task, sizes[1])
         agent_settings = settings.agent_settings()
         self.agent = TD3(Spec(*sizes, (task,)), agent_settings, [seed])
         self.sampler = generators([seed], 2)[0]
@@ -64,7 +66,7 @@ class Learner:
         capacity = max(settings.steps, sum(map(len, held))) + self.longest
         self.buffer = ReplayBuffer(capacity, *sizes, agent_settings.discount)
         for episode in held:
-            self.buffer.restore(episode)
+            self.buffer.restore(episode, self.bounds)
         self.on_steps(self.buffer.size)
 
     @property
@@ -149,13 +151,14 @@ class Learner:
         done = False
         while not done:
             action = choose(observation, random)
-            next_observation, reward, terminated, truncated, info = self.env.step(action)
+            taken = self.bounds.outside(action)
+            next_observation, reward, terminated, truncated, info = self.env.step(taken)
             truncated = truncated or (not terminated and len(actions) + 1 >= self.longest)
             if after_step is not None:
                 after_step(observation, action, float(reward), next_observation, terminated)
             observations.append(next_observation)
             physics.append(info.get("physics"))
-            actions.append(action)
+            actions.append(taken)
             rewards.append(float(reward))
             ends.append((terminated, truncated))
             observation, done = next_observation, terminated or truncated

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
-from hcsac.data.build import Origin, Source, build
+from hcsac.data.build import Origin, Source, bounds_of_task, build
 from hcsac.data.episode import ALIGNMENTS, Episode
 from hcsac.errors import UserError, unknown
+from hcsac.tasks import ActionBounds
 from hcsac.types import Spec
 
 # Arrays that a fingerprint does not read, and names that it reads arrays under: those of the first fingerprints.
@@ -25,7 +26,7 @@ class Dataset:
     """
 
     observations: np.ndarray  # [N + episodes, S] float32: all T + 1 of the first episode, then of the second, ...
-    action: np.ndarray  # [N, A] float32, in [-1, 1]
+    action: np.ndarray  # [N, A] float32, scaled from `bounds` into [-1, 1]
     reward: np.ndarray  # [N] float32
     terminated: np.ndarray  # [N] bool
     task: np.ndarray  # [N] int64, index into task_names
@@ -36,6 +37,7 @@ class Dataset:
     episode_return: np.ndarray  # [episodes] float64: sum of the rewards that each episode was logged with
     task_names: tuple[str, ...]
     origins: tuple[Origin, ...] = ()  # where it was loaded from; none where it was made from episodes
+    bounds: ActionBounds | None = None  # of the actions in the robot's units; None for [-1, 1]
     alignment: str = "correct"  # how actions and rewards were paired with observations, see `hcsac.data.episode`
 
     def __post_init__(self) -> None:
@@ -58,11 +60,16 @@ class Dataset:
     def from_episodes(cls, episodes: Mapping[str, Sequence[Episode]], alignment: str = "correct") -> "Dataset":
         """The episodes of each task, one after the other; the order of the mapping is the order of the tasks.
 
+        Actions are in the units of the tasks' bounds (`Task.action_bounds`, or the environment's), without any in
+        [-1, 1].
+
         Raises:
             UserError: a task without episodes, sizes that differ, an unknown alignment, or anything `validate` finds.
         """
         sources = [
-            Source(name, f"task {name!r}", [len(episode.reward) for episode in group], group)
+            Source(
+                name, f"task {name!r}", [len(episode.reward) for episode in group], group, partial(bounds_of_task, name)
+            )
             for name, group in episodes.items()
         ]
         return cls(**build(sources, alignment), alignment=alignment)
@@ -77,6 +84,8 @@ class Dataset:
             f"  sizes      observation {self.observation_size}, action {self.action_size}{states}",
             f"  alignment  {self.alignment}",
         ]
+        if not self.action_bounds.is_unit:
+            lines.append(f"  actions    {self.action_bounds}, scaled into [-1, 1]")
         width = max(map(len, self.task_names))
         for i, (name, returns) in enumerate(self.episode_returns.items()):
             episodes = f"{len(returns)} episode{'s' if len(returns) > 1 else ''}"
@@ -113,6 +122,11 @@ class Dataset:
     def action_size(self) -> int:
         """A."""
         return int(self.action.shape[1])
+
+    @property
+    def action_bounds(self) -> ActionBounds:
+        """The lowest and the highest value of each action in the robot's units, each [A]."""
+        return self.bounds or ActionBounds.unit(self.action_size)
 
     @cached_property
     def start_index(self) -> np.ndarray:
@@ -167,6 +181,7 @@ class Dataset:
             episode_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             episode_return=self.episode_return[[e for _, e in chosen]],
             task_names=tuple(names),
+            bounds=self.bounds,
             origins=tuple(origin for origin in self.origins if origin.task in names),
             alignment=self.alignment,
         )
@@ -197,6 +212,8 @@ class Dataset:
                 continue
             digest.update(f"{_DIGEST_NAMES.get(name, name)} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
+        if not self.action_bounds.is_unit:
+            digest.update(np.stack(self.action_bounds).tobytes())
         return digest.hexdigest()[:16]
 
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from hcsac.data.episode import Episode
+from hcsac.data.formats import OpenedDataset
 from hcsac.data.store import read
 
 # Minari's own metadata, and what the description shows elsewhere.
@@ -45,13 +46,14 @@ def describe(ref: str, task: str | None = None) -> str:
         UserError: as `read`.
     """
     name, episodes, metadata = read(ref, task)
+    bounds = OpenedDataset(ref, task).bounds(episodes[0].action.shape[1])
     summary = summarise(episodes)
     lines = [
         f"dataset      {ref}",
         f"task         {name}",
         f"episodes     {summary['episodes']} with {summary['steps']} steps; "
         f"{summary['terminated']} terminated, {summary['truncated']} truncated",
-        f"sizes        observation {summary['observation_size']}, action {summary['action_size']}",
+        f"sizes        observation {summary['observation_size']}, action {summary['action_size']} in {bounds}",
         f"return       mean {summary['return_mean']:.1f}, std {summary['return_std']:.1f}, "
         f"range {summary['return_min']:.1f} .. {summary['return_max']:.1f}",
         f"simulator    {'states stored for every observation' if summary['physics'] else 'states not stored'}",

@@ -14,8 +14,9 @@ from hcsac.data.build import Origin, Source, build
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.files import parse_object, sync
+from hcsac.tasks import ActionBounds
 
-FORMAT = 3  # of the folder; one of another format is written again
+FORMAT = 4  # of the folder; one of another format is written again
 _LAYOUT = "layout.json"
 
 
@@ -54,6 +55,7 @@ def map_dataset(
         physics=None,
         task_names=tuple(layout["task_names"]),
         origins=tuple(Origin(*origin) for origin in layout["origins"]),
+        bounds=ActionBounds(*(np.array(end, np.float32) for end in layout["bounds"])),
         alignment=layout["alignment"],
     )
 
@@ -105,7 +107,8 @@ def _write(folder: Path, sources: Sequence[Source], layout: dict[str, Any]) -> N
         return np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.dtype(dtype), shape)
 
     try:
-        build(sources, layout["alignment"], place, keep_physics=False)
+        bounds: ActionBounds = build(sources, layout["alignment"], place, keep_physics=False)["bounds"]
+        layout["bounds"] = [end.tolist() for end in bounds]
         layout["digests"] = {path.stem: _digest(path) for path in sorted(part.glob("*.npy"))}
         layout["sum"] = _sum(layout)
         (part / _LAYOUT).write_text(json.dumps(layout, indent=2))

@@ -60,11 +60,10 @@ def _blocks(dataset: Dataset, names: Sequence[str], size: int) -> Iterator[np.nd
         block = np.empty((rows.stop - rows.start, len(names)), np.float32)
         next_observation = dataset.observations[dataset.start_index[rows] + 1]
         physics = None if dataset.physics is None else dataset.physics[rows]
+        action = dataset.action_bounds.outside(dataset.action[rows])
         for column, name in enumerate(names):
             own = name == logged_under
-            block[:, column] = (
-                dataset.reward[rows] if own else rewards_of(name, next_observation, dataset.action[rows], physics)
-            )
+            block[:, column] = dataset.reward[rows] if own else rewards_of(name, next_observation, action, physics)
         yield block
 
 

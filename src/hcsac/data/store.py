@@ -10,7 +10,7 @@ import platform
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hcsac.data.build import Origin, Source, build
+from hcsac.data.build import Origin, Source, bounds_of_task, build
 from hcsac.data.dataset import Dataset
 from hcsac.data.episode import Episode
 from hcsac.data.formats import OpenedDataset
 from hcsac.data.mapped import map_dataset
 from hcsac.data.refs import local_store, require_free_name
-from hcsac.data.validate import validate, validate_sizes
+from hcsac.data.validate import validate, validate_bounds, validate_sizes
 from hcsac.errors import UserError, unknown
 from hcsac.files import sync, told
-from hcsac.tasks import box_size, has_simulator, make_env, robot_spaces
+from hcsac.tasks import ActionBounds, box_size, has_simulator, make_env, robot_spaces
 
 if TYPE_CHECKING:
     import h5py
@@ -42,6 +42,7 @@ def write(
     episodes: Iterable[Episode],
     metadata: Mapping[str, Any] | None = None,
     compress: bool = True,
+    bounds: Callable[[int], ActionBounds] | None = None,
 ) -> None:
     """Write the dataset `name` (`namespace/name-v0`) into the local store; it never replaces one.
 
@@ -50,6 +51,7 @@ def write(
         metadata: JSON values (seed, level, command ...), kept beside `task` and `behaviour_return`, the mean
             undiscounted return of the episodes.
         compress: rewrite the file with gzip, which any Minari reads.
+        bounds: number of actions -> theirs, written as the dataset's action space; None for those of the task.
 
     Raises:
         UserError: a bad or taken name, an unknown task, no episodes, or episodes that `validate` refuses.
@@ -62,11 +64,14 @@ def write(
     if first is None:
         raise UserError(f"dataset {name!r}: there is no episode to write.")
     env = make_env(task_name) if has_simulator(task_name) else None
-    spaces = robot_spaces(first.observation.shape[1], first.action.shape[1])
+    size = first.action.shape[1]
+    within = bounds(size) if bounds is not None else bounds_of_task(task_name, size)
+    spaces = robot_spaces(first.observation.shape[1], within)
     returns: list[float] = []
 
     def buffers() -> Iterator[EpisodeBuffer]:
-        for episode in chain([first], coming):
+        for number, episode in enumerate(chain([first], coming)):
+            validate_bounds(episode, within, f"dataset {name!r}, episode {number}")
             returns.append(episode.episode_return)
             yield _to_buffer(episode)
 
@@ -80,7 +85,7 @@ def write(
                 buffers(),  # read once, in order
                 env=env,
                 observation_space=None if env else spaces[0],
-                action_space=None if env else spaces[1],
+                action_space=spaces[1],
             )
             own: dict[str, Any] = {"task": task_name, "behaviour_return": float(np.mean(returns))}
             if compress:
@@ -113,7 +118,9 @@ def read(ref: str, task: str | None = None) -> tuple[str, list[Episode], dict[st
     opened = OpenedDataset(ref, task)
     episodes = list(opened)
     for number, episode in enumerate(episodes):
-        validate(episode, f"dataset {ref!r}, episode {number}")
+        where = f"dataset {ref!r}, episode {number}"
+        validate(episode, where)
+        validate_bounds(episode, opened.bounds(episode.action.shape[1]), where)
     if not episodes:
         raise UserError(f"dataset {ref!r} has no episode.")
     return opened.task, episodes, opened.metadata
@@ -172,12 +179,13 @@ def _source(opened: OpenedDataset) -> Source:
     if opened.streams:
         return _streamed(opened)
     episodes = list(opened)
-    return Source(opened.task, f"dataset {opened.ref!r}", [len(episode) for episode in episodes], episodes)
+    lengths = [len(episode) for episode in episodes]
+    return Source(opened.task, f"dataset {opened.ref!r}", lengths, episodes, opened.bounds)
 
 
 def _streamed(opened: OpenedDataset) -> Source:
     """To be read one episode at a time."""
-    return Source(opened.task, f"dataset {opened.ref!r}", opened.lengths, opened)
+    return Source(opened.task, f"dataset {opened.ref!r}", opened.lengths, opened, opened.bounds)
 
 
 @contextmanager

@@ -6,15 +6,20 @@ import numpy as np
 
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
-
-ACTION_TOLERANCE = 1e-6  # tanh in float32 may exceed 1 by its last digit
+from hcsac.tasks import ActionBounds
 
 
 def validate(episode: Episode, where: str) -> None:
-    """Raise `UserError`, naming `where` (a file, a dataset and episode), for the first problem."""
-    for faults in (shape_faults, length_faults, finiteness_faults, bound_faults):
+    """Raise `UserError`, naming `where` (a file, a dataset and episode), for the first problem but those of bounds."""
+    for faults in (shape_faults, length_faults, finiteness_faults):
         for fault in faults(episode):
             raise UserError(f"{where}: {fault}")
+
+
+def validate_bounds(episode: Episode, bounds: ActionBounds, where: str) -> None:
+    """Raise `UserError`, naming `where`, for the first action outside its bounds."""
+    for fault in bound_faults(episode, bounds):
+        raise UserError(f"{where}: {fault}")
 
 
 def validate_sizes(episodes: Sequence[Episode], names: Sequence[str]) -> None:
@@ -63,8 +68,13 @@ def finiteness_faults(episode: Episode) -> Iterator[str]:
             yield f"{name} has NaN or infinity, first in row {row}; leave this episode out or log it again."
 
 
-def bound_faults(episode: Episode) -> Iterator[str]:
-    """Actions outside [-1, 1]."""
-    largest = float(np.abs(episode.action).max(initial=0))
-    if largest > 1 + ACTION_TOLERANCE:
-        yield f"actions reach {largest:g}, but must lie in [-1, 1]; scale them as the environment's actions are scaled."
+def bound_faults(episode: Episode, bounds: ActionBounds) -> Iterator[str]:
+    """Actions outside their bounds; not for another number of actions, which `validate_sizes` finds."""
+    wrong = bounds.exceeded(episode.action) if episode.action.shape[1] == len(bounds.low) else np.zeros(0)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        yield (
+            f"action {column} is {episode.action[row, column]:g} in step {row}, but must lie in "
+            f"[{bounds.low[column]:g}, {bounds.high[column]:g}]; give the bounds of the robot's actions, by the task's "
+            "action_bounds or by --action-low and --action-high of an import, or mend the log."
+        )

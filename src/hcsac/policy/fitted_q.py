@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hcsac.algorithms import Adam, ObservationNormalizer, polyak_update
+from hcsac.algorithms import Adam, Scaling, polyak_update
 from hcsac.algorithms.algorithm import generators
 from hcsac.data.dataset import Dataset
 from hcsac.data.rewards import can_relabel
@@ -151,10 +151,10 @@ class _Evaluation:
     """The critics and the data they are fitted to."""
 
     def __init__(self, policies: Sequence[Policy], dataset: Dataset, settings: FittedQSettings):
-        self.policies, self.settings = policies, settings
+        self.policies, self.settings, self.bounds = policies, settings, dataset.action_bounds
         self.active = _every_row_for_every_task(dataset, settings)
         mean, scale = (torch.tensor(part, dtype=torch.float32) for part in observation_scaling(dataset))
-        self.scaling = ObservationNormalizer(mean, scale)
+        self.scaling = Scaling(mean, scale)
         network = SimpleNamespace(
             critics=settings.critics, hidden_size=settings.hidden_size, hidden_layers=2, embedding="onehot",
             critic_layer_norm="all", precision="float32",
@@ -193,12 +193,12 @@ class _Evaluation:
         return value[..., 0].numpy()
 
     def _actions(self, observation: Tensor, task: Tensor) -> Tensor:
-        """Of all policies at the same states: [n, S], [n] -> [G, n, A]."""
+        """Of all policies at the same states, in [-1, 1]: [n, S], [n] -> [G, n, A]."""
         actions = []
         for policy in self.policies:
             R = len(policy.seeds)
             actions.append(policy.act_all(observation.expand(R, -1, -1).numpy(), task.expand(R, -1).numpy()))
-        return torch.as_tensor(np.concatenate(actions))
+        return torch.as_tensor(self.bounds.inside(np.concatenate(actions)))
 
     def _scaled(self, batch: Batch) -> Batch:
         return batch._replace(

@@ -34,6 +34,7 @@ def make_metadata(run: RunDirectory, state: PolicyState) -> dict[str, Any]:
         "onnx_seed": state.seeds[0],
         "observation_size": state.observation_size,
         "action_size": state.action_size,
+        "action_bounds": [end.tolist() for end in state.bounds],
         "tasks": describe_tasks(state.tasks),
         "data": {"names": identity["data"], "rows": identity["rows"], "fingerprint": identity["fingerprint"]},
         "alignment": identity["alignment"],

@@ -4,7 +4,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from hcsac.algorithms import ALGORITHMS, recorded_settings, sentence, settings_of
+from hcsac.tasks import ActionBounds
 
 
 def model_card(metadata: dict[str, Any], difference: float | None) -> str:
@@ -16,7 +19,7 @@ def model_card(metadata: dict[str, Any], difference: float | None) -> str:
         f"# {_trained(metadata)['agent']} {title}: {', '.join(names)}",
         _origin(metadata, names),
         f"It maps an observation of {metadata['observation_size']} numbers and a task to an action of "
-        f"{metadata['action_size']} numbers in [-1, 1].",
+        f"{metadata['action_size']} numbers in {ActionBounds(*map(np.array, metadata['action_bounds']))}.",
         "## Tasks", _tasks(metadata),
         "## Data", _data(metadata),
         *(["## Distillation", distillation(metadata)] if "distilled" in metadata else []),

@@ -14,15 +14,15 @@ from hcsac.algorithms import SingleReplicaPolicy
 from hcsac.errors import UserError
 from hcsac.policy.state import PolicyState
 
-SAMPLES, TOLERANCE = 1000, 1e-5  # of the comparison; actions are in [-1, 1]
+SAMPLES, TOLERANCE = 1000, 1e-5  # of the comparison; the difference in halves of the range of the actions
 
 
 def onnx_bytes(state: PolicyState, description: dict[str, str]) -> bytes:
     """The policy of `state`, which has one seed, as an ONNX model: the same bytes every time.
 
-    observation [n, S] float32, task [n] int64 -> action [n, A] float32 in [-1, 1], NaN for a task index out of range.
-    Where the policy acts with noise, `action` is the mean and a second output `noise_std` [n, A] the standard deviation
-    of the noise, which the caller draws and adds.
+    observation [n, S] float32, task [n] int64 -> action [n, A] float32 in the robot's units, NaN for a task index out
+    of range. Where the policy acts with noise, `action` is the mean and a second output `noise_std` [n, A] the standard
+    deviation of the noise, which the caller draws and adds.
     `description` and the task names are stored in the metadata of the model.
     """
     import onnx
@@ -74,8 +74,9 @@ def largest_difference(content: bytes, state: PolicyState) -> float | None:
             if found.shape != expected.shape:
                 raise UserError(_failure(f"gives actions of shape {found.shape}, not {expected.shape}"))
             largest = float(np.maximum(largest, np.abs(found - expected).max(initial=0.0)))  # NaN stays NaN
-    if not largest <= TOLERANCE:
-        raise UserError(_failure(f"differs from PyTorch by {largest:.1e}, more than {TOLERANCE:g}"))
+    limit = TOLERANCE * float(state.bounds.half.max())
+    if not largest <= limit:
+        raise UserError(_failure(f"differs from PyTorch by {largest:.1e}, more than {limit:g}"))
     return largest
 
 

@@ -61,7 +61,7 @@ class Policy:
         hold: bool = False,
         deterministic: bool = False,
     ) -> np.ndarray:
-        """The action [A] at observation [S], or actions [n, A] at observations [n, S], in [-1, 1].
+        """The action [A] at observation [S], or actions [n, A] at observations [n, S], in the robot's units.
 
         Args:
             task: one of `tasks`.

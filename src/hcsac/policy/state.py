@@ -17,6 +17,7 @@ from hcsac.errors import UserError, unknown
 from hcsac.files import RUN, fits, require_form
 from hcsac.registry import SHARING_RULES, require_plugins
 from hcsac.settings import Settings
+from hcsac.tasks import ActionBounds
 from hcsac.training import checkpoint
 from hcsac.training.run_directory import RunDirectory
 from hcsac.types import Spec
@@ -54,6 +55,14 @@ class PolicyState:
     data: tuple[str, ...] = ()  # the names of the datasets it was trained on
     plugins: tuple[str, ...] = ()  # the modules that registered its algorithm, sharing rule, tasks and data
     teacher: str | None = None  # the algorithm of the policy that it was distilled from
+
+    @property
+    def bounds(self) -> ActionBounds:
+        """Those of its actions."""
+        low, high = self.network.scaling.action_low, self.network.scaling.action_high
+        if low is None or high is None:
+            return ActionBounds.unit(self.action_size)
+        return ActionBounds(low.numpy(), high.numpy())
 
     @classmethod
     def build(
@@ -139,6 +148,8 @@ def _network(
     if spec.observation_size != tensors["scaling.mean"].numel() or max(spec.action_size, replicas) > numbers:
         raise ValueError("its tensors have other sizes")  # before a network of absurd ones is made
     network = make_policy(name, spec, settings, replicas)
+    if "scaling.action_low" in tensors:
+        network.scaling.action_low, network.scaling.action_high = torch.zeros(2, spec.action_size)
     network.load_state_dict(tensors)
     choice = network.choice
     candidates = len(next(network.actor.parameters())) // (network.actors * replicas)

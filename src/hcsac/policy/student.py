@@ -109,7 +109,7 @@ def fit(
         drawn = [_draw(logged, moved, len(spec.tasks), generator) for generator in random]
         observation, task = (torch.stack(part) for part in zip(*drawn, strict=True))
         unused = torch.zeros(task.shape, device=device)
-        student.advance(Batch(observation, network(observation, task), unused, observation, unused, task))
+        student.advance(Batch(observation, network.inside(observation, task), unused, observation, unused, task))
         advance(1)
     policy = DeterministicPolicy(student.average, student.scaling).cpu()
     plugins = tuple(sorted(plugins_of(ALGORITHM, settings, spec.tasks)))

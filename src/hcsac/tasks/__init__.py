@@ -5,9 +5,11 @@ is imported when the first environment is made.
 """
 
 from hcsac.tasks import suite  # noqa: F401 (registers its tasks)
+from hcsac.tasks.bounds import ActionBounds
 from hcsac.tasks.registry import (
     Reward,
     Task,
+    action_bounds,
     box_size,
     get_task,
     has_simulator,
@@ -25,10 +27,12 @@ from hcsac.tasks.simulate import can_replay, observe, random_rollout, replay, te
 from hcsac.tasks.vector_env import SimulatorError, VectorEnv, make_envs
 
 __all__ = [
+    "ActionBounds",
     "Reward",
     "SimulatorError",
     "Task",
     "VectorEnv",
+    "action_bounds",
     "box_size",
     "can_replay",
     "fixed_by",

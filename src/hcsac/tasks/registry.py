@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import gymnasium
@@ -10,6 +11,7 @@ import numpy as np
 
 from hcsac.errors import UserError, unknown
 from hcsac.registry import Registry
+from hcsac.tasks.bounds import ActionBounds
 from hcsac.tasks.walker import SLOWEST, WalkerReward
 
 # next_observation [n, S], action [n, A] -> reward [n] of each transition by itself.
@@ -28,15 +30,20 @@ class Task:
     transitions of other tasks be relabelled with this task's reward (`reward_rule = recompute`) without a simulator. It
     is called with chunks of the data, float32 arrays it must not write to.
 
+    Actions are in the robot's own units here and wherever a policy acts; only the networks see them scaled into
+    [-1, 1]. `action_bounds`, the lowest and the highest value of each, are those of the data or the environment unless
+    given.
+
     A real robot has no simulator: a policy can be trained for a task without `env_id`, but not evaluated.
     """
 
     name: str
-    env_id: str | None = None  # of Gymnasium, with Box spaces and actions in [-1, 1]
+    env_id: str | None = None  # of Gymnasium, with Box spaces
     kwargs: dict[str, Any] = field(default_factory=dict)  # passed to gymnasium.make
     random_return: float | None = None  # score 0
     expert_return: float | None = None  # score 100
     reward: Reward | None = None  # next observation [n, S], action [n, A] -> [n]
+    action_bounds: tuple[float | tuple[float, ...], float | tuple[float, ...]] | None = None
 
 
 TASKS: Registry[Task] = Registry("task")
@@ -128,8 +135,7 @@ def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasiu
     """The task's environment, reset with `seed` if one is given. `kwargs` are added to the task's own.
 
     Raises:
-        UserError: the task has none, it cannot be made, a space is not a flat Box, or its actions are not exactly in
-            [-1, 1] (policies end in a tanh).
+        UserError: the task has none, it cannot be made, or a space is not a flat Box.
     """
     task = get_task(task_name)
     if task.env_id is None:
@@ -141,7 +147,6 @@ def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasiu
     try:
         box_size(env.observation_space, f"task {task_name!r}: the observation space of {task.env_id!r}")
         box_size(env.action_space, f"task {task_name!r}: the action space of {task.env_id!r}")
-        _require_unit_box(env.action_space, task)
     except UserError:
         env.close()
         raise
@@ -162,16 +167,41 @@ def box_size(space: gymnasium.Space[Any], what: str) -> int:
     return int(space.shape[0])
 
 
-def robot_spaces(observation_size: int, action_size: int) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
-    """The spaces of observations and actions of a task without a simulator: any numbers, and [-1, 1]."""
+def robot_spaces(observation_size: int, bounds: ActionBounds) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
+    """The spaces of observations and actions of a task without a simulator: any numbers, and those bounds."""
     observation = gymnasium.spaces.Box(-np.inf, np.inf, (observation_size,), np.float32)
-    return observation, gymnasium.spaces.Box(-1.0, 1.0, (action_size,), np.float32)
+    return observation, gymnasium.spaces.Box(bounds.low, bounds.high, dtype=np.float32)
 
 
-def _require_unit_box(space: gymnasium.Space[Any], task: Task) -> None:
-    assert isinstance(space, gymnasium.spaces.Box)
-    if not (np.all(space.low == -1) and np.all(space.high == 1)):
+def action_bounds(task_name: str, size: int) -> ActionBounds | None:
+    """The bounds of the task's actions: those that it gives, else those of its environment; None where it has neither.
+
+    Those of an environment with another number of actions than `size` are not for these data.
+
+    Raises:
+        UserError: it gives bounds that are none, or for another number of actions; or those of its environment are
+            endless.
+    """
+    task = get_task(task_name)
+    if task.action_bounds is not None:
+        return ActionBounds.given(*task.action_bounds, size, f"task {task_name!r}")
+    if task.env_id is None:
+        return None
+    bounds = _bounds_of_environment(task_name, task.env_id, repr(task.kwargs))
+    if len(bounds.low) != size:
+        return None
+    if not bounds.finite:
         raise UserError(
-            f"task {task.name!r}: actions of {task.env_id!r} range over [{space.low.min():g}, {space.high.max():g}], "
-            "but must range over [-1, 1]; register it with gymnasium's RescaleAction wrapper."
+            f"task {task_name!r}: actions of {task.env_id!r} range over {bounds}, and a policy needs an end on both "
+            "sides; register the task with action_bounds=(lowest, highest)."
         )
+    return bounds
+
+
+@lru_cache(maxsize=256)
+def _bounds_of_environment(task_name: str, env_id: str, kwargs: str) -> ActionBounds:
+    """It takes a moment to make one; what it is made from is the key."""
+    env = make_env(task_name)
+    bounds = ActionBounds.of_space(env.action_space)
+    env.close()
+    return bounds

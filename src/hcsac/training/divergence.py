@@ -13,6 +13,7 @@ from hcsac.sharing.active import ActiveDataset
 from hcsac.types import Batch, Info
 
 MARGIN = 100.0  # times the largest sum of discounted rewards: no value that is merely overestimated is so large
+FIRST = 1.0  # the size of values that networks begin with, in the units that they learn
 ATTEMPTS = 3  # to go on from a checkpoint with other minibatches
 
 
@@ -32,7 +33,7 @@ class Watch:
             return f"{', '.join(bad)} is no number"
         for name in self.algorithm.value_metrics & info.keys():
             value = info[name].abs().max().item() * self.scale
-            if value > MARGIN * self.largest:
+            if value > MARGIN * max(self.largest, FIRST * self.scale):
                 return f"{name} is {value:.3g}, and rewards can sum to {self.largest:.3g} at most"
         return None
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hcsac import files
-from hcsac.algorithms import DEFAULT_PRESET, ObservationNormalizer, make_algorithm, plugins_of, preset, resolve
+from hcsac.algorithms import DEFAULT_PRESET, Scaling, make_algorithm, plugins_of, preset, resolve
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
@@ -26,7 +26,7 @@ from hcsac.sharing.drawing import row_weights
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer
-from hcsac.tasks import box_size, get_task, has_simulator, make_env, time_limit
+from hcsac.tasks import ActionBounds, box_size, get_task, has_simulator, make_env, time_limit
 from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
 from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.training.divergence import ATTEMPTS
@@ -105,8 +105,8 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     rule = rule_of(sharing)
     schedule = _schedule(settings, rule, len(dataset))
     settings = settings.replace({"updates": schedule.total})  # learning rates fall by it
-    normalizer = ObservationNormalizer(*_statistics(dataset, settings.standardise_observations))
-    algorithm = make_algorithm(name, dataset.spec, settings, seeds, normalizer, wants_compile(settings, schedule.total))
+    scaling = _scaling(dataset, settings.standardise_observations)
+    algorithm = make_algorithm(name, dataset.spec, settings, seeds, scaling, wants_compile(settings, schedule.total))
     algorithm.reward_scale = _reward_scale(dataset)
     minibatches = generators(seeds, 2, device)
     # Where nothing is shared, no other task's reward is looked up.
@@ -160,6 +160,7 @@ def _reward_scale(dataset: Dataset) -> float:
 
 def _require_sizes_of_tasks(dataset: Dataset) -> None:
     """A policy of these data must fit the simulator that evaluates it; found out now, not at the first evaluation."""
+    ours = dataset.action_bounds
     for task in filter(has_simulator, dataset.task_names):
         env = make_env(task)
         spaces = {"observation": env.observation_space, "action": env.action_space}
@@ -170,6 +171,12 @@ def _require_sizes_of_tasks(dataset: Dataset) -> None:
                 raise UserError(
                     f"{kind} size is {size} in the data, but {wanted} in task {task!r}; give the data their own task."
                 )
+        theirs = ActionBounds.of_space(spaces["action"])
+        if theirs.exceeded(ours.low).any() or theirs.exceeded(ours.high).any():
+            raise UserError(
+                f"actions of the data range over {ours}, but those of task {task!r} over {theirs}; give the data the "
+                "bounds that they were logged with, or their own task."
+            )
 
 
 def _target_task_reward(dataset: Dataset, rule: SharingRule | None) -> np.ndarray | None:
@@ -179,11 +186,12 @@ def _target_task_reward(dataset: Dataset, rule: SharingRule | None) -> np.ndarra
     return reward_table(dataset, "recompute")
 
 
-def _statistics(dataset: Dataset, standardise: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and scale [S] that observations are normalised by."""
+def _scaling(dataset: Dataset, standardise: bool) -> Scaling:
+    """What observations are normalised by, and the bounds of the robot's actions."""
     size = dataset.observation_size
-    mean, scale = observation_scaling(dataset) if standardise else (np.zeros(size), np.ones(size))
-    return torch.tensor(mean, dtype=torch.float32), torch.tensor(scale, dtype=torch.float32)
+    statistics = observation_scaling(dataset) if standardise else (np.zeros(size), np.ones(size))
+    bounds = () if dataset.action_bounds.is_unit else dataset.action_bounds
+    return Scaling(*(torch.tensor(part, dtype=torch.float32) for part in (*statistics, *bounds)))
 
 
 def _identity(

@@ -66,7 +66,6 @@ def _objects(rows: Rows) -> Rows:
         (_objects, "pickled objects"),
         (lambda rows: {**rows, "reward": np.zeros((9, 1), np.float32)}, "labels are longer than the data"),
         (lambda rows: {**rows, "action": rows["action"][:-1]}, "unequal length"),
-        (lambda rows: {**rows, "action": rows["action"] * 3}, r"must lie in \[-1, 1\]"),
         (lambda rows: {**rows, "observation": rows["observation"][:, :, None]}, "observation has shape"),
         (lambda rows: {**rows, "reward": np.zeros((6, 2), np.float32)}, r"must be \[T\+1\] or \[T\+1, 1\]"),
         (lambda rows: {**rows, "action": np.full((6, 2), "left")}, "not numbers"),

@@ -1,11 +1,12 @@
 """All checks of one dataset, one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from hcsac.data.build import bounds_of_task
 from hcsac.data.checks import columns, coverage, rewards, shapes
 from hcsac.data.checks.findings import ERROR, Check, Report, make_finding
 from hcsac.data.checks.kinematics import jumps
@@ -14,9 +15,9 @@ from hcsac.data.checks.repeats import check_repeats
 from hcsac.data.checks.replay import Simulated, simulate
 from hcsac.data.checks.steps import Steps, choose
 from hcsac.data.episode import Episode
-from hcsac.data.formats import open_data
+from hcsac.data.formats import OpenedDataset
 from hcsac.errors import UserError
-from hcsac.tasks import can_replay, get_task, rewards_of, task_names
+from hcsac.tasks import ActionBounds, can_replay, get_task, rewards_of, task_names
 
 STEPS = 60_000  # steps replayed at most by default; takes about ten seconds
 
@@ -42,7 +43,8 @@ def check(
         UserError: the data cannot be read at all; every other problem is a finding.
     """
     if isinstance(data, str | Path):
-        return examine(str(data), *open_data(data, task_name), steps, seed, use_physics)
+        opened = OpenedDataset(str(data), task_name)
+        return examine(str(data), opened.task, opened.episodes(), steps, seed, use_physics, opened.bounds)
     if task_name is None:
         raise UserError("episodes do not name their task; give it as task_name.")
     if not data:
@@ -51,10 +53,22 @@ def check(
 
 
 def examine(
-    subject: str, task_name: str, episodes: Sequence[Episode], steps: int = STEPS, seed: int = 0, physics: bool = True
+    subject: str,
+    task_name: str,
+    episodes: Sequence[Episode],
+    steps: int = STEPS,
+    seed: int = 0,
+    physics: bool = True,
+    bounds_of: Callable[[int], ActionBounds] | None = None,
 ) -> Report:
-    """All checks of some episodes of a task; arguments as in `check`."""
-    checks = shapes.check_arrays(episodes)
+    """All checks of some episodes of a task; arguments as in `check`.
+
+    Args:
+        bounds_of: number of actions -> their bounds; None for those of the task.
+    """
+    size = episodes[0].action.shape[1] if episodes[0].action.ndim == 2 else 1
+    bounds = bounds_of_task(task_name, size) if bounds_of is None else bounds_of(size)
+    checks = shapes.check_arrays(episodes, bounds)
     valid = not any(check.findings for check in checks)
     if valid and task_name in task_names():
         checks.append(shapes.check_sizes(episodes, task_name))
@@ -78,7 +92,7 @@ def examine(
     ]
     checks += [
         columns.check_precision(episodes),
-        coverage.check_coverage(episodes),
+        coverage.check_coverage(episodes, bounds),
         coverage.check_returns(episodes, task_name),
     ]
     return Report(subject, task_name, tuple(checks))

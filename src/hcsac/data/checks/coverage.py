@@ -6,17 +6,17 @@ import numpy as np
 
 from hcsac.data.checks.findings import Check, Finding, make_finding
 from hcsac.data.episode import Episode
-from hcsac.tasks import get_task, task_names
+from hcsac.tasks import ActionBounds, get_task, task_names
 
-_PARTS = 20  # equal parts of [-1, 1]
+_PARTS = 20  # equal parts of an action's range
 _VISITED = 1e-3  # share of the steps that makes a part visited
 _ABOVE = 1.2  # times the expert's return
 _BAR = 40  # characters of the longest bar
 
 
-def check_coverage(episodes: Sequence[Episode]) -> Check:
+def check_coverage(episodes: Sequence[Episode], bounds: ActionBounds) -> Check:
     """The share of the actions' range that is visited, and along how many directions the observations spread."""
-    action = np.concatenate([episode.action for episode in episodes])
+    action = bounds.inside(np.concatenate([episode.action for episode in episodes]))
     parts = np.clip(((action + 1) / 2 * _PARTS).astype(int), 0, _PARTS - 1)
     counts = np.stack([np.bincount(column, minlength=_PARTS) for column in parts.T])
     visited = (counts >= max(1, _VISITED * len(action))).mean(axis=1)

@@ -17,7 +17,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "size-mismatch": (ERROR, "name the task that the data were logged for, or log with this task's environment."),
     "unequal-lengths": (ERROR, "cut the longer array: one entry for each step between two observations."),
     "not-finite": (ERROR, "leave the episode out, or log it again."),
-    "action-out-of-bounds": (ERROR, "scale actions to [-1, 1], as the environment's actions are scaled."),
+    "action-out-of-bounds": (
+        ERROR,
+        "give the robot's own bounds, by the task's action_bounds or the import's --action-low and --action-high.",
+    ),
     "end-before-last-step": (ERROR, "split the episode there."),
     "missing-end": (ERROR, "mark the last step truncated, or terminated if it reached a terminal state."),
     "split-episode": (ERROR, "join the two; they are one episode."),

@@ -9,16 +9,22 @@ from hcsac.data import validate
 from hcsac.data.checks.findings import Check, Finding, make_finding
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
-from hcsac.tasks import box_size, make_env, task_names, terminates, time_limit
+from hcsac.tasks import ActionBounds, box_size, make_env, task_names, terminates, time_limit
 
 
-def check_arrays(episodes: Sequence[Episode]) -> list[Check]:
+def check_arrays(episodes: Sequence[Episode], bounds: ActionBounds) -> list[Check]:
     """Shapes, equal lengths, finite numbers and action bounds; no other check can run before these pass."""
     return [
         _every(episodes, "shapes", "wrong-shape", _shape_faults, _shapes),
         _every(episodes, "equal lengths", "unequal-lengths", _each(validate.length_faults), _lengths),
         _every(episodes, "finite numbers", "not-finite", _each(validate.finiteness_faults), _finite),
-        _every(episodes, "action bounds", "action-out-of-bounds", _each(validate.bound_faults), _bounds),
+        _every(
+            episodes,
+            "action bounds",
+            "action-out-of-bounds",
+            _each(lambda e: validate.bound_faults(e, bounds)),
+            lambda every: _nearest(every, bounds),
+        ),
     ]
 
 
@@ -83,8 +89,11 @@ def _finite(episodes: Sequence[Episode]) -> str:
     return f"no NaN or infinity in {sum(len(episode) for episode in episodes)} steps."
 
 
-def _bounds(episodes: Sequence[Episode]) -> str:
-    return f"the largest action is {max(float(np.abs(e.action).max(initial=0)) for e in episodes):.6f}."
+def _nearest(episodes: Sequence[Episode], bounds: ActionBounds) -> str:
+    largest = max(float(np.abs(bounds.inside(e.action)).max(initial=0)) for e in episodes)
+    if bounds.is_unit:
+        return f"the largest action is {largest:.6f}."
+    return f"the actions reach {largest:.1%} of their bounds, {bounds}."
 
 
 def check_boundaries(episodes: Sequence[Episode]) -> Check:

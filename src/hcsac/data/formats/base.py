@@ -21,6 +21,7 @@ class DatasetFormat(Protocol):
     - `task(path) -> str | None`: the task that the dataset itself names.
     - `metadata(path) -> dict`: shown by `hcsac data info`.
     - `lengths(path) -> Sequence[int]`: the steps of every episode, where they are known before the episodes are read.
+    - `bounds(path) -> ActionBounds | None`: those of the actions, where the dataset says them.
     - `unread(path) -> Sequence[str]`: what the dataset has and the format does not read, which an import names.
     - `write(path, episodes, task)`: make a new file or folder, for `hcsac data export`.
     - `rewards_optional`, an attribute: True where logs may have no rewards; `read` gives NaN as every reward then, and

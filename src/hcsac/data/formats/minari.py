@@ -15,7 +15,7 @@ from hcsac.data.episode import Episode
 from hcsac.data.formats.base import dataset_format
 from hcsac.data.formats.untrusted import require_plain_hdf5
 from hcsac.data.refs import read_metadata
-from hcsac.tasks import box_size, task_of_env
+from hcsac.tasks import ActionBounds, box_size, task_of_env
 
 if TYPE_CHECKING:
     import minari
@@ -45,6 +45,11 @@ class MinariFormat:
     def metadata(self, path: Path) -> dict[str, Any]:
         """As Minari keeps them."""
         return read_metadata(path)
+
+    def bounds(self, path: Path) -> ActionBounds | None:
+        """Those of its action space, if they have an end."""
+        bounds = ActionBounds.of_space(_open(path).action_space)
+        return bounds if bounds.finite else None
 
     def lengths(self, path: Path) -> list[int]:
         """Steps of every episode, without reading one."""

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from hcsac.data.build import bounds_of_task
 from hcsac.data.episode import Episode
 from hcsac.data.formats.base import FORMATS, DatasetFormat, describe_formats
 from hcsac.data.refs import locate, split_task
 from hcsac.errors import UserError
-from hcsac.tasks import get_task, task_names
+from hcsac.tasks import ActionBounds, get_task, task_names
 
 _TYPES: dict[str, type[np.generic]] = {
     "observation": np.float32,
@@ -37,10 +38,7 @@ def open_data(ref: str | Path, task: str | None = None) -> tuple[str, list[Episo
         UserError: there is no such dataset, it cannot be read, its task is unknown or another one, or it is empty.
     """
     opened = OpenedDataset(str(ref), task)
-    episodes = list(opened)
-    if not episodes:
-        raise UserError(f"dataset {opened.ref!r} has no episode; name one that has.")
-    return opened.task, episodes
+    return opened.task, opened.episodes()
 
 
 class OpenedDataset:
@@ -78,6 +76,13 @@ class OpenedDataset:
                     )
                 yield self._rewarded(_converted(item))
 
+    def episodes(self) -> list[Episode]:
+        """All of them in memory; a `UserError` where there is none."""
+        episodes = list(self)
+        if not episodes:
+            raise UserError(f"dataset {self.ref!r} has no episode; name one that has.")
+        return episodes
+
     @property
     def streams(self) -> bool:
         """Whether the format knows the lengths of episodes without reading them."""
@@ -88,6 +93,14 @@ class OpenedDataset:
         """Steps of every episode; all episodes are read for it where the format does not know them."""
         lengths = self._optional("lengths")
         return [len(episode) for episode in self] if lengths is None else [int(length) for length in lengths]
+
+    def bounds(self, size: int) -> ActionBounds:
+        """Those of its `size` actions: given by its task, else by the dataset itself, else by the task's environment.
+
+        Without any they are [-1, 1].
+        """
+        own = None if get_task(self.task).action_bounds is not None else self._optional("bounds")
+        return own or bounds_of_task(self.task, size)
 
     @property
     def unread(self) -> list[str]:
