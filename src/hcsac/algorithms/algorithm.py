@@ -52,7 +52,7 @@ class Algorithm(nn.Module):
         spec: sizes and tasks.
         settings: resolved settings of `settings_type`; `precision` is float32 or bf16 here.
         seeds: one replica each.
-        normalizer: how observations enter the networks; None to leave them as they are.
+        scaling: between the robot's units and those of the networks; None where they are the same.
         compiled: compile the update.
     """
 

@@ -199,9 +199,9 @@ class Loop:
 
     def save(self, update: int) -> None:
         """Write the checkpoint: all that decides the next update."""
-        normalizer = self.algorithm.scaling.state_dict()
+        scaling = self.algorithm.scaling.state_dict()
         state = checkpoint.join(
-            agent=self.algorithm.state(), active=self.active.state(), sharing=self.sharer.state(), scaling=normalizer
+            agent=self.algorithm.state(), active=self.active.state(), sharing=self.sharer.state(), scaling=scaling
         )
         self.run.sync()
         if self.run.checkpoint.exists():

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hcsac.data import Episode, store
 from hcsac.data.formats import FORMATS, OpenedDataset, dataset_format, open_data
 from hcsac.errors import UserError
 from hcsac.registry import use_plugins
+from hcsac.tasks import Task, register_task, registry
 from tests.conftest import TASKS, run, slide_episodes
 
 PLUGIN = '''
@@ -112,8 +114,7 @@ def test_the_commands_read_it(plugin, logs, capsys):
 def test_a_dataset_that_names_its_task(tmp_path):
     register(matches=always, read=lambda self, path: slide_episodes("slide-left"), task=lambda self, path: "slide-left")
     assert open_data(tmp_path)[0] == "slide-left"
-    with pytest.raises(UserError, match="logged under task 'slide-left', not 'slide-right'; leave the task out"):
-        open_data(tmp_path, "slide-right")
+    assert open_data(tmp_path, "slide-right")[0] == "slide-right"  # it is believed
 
 
 def test_lengths_told_wrongly(tmp_path):
@@ -201,3 +202,21 @@ def test_a_folder_of_npz_episodes_is_loaded_as_it_is(tmp_path):
         np.savez(tmp_path / f"{number}.npz", **to_arrivals(episode))
     direct = hcsac.Dataset.from_episodes({"slide-left": slide_episodes("slide-left")})
     assert hcsac.load(f"slide-left={tmp_path}").fingerprint() == direct.fingerprint()
+
+
+def test_a_task_that_is_given_is_believed_unless_its_rewards_are_others(monkeypatch):
+    """Two tasks on one environment id, each with a reward function of its own: the main case."""
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
+    monkeypatch.setattr(registry.TASKS, "_origins", dict(registry.TASKS._origins))
+    made = slide_episodes("slide-left")
+    rewards = {"near": lambda reached, action: -reached[:, 0], "far": lambda reached, action: reached[:, 1]}
+    for name, reward in rewards.items():
+        register_task(Task(name, "tests/slide-left-v0", reward=reward))
+        paid = [replace(e, reward=reward(e.observation[1:], e.action)) for e in made]
+        store.write(f"lab/{name}-v0", name, paid)
+    assert hcsac.load(["lab/near-v0", "lab/far-v0"]).task_names == ("near", "far")
+    store.write("lab/unnamed-v0", "slide-left", [replace(e, reward=-e.observation[1:, 0]) for e in made])
+    assert hcsac.load(["near=lab/unnamed-v0", "lab/far-v0"]).task_names == ("near", "far")
+    with pytest.raises(UserError, match=r"logged under task 'slide-left', not 'far', whose rewards differ .* by up to"):
+        hcsac.load("far=lab/unnamed-v0")
+    assert hcsac.load("goal=lab/unnamed-v0").task_names == ("goal",)  # it has no function that could say otherwise

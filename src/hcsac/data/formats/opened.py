@@ -16,8 +16,9 @@ from hcsac.data.episode import Episode
 from hcsac.data.formats.base import FORMATS, DatasetFormat, describe_formats
 from hcsac.data.refs import locate, split_task
 from hcsac.errors import UserError
-from hcsac.tasks import ActionBounds, get_task, task_names
+from hcsac.tasks import ActionBounds, get_task, rewards_of, task_names
 
+SAME_REWARD = 1e-3  # of the largest reward: what may be rounding
 _TYPES: dict[str, type[np.generic]] = {
     "observation": np.float32,
     "action": np.float32,
@@ -143,9 +144,7 @@ class OpenedDataset:
         if given is not None:
             name = get_task(given).name
             if own is not None and own != name:
-                raise UserError(
-                    f"dataset {self.ref!r} was logged under task {own!r}, not {name!r}; leave the task out."
-                )
+                self._require_rewards_of(name, str(own))
             return name
         if own is None:
             raise UserError(
@@ -153,6 +152,22 @@ class OpenedDataset:
                 f"TASK being one of {', '.join(task_names())}."
             )
         return str(own)
+
+    def _require_rewards_of(self, name: str, own: str) -> None:
+        """A task that is given is believed, unless its reward function says otherwise of the first episode."""
+        if get_task(name).reward is None:
+            return
+        with self._reading():
+            first = next(iter(self._reader.read(self.path, **self.columns)), None)
+        if first is None:
+            return
+        expected = rewards_of(name, np.asarray(first.observation[1:], np.float32), np.asarray(first.action, np.float32))
+        difference = float(np.abs(expected - first.reward).max())
+        if difference > SAME_REWARD * max(1.0, float(np.abs(expected).max())):
+            raise UserError(
+                f"dataset {self.ref!r} was logged under task {own!r}, not {name!r}, whose rewards differ from the "
+                f"logged ones by up to {difference:.3g}; leave the task out."
+            )
 
     def _optional(self, method: str) -> Any:
         if not hasattr(self._reader, method):
