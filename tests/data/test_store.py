@@ -101,9 +101,12 @@ def test_a_path_and_the_shipped_sample(
 
 
 def test_names(folder: Path, small: list[Episode]) -> None:
-    for bad in ("walk", "walk-v0", "test/walk", "../walk-v0", "te st/walk-v0", "/test/walk-v0"):
+    for bad in ("w/walk-v0", "walk", "walk-v0", "test/walk", "../walk-v0", "te st/walk-v0", "/test/walk-v0"):
         with pytest.raises(UserError, match="namespace/name-v0"):
             store.write(bad, "walker-walk", small)
+    for good in ("a/b/walk-v0", "über/gehen-v0", "ab/w-v0"):
+        store.write(good, "walker-walk", small)
+        assert len(store.load(good)) == 10
     with pytest.raises(UserError, match="shipped sample"):
         store.write("sample/walk-v0", "walker-walk", small)
     store.write(NAME, "walker-walk", small)

@@ -61,6 +61,8 @@ def data_import(
     bounds = _given_bounds(action_low, action_high) or opened.bounds
     with _progress(opened) as episodes:
         store.write(name, opened.task, episodes, {"source": opened.format}, bounds=bounds)
+    for what in opened.coarse.values():
+        click.echo(f"warning: {what}.", err=True)
     if opened.unread:
         click.echo(f"not read: {', '.join(opened.unread)}\n")
     click.echo(describe.describe(name))
@@ -189,6 +191,8 @@ def data_check(
     readable, reports = {}, []
     for name, dataset in opened.items():
         its_task, episodes = dataset.task, dataset.episodes()
+        for what in dataset.coarse.values():
+            click.echo(f"warning: {name}: {what}.", err=True)
         report = checks.examine(name, its_task, episodes, steps, physics=physics, bounds_of=dataset.bounds)
         click.echo(f"{report}\n")
         reports.append(report)

@@ -14,7 +14,7 @@ from hcsac.tasks import get_task
 
 SAMPLE = "sample/"  # names that begin so are shipped inside the package
 _SAMPLE_FOLDER = Path(__file__).parent.parent / "sample"
-_NAME = re.compile(r"[-_\w]+(/[-_\w]+)*/[-_\w]+-v\d+")
+_NAME = re.compile(r"(?=[^/]{2}|./.+/)[-_\w]+(/[-_\w]+)*/[-_\w]+-v\d+")  # Minari's namespaces have two letters
 _METADATA = Path("data") / "metadata.json"  # of a Minari dataset
 
 
@@ -36,8 +36,8 @@ def require_free_name(name: str) -> Path:
     """The folder a dataset of this name will have; `UserError` for a name that is bad, taken or the sample's."""
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"{name!r} is not a dataset name; write namespace/name-v0, in letters, digits, - and _, "
-            "with a version at its end: walker/walk-medium-v0."
+            f"{name!r} is not a dataset name; write namespace/name-v0, in letters, digits, - and _, with a namespace "
+            "of two letters or more and a version at its end: walker/walk-medium-v0."
         )
     if name.startswith(SAMPLE):
         raise UserError(f"{name!r}: names that begin with {SAMPLE} belong to the shipped sample; choose another.")

@@ -256,7 +256,10 @@ def _require_sizes_of(env: Any, task_name: str, episode: Episode) -> None:
 
 
 def _compress(file: Path) -> None:
-    """Rewrite an HDF5 file with every array as one gzip chunk (bytes shuffled: floats compress better)."""
+    """Rewrite an HDF5 file with every array as one gzip chunk (bytes shuffled: floats compress better).
+
+    Of 51 episodes of a walker level 1 leaves 85 % and level 9 leaves 83 %, in half of the time and less.
+    """
     import h5py
 
     small = file.with_suffix(".small")
@@ -265,7 +268,7 @@ def _compress(file: Path) -> None:
         if isinstance(item, h5py.Group):
             copied: Any = target.require_group(name)
         else:
-            one_chunk = {"chunks": item.shape, "compression": "gzip", "compression_opts": 9, "shuffle": True}
+            one_chunk = {"chunks": item.shape, "compression": "gzip", "compression_opts": 1, "shuffle": True}
             options = one_chunk if item.shape and item.size else {}
             copied = target.create_dataset(name, data=item[()], maxshape=item.maxshape, **options)
         for key, value in item.attrs.items():

@@ -166,3 +166,17 @@ def test_an_import_names_what_is_not_read(tmp_path: Path, small: list[Episode], 
     np.savez(tmp_path / "log" / "a.npz", **to_arrivals(small[0]), image=np.zeros(6), is_first=np.zeros(6))
     assert run("data", "import", tmp_path / "log", "--task", "walker-walk", "--name", "lab/a-v0") == 0
     assert "not read: image\n" in capsys.readouterr().out
+
+
+def test_a_loss_of_resolution_is_said(tmp_path: Path, small: list[Episode], folder: Path, capsys: Any) -> None:
+    """101 time stamps of an episode would be one number."""
+    rows = to_arrivals(small[0])
+    observation = rows["observation"].astype(np.float64)
+    observation[:, 3] = 1.7e9 + 0.01 * np.arange(6)
+    observation[:, 4] = 100 + 0.01 * np.arange(6)  # float32 tells these apart
+    (tmp_path / "log").mkdir()
+    np.savez(tmp_path / "log" / "a.npz", **{**rows, "observation": observation})
+    assert run("data", "import", tmp_path / "log", "--task", "walker-walk", "--name", "lab/a-v0") == 0
+    said = capsys.readouterr().err
+    assert "column 3 spreads over 0.05 around 1.7e+09, where float32 has steps of 1.3e+02; subtract an offset" in said
+    assert said.count("warning") == 1

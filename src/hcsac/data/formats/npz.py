@@ -3,7 +3,9 @@
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +31,7 @@ class NpzFormat:
 
     def read(self, path: Path) -> Iterator[Episode]:
         """One episode a file, in the order of their names."""
-        return map(read_episode, _files(path))
+        return (read_episode(file, np.float64) for file in _files(path))
 
     def write(self, path: Path, episodes: Iterable[Episode], task: str) -> None:
         """A folder with a file for each episode."""
@@ -67,11 +69,11 @@ def _files(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.npz")) or sorted((directory / "data").glob("*.npz"))
 
 
-def read_episode(file: Path) -> Episode:
+def read_episode(file: Path, kind: type[np.floating[Any]] = np.float32) -> Episode:
     """One episode; keys observation [T+1, S], action [T+1, A], reward [T+1, 1], optionally physics.
 
     Whether its last observation is a terminal state is said by an array of `ends.KNOWN`, or by a discount of 0 there;
-    without either it is not.
+    without either it is not. `kind` is the type of observations of more than float32.
     """
     rows = _read_arrays(file)
     lengths = {key: len(array) for key, array in rows.items()}
@@ -82,6 +84,8 @@ def read_episode(file: Path) -> Episode:
         raise UserError(f"{file}: {what}; cut them to the rows that belong together, one per observation.")
     kept = {key: rows[key] for key in (*REQUIRED, "physics") if key in rows}
     episode = from_arrivals(**kept, discount=_discount(rows, str(file)))
+    if kept["observation"].dtype == np.float64 == kind:
+        episode = replace(episode, observation=kept["observation"])
     validate(episode, str(file))
     return episode
 

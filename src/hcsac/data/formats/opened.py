@@ -18,6 +18,7 @@ from hcsac.data.refs import locate, split_task
 from hcsac.errors import UserError
 from hcsac.tasks import ActionBounds, get_task, rewards_of, task_names
 
+RESOLUTION = 1e-3  # of a column's spread within an episode: coarser steps lose what it says
 SAME_REWARD = 1e-3  # of the largest reward: what may be rounding
 _TYPES: dict[str, type[np.generic]] = {
     "observation": np.float32,
@@ -63,6 +64,7 @@ class OpenedDataset:
         self.format, self._reader = _find_format(self.path)
         self.plugin = FORMATS.plugin(self.format)
         self.columns = {"columns": tuple(columns)} if columns else {}
+        self.coarse: dict[int, str] = {}  # column of the observations -> what float32 loses of it, as far as read
         if columns and "columns" not in inspect.signature(self._reader.read).parameters:
             raise UserError(f"{self.path} is read as {self.format}, whose columns have names; leave --columns out.")
         self.task = self._resolve_task(task)
@@ -75,6 +77,7 @@ class OpenedDataset:
                         f"dataset format {self.format!r} gives {type(item).__name__} as episode {number} of "
                         f"{self.path}; its method read must yield hcsac.data.Episode."
                     )
+                self._note_resolution(item.observation)
                 yield self._rewarded(_converted(item))
 
     def episodes(self) -> list[Episode]:
@@ -107,6 +110,19 @@ class OpenedDataset:
     def unread(self) -> list[str]:
         """What the dataset has and its format does not read."""
         return list(self._optional("unread") or ())
+
+    def _note_resolution(self, observation: Any) -> None:
+        """Remember columns of float64, as times and coordinates, whose values float32 can hardly tell apart."""
+        values = np.asarray(observation)
+        if values.dtype != np.float64 or values.ndim != 2 or not np.isfinite(values).all():
+            return
+        spread, largest = np.ptp(values, axis=0), np.abs(values).max(0)
+        step = np.spacing(largest.clip(max=np.finfo(np.float32).max).astype(np.float32))
+        for column in np.flatnonzero((spread > 0) & (step > RESOLUTION * spread)).tolist():
+            self.coarse[column] = (
+                f"observation column {column} spreads over {spread[column]:.3g} around {values[0, column]:.6g}, where "
+                f"float32 has steps of {step[column]:.2g}; subtract an offset before it is logged"
+            )
 
     def _rewarded(self, episode: Episode) -> Episode:
         """With the task's own rewards where none were logged, which a format that may have none says by NaN."""
