@@ -79,9 +79,15 @@ class Arm(gymnasium.Env):
         return self.draw(), paid, False, False, {}
 
 
+def scaled_arm() -> gymnasium.Env:
+    """The arm with actions in [-1, 1]."""
+    return gymnasium.wrappers.RescaleAction(Arm(), -1, 1)
+
+
 gymnasium.register("tests/free-v0", entry_point="tests.conftest:Free", max_episode_steps=12)
 gymnasium.register("tests/arm-v0", entry_point="tests.conftest:Arm", max_episode_steps=12)
 register_task(Task("arm", "tests/arm-v0"))
+gymnasium.register("tests/scaled-arm-v0", entry_point="tests.conftest:scaled_arm", max_episode_steps=12)
 gymnasium.register("tests/goal-v0", entry_point="tests.conftest:Goal", max_episode_steps=12)
 register_task(Task("goal", "tests/goal-v0"))
 

@@ -138,3 +138,15 @@ def test_bounds_that_do_not_belong_together(own_tasks, tmp_path):
     wide = Dataset.from_episodes({"arm-elsewhere": slide_episodes("slide-left")})
     with pytest.raises(UserError, match=r"range over \[-3, 3\], but those of task 'arm-elsewhere' over \[-1, 1\]"):
         hcsac.train("bc", wide, tmp_path / "run", settings("bc"), progress=False)
+
+
+def test_an_environment_that_rescales_is_refused_for_data_in_other_units(own_tasks, tmp_path):
+    """And taken for data in its units."""
+    data = arm_episodes(count=2)
+    register_task(Task("scaled", "tests/scaled-arm-v0", action_bounds=((-0.4, 0), (0.4, 1))))
+    with pytest.raises(UserError, match=r"task 'scaled' rescales its own to .* without RescaleAction"):
+        hcsac.train("bc", Dataset.from_episodes({"scaled": data}), tmp_path / "run", settings("bc"), progress=False)
+    register_task(Task("scaled", "tests/scaled-arm-v0"))
+    bounds = Dataset.from_episodes({"arm": data}).action_bounds
+    scaled = [replace(episode, action=bounds.inside(episode.action)) for episode in data]
+    hcsac.train("bc", Dataset.from_episodes({"scaled": scaled}), tmp_path / "run", settings("bc"), progress=False)

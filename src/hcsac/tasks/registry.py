@@ -156,6 +156,15 @@ def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasiu
     return env
 
 
+def rescales_actions(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether a RescaleAction wrapper gives the environment other actions than it is given."""
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.wrappers.RescaleAction):
+            return True
+        env = env.env
+    return False
+
+
 def box_size(space: gymnasium.Space[Any], what: str) -> int:
     """Length of the vectors of a flat Box; `what` names the space in the `UserError` for any other space."""
     if not isinstance(space, gymnasium.spaces.Box):

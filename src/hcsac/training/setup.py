@@ -26,7 +26,7 @@ from hcsac.sharing.drawing import row_weights
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer
-from hcsac.tasks import ActionBounds, box_size, get_task, has_simulator, make_env, time_limit
+from hcsac.tasks import ActionBounds, box_size, get_task, has_simulator, make_env, rescales_actions, time_limit
 from hcsac.training.callbacks import Callback, Callbacks, require_callbacks
 from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.training.divergence import ATTEMPTS
@@ -163,6 +163,7 @@ def _require_sizes_of_tasks(dataset: Dataset) -> None:
     ours = dataset.action_bounds
     for task in filter(has_simulator, dataset.task_names):
         env = make_env(task)
+        rescaled = rescales_actions(env)
         spaces = {"observation": env.observation_space, "action": env.action_space}
         env.close()
         for kind, size in (("observation", dataset.observation_size), ("action", dataset.action_size)):
@@ -172,6 +173,11 @@ def _require_sizes_of_tasks(dataset: Dataset) -> None:
                     f"{kind} size is {size} in the data, but {wanted} in task {task!r}; give the data their own task."
                 )
         theirs = ActionBounds.of_space(spaces["action"])
+        if rescaled and not theirs.equals(ours):
+            raise UserError(
+                f"actions of the data range over {ours}, but task {task!r} rescales its own to {theirs}; register its "
+                "environment without RescaleAction, since actions are scaled by their bounds."
+            )
         if theirs.exceeded(ours.low).any() or theirs.exceeded(ours.high).any():
             raise UserError(
                 f"actions of the data range over {ours}, but those of task {task!r} over {theirs}; give the data the "
