@@ -43,7 +43,7 @@ def test_stays_inside_its_episode(episodes, n):
     N = sum(lengths)
     left = torch.tensor([length - 1 - t for length in lengths for t in range(length)])
     terminated = torch.tensor([end and t == length - 1 for length, end in episodes for t in range(length)])
-    steps = n_steps(torch.arange(N), left, terminated, n)
+    steps = n_steps(torch.arange(N), torch.zeros(N, dtype=torch.int64), left, terminated[:, None], n)
     for t in range(N):
         first, rows, following, over = expected(lengths, ended, t, n)
         h = int(steps.length[t])
@@ -53,6 +53,27 @@ def test_stays_inside_its_episode(episodes, n):
         if following is not None:
             assert int(steps.next_row[t]) == following
         assert int(steps.inside[t].max()) < N
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=6), min_size=1, max_size=4), st.integers(1, 7))
+def test_a_sum_ends_where_the_task_that_uses_it_ends(ends, n):
+    """The ends of a task that did not log the episodes: anywhere in them, and in no last step or in it."""
+    N = sum(map(len, ends))
+    left = torch.tensor([len(of) - 1 - t for of in ends for t in range(len(of))])
+    table = torch.tensor([[False, end] for of in ends for end in of])
+    steps = n_steps(torch.arange(N), torch.ones(N, dtype=torch.int64), left, table, n)
+    start = 0
+    for of in ends:
+        for t in range(len(of)):
+            row = int(steps.row[start + t])
+            cut = t == len(of) - 1 and not of[t] and len(of) > 1
+            assert row == start + t - cut
+            following = of[row - start :]
+            until = following.index(True) + 1 if True in following else max(1, len(following) - 1)
+            length = int(steps.length[start + t])
+            assert length == min(n, until)
+            assert bool(steps.ends[start + t]) == of[row - start + length - 1]
+        start += len(of)
 
 
 def test_discounted_sum():

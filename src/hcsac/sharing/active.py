@@ -11,6 +11,7 @@ from torch import Tensor
 from hcsac.data.dataset import Dataset
 from hcsac.settings import RewardRule
 from hcsac.sharing.drawing import draw_between, edges
+from hcsac.sharing.ends import end_table
 from hcsac.sharing.n_step import discounted_sum, n_steps
 from hcsac.sharing.reward_table import reward_table
 from hcsac.sharing.selection import SharedPairs
@@ -43,7 +44,7 @@ class ActiveDataset:
             alike. A shared pair has the weight of its row. With `own_fraction` they count within each part.
 
     Raises:
-        UserError: rewards that the rule needs cannot be recomputed.
+        UserError: rewards that the rule needs cannot be recomputed, or a task's function `terminated` fails.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class ActiveDataset:
         self.observations = put(dataset.observations)
         self.start_index = put(dataset.start_index)
         self.action = put(dataset.action)
-        self.terminated = put(dataset.terminated)
+        self.terminated = put(end_table(dataset))
         self.task = put(dataset.task)
         self.left = put(dataset.rows_left)
         self.discount = discount
@@ -127,14 +128,14 @@ class ActiveDataset:
             action=self.action[row],
             reward=self.reward[row, task] / self.reward_scale,
             next_observation=self.observations[start + 1],
-            discount=self.discount * (~self.terminated[row]).float(),
+            discount=self.discount * (~self.terminated[row, task]).float(),
             task=task,
             weight=weight,
             own=self.task[row] == task,
         )
 
     def _n_step_batch(self, row: Tensor, task: Tensor, weight: Tensor | None, n: int) -> Batch:
-        steps = n_steps(row, self.left, self.terminated, n)
+        steps = n_steps(row, task, self.left, self.terminated, n)
         start = self.start_index[steps.row]
         reward = self.reward[steps.inside, task[..., None]] / self.reward_scale
         return Batch(
@@ -156,7 +157,7 @@ class ActiveDataset:
 
     def first_states(self) -> tuple[Tensor, Tensor]:
         """First observations [episodes, S] of all episodes of D, and their tasks [episodes]."""
-        first = torch.ones_like(self.terminated)
+        first = torch.ones_like(self.task, dtype=torch.bool)
         first[1:] = self.left[:-1] == 0
         return self.observations[self.start_index[first]], self.task[first]
 

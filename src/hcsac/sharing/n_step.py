@@ -18,8 +18,8 @@ class Steps(NamedTuple):
     ends: Tensor  # [...] bool, whether the world ends with the last of them
 
 
-def n_steps(row: Tensor, left: Tensor, terminated: Tensor, n: int) -> Steps:
-    """The n rows from `row` on, fewer where the episode ends.
+def n_steps(row: Tensor, task: Tensor, left: Tensor, terminated: Tensor, n: int) -> Steps:
+    """The n rows from `row` on, fewer where the episode or the task that uses them ends.
 
     Where the world ends, nothing follows. Where the clock ends an episode, the value of its last state is not known
     from logged actions: the sum is cut so that the last row is the one whose action follows it. That last row itself
@@ -27,17 +27,20 @@ def n_steps(row: Tensor, left: Tensor, terminated: Tensor, n: int) -> Steps:
 
     Args:
         row: [...] int64, rows of D.
+        task: [...] int64, the tasks that use them.
         left: [N] int64, rows of the same episode after each row of D.
-        terminated: [N] bool.
+        terminated: [N, M] bool, as data of each task.
         n: most rewards summed.
     """
-    cut = (left[row] == 0) & ~terminated[row]
+    cut = (left[row] == 0) & ~terminated[row, task]
     before = (row - 1).clamp(min=0)
     row = torch.where(cut & (left[before] == 1), before, row)
     last = row + left[row]
-    length = (left[row] + terminated[last]).clamp(min=1, max=n)
+    length = (left[row] + terminated[last, task]).clamp(min=1, max=n)
     inside = torch.minimum(row[..., None] + torch.arange(n, device=row.device), last[..., None])
-    return Steps(row, length, inside, torch.minimum(row + length, last), terminated[row + length - 1])
+    ended = terminated[inside, task[..., None]]
+    length = torch.where(ended.any(-1), torch.minimum(length, ended.int().argmax(-1) + 1), length)
+    return Steps(row, length, inside, torch.minimum(row + length, last), terminated[row + length - 1, task])
 
 
 def discounted_sum(reward: Tensor, length: Tensor, discount: float) -> Tensor:

@@ -9,6 +9,7 @@ from hcsac.tasks.bounds import ActionBounds
 from hcsac.tasks.registry import (
     Reward,
     Task,
+    Terminated,
     action_bounds,
     box_size,
     get_task,
@@ -23,7 +24,7 @@ from hcsac.tasks.registry import (
     walker_speed,
 )
 from hcsac.tasks.rendering import make_rendering_env, pack_task, unpack_task
-from hcsac.tasks.rewards import fixed_by, require_rewards, rewards_of
+from hcsac.tasks.rewards import ends_of, fixed_by, require_rewards, rewards_of, says_ends
 from hcsac.tasks.simulate import can_replay, observe, random_rollout, replay, terminates
 from hcsac.tasks.vector_env import SimulatorError, VectorEnv, make_envs
 
@@ -32,10 +33,12 @@ __all__ = [
     "Reward",
     "SimulatorError",
     "Task",
+    "Terminated",
     "VectorEnv",
     "action_bounds",
     "box_size",
     "can_replay",
+    "ends_of",
     "fixed_by",
     "get_task",
     "has_simulator",
@@ -51,6 +54,7 @@ __all__ = [
     "rescales_actions",
     "rewards_of",
     "robot_spaces",
+    "says_ends",
     "task_names",
     "task_of_env",
     "terminates",

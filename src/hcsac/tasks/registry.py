@@ -16,6 +16,8 @@ from hcsac.tasks.walker import SLOWEST, WalkerReward
 
 # next_observation [n, S], action [n, A] -> reward [n] of each transition by itself.
 Reward = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# observation [n, S], action [n, A], next observation [n, S] -> [n] bool, whether that one is a terminal state.
+Terminated = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 _FAMILY = "walker-speed:"  # followed by a target speed: tasks that need no registration
 
 
@@ -34,6 +36,9 @@ class Task:
     [-1, 1]. `action_bounds`, the lowest and the highest value of each, are those of the data or the environment unless
     given.
 
+    `terminated` says where the task ends in a terminal state. Transitions of other tasks that this one uses end where
+    it says; without it they keep the ends that they were logged with.
+
     A real robot has no simulator: a policy can be trained for a task without `env_id`, but not evaluated.
     """
 
@@ -43,6 +48,7 @@ class Task:
     random_return: float | None = None  # score 0
     expert_return: float | None = None  # score 100
     reward: Reward | None = None  # next observation [n, S], action [n, A] -> [n]
+    terminated: Terminated | None = None
     action_bounds: tuple[float | tuple[float, ...], float | tuple[float, ...]] | None = None
 
 

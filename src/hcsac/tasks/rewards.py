@@ -1,4 +1,4 @@
-"""The reward of any transition in any task: by the task's own function, else by its simulator."""
+"""The reward of any transition in any task, by the task's own function, else by its simulator; and its ends."""
 
 import inspect
 from importlib.metadata import version
@@ -9,7 +9,7 @@ import numpy as np
 
 from hcsac.errors import UserError
 from hcsac.tasks import cartpole, cheetah, formula, hopper, planar, walker
-from hcsac.tasks.registry import Task, get_task
+from hcsac.tasks.registry import TASKS, Task, get_task
 from hcsac.tasks.simulate import can_replay, replay
 
 _FORMULAS = (formula, planar, cartpole, cheetah, hopper, walker)  # what they consist of
@@ -37,6 +37,37 @@ def rewards_of(
         assert physics is not None
         return replay(task_name, physics, action)[1]
     return _call(task, next_observation, action)
+
+
+def says_ends(task_name: str) -> bool:
+    """Whether a task of this name is registered and has a function `terminated`."""
+    return task_name in TASKS and get_task(task_name).terminated is not None
+
+
+def ends_of(task_name: str, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray) -> np.ndarray:
+    """Whether n transitions end in a terminal state of the task, [n] bool, by its function `terminated`.
+
+    Args:
+        observation, next_observation: [n, S].
+        action: [n, A], in the robot's units.
+
+    Raises:
+        UserError: the task's function fails, or returns anything but n truth values.
+    """
+    function = get_task(task_name).terminated
+    assert function is not None
+    where = f"the function `terminated` of task {task_name!r}"
+    try:
+        ends = np.asarray(function(*map(_read_only, (observation, action, next_observation))))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{where} failed on {len(action)} transitions ({reason}); fix it.") from error
+    if ends.shape != (len(action),) or ends.dtype != bool:
+        raise UserError(
+            f"{where} returned shape {list(ends.shape)} and type {ends.dtype} for {len(action)} transitions; it must "
+            f"return [{len(action)}] truth values."
+        )
+    return ends
 
 
 def require_rewards(task_name: str, has_physics: bool) -> None:
