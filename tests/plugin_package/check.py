@@ -258,7 +258,8 @@ def test_without_the_package_its_names_are_unknown(folder, run):
     )  # fmt: skip
     assert evaluate == export == f"hcsac: the policy in {run} {NEEDS}"
     assert "unknown algorithm 'example_iql'" in train
-    assert "dataset 'right.csv' does not name its task" in data  # the format of the package goes before the built-in one
+    # Without the package it is a table, as the built-in format reads them.
+    assert "dataset 'right.csv' does not name its task" in data
 
 
 @pytest.mark.parametrize("way", ["--plugin", "HCSAC_PLUGINS", "HCSAC_TASKS"])

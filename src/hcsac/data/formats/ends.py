@@ -14,10 +14,11 @@ DONE = ("done", "dones")  # the end of an episode, for whatever reason
 KNOWN = (*TERMINATED, *TRUNCATED, *DONE)
 # Where an episode is cut, and not why: of RLDS, and of LeRobot, whose every last frame is done.
 BORDERS = ("is_first", "is_last", "next.done", "next.success")
-_END = (
-    "end(s|ed)?|dones?|terminals?|terminat(ed|ions?|es?)|truncat(ed|ions?)|timeouts?|last|resets?|fail(ed|ure)|success"
-)
-_LOOKS_LIKE_AN_END = re.compile(rf"(^|[^a-z])(is_?)?({_END})(_?flags?)?$", re.IGNORECASE)
+_WORDS = (
+    "end", "ended", "done", "terminal", "terminated", "termination", "truncated", "truncation", "timeout", "last",
+    "reset", "fail", "failed", "failure", "success",
+)  # fmt: skip
+_LOOKS_LIKE_AN_END = re.compile(rf"(^|[^a-z])(is_?)?({'|'.join(_WORDS)})s?(_?flags?)?$", re.IGNORECASE)
 
 
 class Ends(NamedTuple):
