@@ -44,11 +44,9 @@ class Scaling(nn.Module):
 
     def robot_size(self, size: Tensor) -> Tensor:
         """Differences of actions [..., A] in the robot's units."""
-        return (
-            size
-            if self.action_low is None or self.action_high is None
-            else size * (self.action_high - self.action_low) / 2
-        )
+        if self.action_low is None or self.action_high is None:
+            return size
+        return size * (self.action_high - self.action_low) / 2
 
 
 def joint_action(

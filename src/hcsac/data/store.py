@@ -117,10 +117,12 @@ def read(ref: str, task: str | None = None) -> tuple[str, list[Episode], dict[st
     """
     opened = OpenedDataset(ref, task)
     episodes = list(opened)
+    bounds: ActionBounds | None = None
     for number, episode in enumerate(episodes):
         where = f"dataset {ref!r}, episode {number}"
         validate(episode, where)
-        validate_bounds(episode, opened.bounds(episode.action.shape[1]), where)
+        bounds = bounds or opened.bounds(episode.action.shape[1])
+        validate_bounds(episode, bounds, where)
     if not episodes:
         raise UserError(f"dataset {ref!r} has no episode.")
     return opened.task, episodes, opened.metadata

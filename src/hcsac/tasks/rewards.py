@@ -1,6 +1,7 @@
 """The reward of any transition in any task, by the task's own function, else by its simulator; and its ends."""
 
 import inspect
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -57,11 +58,7 @@ def ends_of(task_name: str, observation: np.ndarray, action: np.ndarray, next_ob
     function = get_task(task_name).terminated
     assert function is not None
     where = f"the function `terminated` of task {task_name!r}"
-    try:
-        ends = np.asarray(function(*map(_read_only, (observation, action, next_observation))))
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{where} failed on {len(action)} transitions ({reason}); fix it.") from error
+    ends = _ask(function, where, observation, action, next_observation)
     if ends.shape != (len(action),) or ends.dtype != bool:
         raise UserError(
             f"{where} returned shape {list(ends.shape)} and type {ends.dtype} for {len(action)} transitions; it must "
@@ -102,13 +99,7 @@ def fixed_by(task_name: str) -> list[Any] | None:
 def _call(task: Task, next_observation: np.ndarray, action: np.ndarray) -> np.ndarray:
     assert task.reward is not None
     count, where = len(next_observation), f"the reward function of task {task.name!r}"
-    try:
-        reward = np.asarray(task.reward(_read_only(next_observation), _read_only(action)))
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{where} failed on {count} transitions ({reason}); fix it.") from error
+    reward = _ask(task.reward, where, next_observation, action)
     if reward.shape != (count,):
         raise UserError(
             f"{where} returned shape {list(reward.shape)} for {count} transitions; it must return [{count}]."
@@ -123,6 +114,17 @@ def _call(task: Task, next_observation: np.ndarray, action: np.ndarray) -> np.nd
             f"{where} returned NaN or infinity for {bad} of {count} transitions; it must be finite everywhere."
         )
     return reward
+
+
+def _ask(function: Callable[..., Any], where: str, *arrays: np.ndarray) -> np.ndarray:
+    """What a user's own function, `where`, gives for n transitions, each of the arrays [n, ...]."""
+    try:
+        return np.asarray(function(*map(_read_only, arrays)))
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{where} failed on {len(arrays[0])} transitions ({reason}); fix it.") from error
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

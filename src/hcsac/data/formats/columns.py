@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, Self
 
 import numpy as np
 
-from hcsac.data.formats.untrusted import require_plain_hdf5, require_plain_npz
+from hcsac.data.formats.untrusted import read_header, require_plain_hdf5, require_plain_npz
 
 
 class Column(Protocol):
@@ -22,33 +21,47 @@ class Column(Protocol):
     def __getitem__(self, rows: slice) -> np.ndarray: ...
 
 
-class NpzColumns(Mapping[str, Column]):
-    """The arrays of an .npz archive. Rows are read as they are needed: an archive may be larger than memory."""
+class Columns(Mapping[str, Column]):
+    """Arrays by name; what is open for them is closed with it, as a context manager."""
 
-    def __init__(self, file: Path):
-        require_plain_npz(file)
-        self.stack = ExitStack()
-        self.archive = self.stack.enter_context(zipfile.ZipFile(file))
-        self.names = [name.removesuffix(".npy") for name in self.archive.namelist()]
+    def __init__(self) -> None:
+        self.open = ExitStack()
+        self.names: list[str] = []
+
+    def column(self, name: str) -> Column:
+        """The array of one of the `names`."""
+        raise NotImplementedError
 
     def __getitem__(self, name: str) -> Column:
         if name not in self.names:
             raise KeyError(name)
-        return _Member(self.stack.enter_context(self.archive.open(f"{name}.npy")))
+        return self.column(name)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __enter__(self) -> NpzColumns:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stack.close()
+    def __exit__(self, *error: object) -> None:
+        self.open.close()
+
+
+class NpzColumns(Columns):
+    """The arrays of an .npz archive. Rows are read as they are needed: an archive may be larger than memory."""
+
+    def __init__(self, file: Path):
+        super().__init__()
+        require_plain_npz(file)
+        self.archive = self.open.enter_context(zipfile.ZipFile(file))
+        self.names = [name.removesuffix(".npy") for name in self.archive.namelist()]
+
+    def column(self, name: str) -> Column:
+        """See `Columns`."""
+        return _Member(self.open.enter_context(self.archive.open(f"{name}.npy")))
 
 
 class _Member:
@@ -56,9 +69,7 @@ class _Member:
 
     def __init__(self, content: IO[bytes]):
         self.content = content
-        version = np.lib.format.read_magic(content)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        self.shape, fortran, self.dtype = read(content)
+        self.shape, fortran, self.dtype = read_header(content)
         self.at = 0
         self.whole = None
         if fortran or not self.shape:  # rows are not together in the file
@@ -76,36 +87,21 @@ class _Member:
         return part.reshape(stop - start, *self.shape[1:])
 
 
-class Hdf5Columns(Mapping[str, Column]):
+class Hdf5Columns(Columns):
     """The arrays of an HDF5 file, those of groups as group/name."""
 
     def __init__(self, file: Path):
         import h5py
 
+        super().__init__()
         require_plain_hdf5(file)
-        self.file = h5py.File(file)
-        self.names: list[str] = []
+        self.file = self.open.enter_context(h5py.File(file))
         self.file.visititems(self._note)
 
     def _note(self, name: str, item: Any) -> None:
         if hasattr(item, "shape"):
             self.names.append(name)
 
-    def __getitem__(self, name: str) -> Column:
-        if name not in self.names:
-            raise KeyError(name)
+    def column(self, name: str) -> Column:
+        """See `Columns`."""
         return self.file[name]
-
-    def __iter__(self) -> Any:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __enter__(self) -> Hdf5Columns:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.file.close()

@@ -50,23 +50,17 @@ class D4rlFormat:
 
         with h5py.File(path, "w") as file:
             for episode in episodes:
-                physics = (
-                    {}
-                    if episode.physics is None
-                    else {PHYSICS: episode.physics[:-1], NEXT_PHYSICS: episode.physics[1:]}
-                )
-                _append(
-                    file,
-                    {
-                        OBSERVATION: episode.observation[:-1],
-                        ACTION: episode.action,
-                        REWARD: episode.reward,
-                        NEXT: episode.observation[1:],
-                        "terminals": episode.terminated,
-                        "timeouts": _at_end(episode),
-                        **physics,
-                    },
-                )
+                rows = {
+                    OBSERVATION: episode.observation[:-1],
+                    ACTION: episode.action,
+                    REWARD: episode.reward,
+                    NEXT: episode.observation[1:],
+                    "terminals": episode.terminated,
+                    "timeouts": _at_end(episode),
+                }
+                if episode.physics is not None:
+                    rows |= {PHYSICS: episode.physics[:-1], NEXT_PHYSICS: episode.physics[1:]}
+                _append(file, rows)
 
     def lengths(self, path: Path) -> list[int]:
         """Steps of every episode."""

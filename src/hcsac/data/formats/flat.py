@@ -7,7 +7,7 @@ import numpy as np
 
 from hcsac.data.episode import Episode
 from hcsac.data.formats.columns import Column
-from hcsac.data.formats.ends import KNOWN, read_ends, require_understood
+from hcsac.data.formats.ends import KNOWN, Ends, read_ends, require_understood
 from hcsac.errors import UserError
 
 
@@ -117,8 +117,7 @@ def read_flat(columns: Mapping[str, Column], names: Names, where: str) -> Iterat
                 "to the rows that belong together."
             )
     require_understood((name for name in columns if name not in kinds and "/" not in name), where)
-    flags = {name: columns[name][:] for name in columns if name in KNOWN}
-    ends = read_ends(flags, count, where)
+    ends = _ends(columns, where, count)
     border = ends.terminated | ends.truncated
     if not border.any():
         raise UserError(f"{where}: no row ends an episode; add an array timeouts that is 1 in the last row of each.")
@@ -147,13 +146,18 @@ def read_flat(columns: Mapping[str, Column], names: Names, where: str) -> Iterat
 
 def count_steps(columns: Mapping[str, Column], following: bool, where: str) -> list[int]:
     """Steps of every episode of `read_flat`; `following`: whether the file has next observations."""
-    flags = {name: columns[name][:] for name in columns if name in KNOWN}
-    ends = read_ends(flags, max((len(flag) for flag in flags.values()), default=0), where)
+    ends = _ends(columns, where)
     steps = [
         stop - first - (not (following or ends.terminated[stop - 1]))
         for first, stop in spans(ends.terminated | ends.truncated)
     ]
     return [count for count in steps if count]
+
+
+def _ends(columns: Mapping[str, Column], where: str, count: int | None = None) -> Ends:
+    """The ends of `count` rows, or of as many as the arrays of ends have."""
+    flags = {name: columns[name][:] for name in columns if name in KNOWN}
+    return read_ends(flags, max(map(len, flags.values()), default=0) if count is None else count, where)
 
 
 def _all(names: Names) -> list[str]:

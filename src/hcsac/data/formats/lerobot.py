@@ -41,7 +41,7 @@ class LerobotFormat:
         (path / "meta").mkdir(parents=True)
         total, count, features = 0, 0, dict[str, Any]()
         for episode in episodes:
-            rows = _frames(episode, count, total)
+            rows = _frames(episode, total)
             folder = path / "data" / f"chunk-{count // CHUNK:03d}"
             folder.mkdir(parents=True, exist_ok=True)
             write_table(folder / f"episode_{count:06d}.parquet", [(count, rows)], "episode_index")
@@ -69,7 +69,7 @@ class LerobotFormat:
         (path / "meta" / "info.json").write_text(json.dumps(description, indent=2) + "\n")
 
 
-def _frames(episode: Episode, number: int, first: int) -> dict[str, np.ndarray]:
+def _frames(episode: Episode, first: int) -> dict[str, np.ndarray]:
     rows = frames(episode)
     count = len(rows["action"])
     index = np.arange(count)

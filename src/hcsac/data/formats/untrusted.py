@@ -30,11 +30,16 @@ def require_plain_npz(file: Path) -> None:
                 _require_array(file, member, content)
 
 
-def _require_array(file: Path, member: zipfile.ZipInfo, content: IO[bytes]) -> None:
+def read_header(content: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type of an array in NumPy's format; its numbers follow in `content`."""
     version = np.lib.format.read_magic(content)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(content)
+
+
+def _require_array(file: Path, member: zipfile.ZipInfo, content: IO[bytes]) -> None:
     try:
-        shape, _, dtype = read(content)
+        shape, _, dtype = read_header(content)
     except (SyntaxError, TokenError) as error:  # NumPy parses headers as Python's literals
         raise ValueError(f"the header of {member.filename} is damaged") from error
     name = member.filename.removesuffix(".npy")
