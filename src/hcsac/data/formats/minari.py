@@ -15,6 +15,7 @@ from hcsac.data.episode import Episode
 from hcsac.data.formats.base import dataset_format
 from hcsac.data.formats.untrusted import require_plain_hdf5
 from hcsac.data.refs import read_metadata
+from hcsac.errors import UserError
 from hcsac.tasks import ActionBounds, box_size, task_of_env
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class MinariFormat:
 
     def read(self, path: Path) -> Iterator[Episode]:
         """The episodes as Minari numbers them."""
-        for episode in _open(path).iterate_episodes():
+        dataset = _open(path)
+        _require_whole(path, dataset)
+        for episode in dataset.iterate_episodes():
             yield from_minari(episode)
 
     def task(self, path: Path) -> str | None:
@@ -54,8 +57,8 @@ class MinariFormat:
     def lengths(self, path: Path) -> list[int]:
         """Steps of every episode, without reading one."""
         dataset = _open(path)
-        steps = dataset.storage.get_episode_metadata(dataset.episode_indices)
-        return [int(episode["total_steps"]) for episode in steps]
+        _require_whole(path, dataset)
+        return _steps(dataset)
 
 
 def _open(path: Path) -> minari.MinariDataset:
@@ -67,6 +70,42 @@ def _open(path: Path) -> minari.MinariDataset:
     box_size(dataset.observation_space, f"dataset {path}: the observation space")
     box_size(dataset.action_space, f"dataset {path}: the action space")
     return dataset
+
+
+def _require_whole(path: Path, dataset: minari.MinariDataset) -> None:
+    """Raise `UserError` where the dataset has other episodes or steps than its metadata say: Minari would skip them."""
+    data = path / "data"
+    if dataset.storage.FORMAT == "hdf5":
+        import h5py
+
+        with h5py.File(data / "main_data.hdf5") as file:
+            found = {name.removeprefix("episode_") for name in file if name.startswith("episode_")}
+    else:
+        found = {folder.name for folder in data.iterdir() if folder.is_dir()}
+    numbers = sorted(int(name) for name in found if name.isdecimal())
+    metadata = read_metadata(path)
+    missing = sorted(set(range(len(numbers))) - set(numbers))
+    if missing:
+        raise UserError(
+            f"dataset {path} has {len(numbers)} episodes, but not episode {missing[0]}; number them from 0 to "
+            f"{len(numbers) - 1}, or write the dataset again."
+        )
+    if metadata["total_episodes"] != len(numbers):
+        raise UserError(
+            f"{data / 'metadata.json'} says total_episodes = {metadata['total_episodes']}, but the dataset has "
+            f"{len(numbers)}; correct the number, or write the dataset again."
+        )
+    steps = sum(_steps(dataset))
+    if metadata["total_steps"] != steps:
+        raise UserError(
+            f"{data / 'metadata.json'} says total_steps = {metadata['total_steps']}, but the episodes have {steps}; "
+            "correct the number, or write the dataset again."
+        )
+
+
+def _steps(dataset: minari.MinariDataset) -> list[int]:
+    """Of every episode."""
+    return [int(each["total_steps"]) for each in dataset.storage.get_episode_metadata(dataset.episode_indices)]
 
 
 def from_minari(episode: minari.EpisodeData) -> Episode:
