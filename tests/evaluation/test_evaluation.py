@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hcsac.evaluation import Evaluator, mean_std, random_policy, returns_table, score
+from hcsac.evaluation import Evaluator, mean_std, random_policy, returns_table, rollout, score
 from hcsac.tasks import get_task, make_env
 
 
@@ -94,6 +94,25 @@ def test_noise_is_of_an_episode_whatever_runs_beside_it():
     assert 0.7 < drawn[:, 0, 0].std() < 1.3
     seen.clear()
     np.testing.assert_array_equal(Evaluator(both, episodes=1, seed=51)(act)[0, :, 0], returns[1, :, 1])
+
+
+def test_no_more_environments_than_fit_into_memory(monkeypatch):
+    """Episodes in blocks, the last one shorter, have the returns and the noise of all at once."""
+
+    def act(observation, task, noise):
+        return linear(observation, task) + noise(2)
+
+    both = ("slide-left", "slide-right")
+    expected = Evaluator(both, episodes=7, replicas=2, seed=50)(act)
+    made = []
+    make_envs = rollout.make_envs
+    monkeypatch.setattr(rollout, "make_envs", lambda names, workers: made.append(names) or make_envs(names, workers))
+    for most, at_once in ((14, 3), (4, 1), (1, 1)):
+        monkeypatch.setattr(rollout, "ENVIRONMENTS", most)
+        evaluator = Evaluator(both, episodes=7, replicas=2, seed=50)
+        np.testing.assert_allclose(evaluator(act), expected, atol=1e-6)
+        assert len(made[-1]) == 4 * at_once
+        evaluator.close()
 
 
 def test_is_called_once_a_vector_step_and_repeats():

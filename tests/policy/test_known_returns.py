@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hcsac.errors import UserError
+from hcsac.evaluation import rollout
 from hcsac.policy import evaluate, export_policy, known_returns, load_policy
 from hcsac.policy.known_returns import KnownReturns
 from hcsac.tasks import Task, register_task, registry
@@ -20,9 +21,9 @@ def counted(monkeypatch):
     counts = []
 
     class Counted(known_returns.Evaluator):
-        def __call__(self, act, seed=None):
-            counts.append(self.shape[-1])
-            return super().__call__(act, seed)
+        def block(self, act, first, episodes):
+            counts.append(episodes)
+            return super().block(act, first, episodes)
 
     monkeypatch.setattr(known_returns, "Evaluator", Counted)
     return counts
@@ -68,7 +69,7 @@ def test_other_initial_states_are_kept_apart(run, counted):
 
 def test_blocks_change_nothing_and_an_interruption_loses_one(run, counted, monkeypatch):
     expected = evaluate(run.path, 7)
-    monkeypatch.setattr(known_returns, "_ENVIRONMENTS", 12)  # 3 initial states of 4 environments each
+    monkeypatch.setattr(rollout, "ENVIRONMENTS", 12)  # 3 initial states of 4 environments each
 
     def stop(count):
         raise KeyboardInterrupt

@@ -1,7 +1,6 @@
 """Returns of a policy on numbered initial states, kept in a file beside it so that each is evaluated once."""
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from hcsac.evaluation import FIRST_SEED, Evaluator
 from hcsac.policy.policy import load_with_tasks
 
 FORMAT = 1
-_ENVIRONMENTS = 20  # at once in a process; a walker's takes 16 MB
 
 
 class KnownReturns:
@@ -62,15 +60,14 @@ class KnownReturns:
         Raises:
             UserError: a task has no simulator.
         """
-        R, M, known = self.returns.shape
+        known = self.returns.shape[2]
         if (rest := episodes - known) > 0:
-            workers = torch.get_num_threads()
-            blocks = math.ceil(rest / max(1, _ENVIRONMENTS * workers // (R * M)))
-            size = math.ceil(rest / blocks)
-            evaluator = Evaluator(self.policy.tasks, size, R, workers=workers)
+            policy = self.policy
+            evaluator = Evaluator(policy.tasks, rest, len(policy.seeds), workers=torch.get_num_threads())
             try:
-                for start in range(known, episodes, size):
-                    new = evaluator(self.policy.act_all, self._seed + start)[..., : episodes - start]
+                for start in range(known, episodes, evaluator.at_once):
+                    size = min(evaluator.at_once, episodes - start)
+                    new = evaluator.block(policy.act_all, self._seed + start, size)
                     self._of_seed[str(self._seed)] = np.concatenate([self.returns, new], axis=2)
                     self._write()
                     advance(new.size)
