@@ -146,6 +146,16 @@ class Acting(Fields, group="Policy"):
 
 
 @dataclass(frozen=True, repr=False)
+class HoldingOut(Fields, group="Data"):
+    """Which of the data are not trained on (`hcsac.data.held_out`)."""
+
+    held_out: float = setting(
+        0.0, "share of each task's episodes that nothing in the training sees, to judge the policy on without a "
+        "simulator (hcsac evaluate)", 0, 0.9,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
 class Drawing(Fields, group="Drawing"):
     """How often transitions are drawn for minibatches (`hcsac.sharing.drawing`), for the actor and the critics."""
 
@@ -250,7 +260,7 @@ class Machine(Fields, group="Machine"):
 
 
 @dataclass(frozen=True, repr=False)
-class Settings(Machine, Schedule, Acting, Drawing, Optimisation, Network):
+class Settings(Machine, Schedule, Acting, HoldingOut, Drawing, Optimisation, Network):
     """What every algorithm has. An algorithm adds `TaskInput`, `Critics`, `Sharing` and fields of its own."""
 
     embedding: ClassVar[Any] = "none"  # where an algorithm leaves `TaskInput` out

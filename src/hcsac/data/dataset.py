@@ -162,24 +162,29 @@ class Dataset:
         if not names or len(set(names)) != len(names):
             raise UserError(f"tasks to select must be named once each, not {', '.join(names) or 'none'}.")
         of_episode = self.task[self.episode_start[:-1]]
+        chosen = [np.flatnonzero(of_episode == self.task_names.index(name)) for name in names]
+        numbers = np.repeat(np.arange(len(names)), [len(of_task) for of_task in chosen])
+        return self._taken(np.concatenate(chosen), numbers, names)
+
+    def take_episodes(self, episodes: np.ndarray) -> "Dataset":
+        """A copy of these episodes alone, numbers [n] ascending; at least one of each task."""
+        return self._taken(episodes, self.task[self.episode_start[:-1]][episodes], self.task_names)
+
+    def _taken(self, episodes: np.ndarray, task: np.ndarray, names: Sequence[str]) -> "Dataset":
+        """A copy of the episodes [n], of tasks [n] among `names`, in this order."""
         start = self.episode_start
-        chosen = [
-            (new, e)
-            for new, name in enumerate(names)
-            for e in np.flatnonzero(of_episode == self.task_names.index(name))
-        ]
-        rows = np.concatenate([np.arange(start[e], start[e + 1]) for _, e in chosen])
-        visited = np.concatenate([np.arange(start[e] + e, start[e + 1] + e + 1) for _, e in chosen])
-        lengths = [int(start[e + 1] - start[e]) for _, e in chosen]
+        rows = np.concatenate([np.arange(start[e], start[e + 1]) for e in episodes])
+        visited = np.concatenate([np.arange(start[e] + e, start[e + 1] + e + 1) for e in episodes])
+        lengths = np.diff(start)[episodes]
         return Dataset(
             observations=self.observations[visited],
             action=self.action[rows],
             reward=self.reward[rows],
             terminated=self.terminated[rows],
             physics=None if self.physics is None else self.physics[rows],
-            task=np.repeat(np.array([new for new, _ in chosen], np.int64), lengths),
+            task=np.repeat(task, lengths).astype(np.int64),
             episode_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            episode_return=self.episode_return[[e for _, e in chosen]],
+            episode_return=self.episode_return[episodes],
             task_names=tuple(names),
             bounds=self.bounds,
             origins=tuple(origin for origin in self.origins if origin.task in names),

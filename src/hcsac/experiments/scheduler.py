@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from hcsac.data.held_out import held_out_episodes, without
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
 from hcsac.experiments.storage import Mirror
@@ -73,8 +74,11 @@ def run_all(
     """
     require_compatible_settings(runs)
     # Loading every dataset here finds bad data before the work; the processes load their own.
-    sizes = {refs: len(load_dataset(list(refs))) for refs in dict.fromkeys(run.refs for run in runs)}
-    total = {run.path: length(run.settings, sizes[run.refs]) for run in runs}
+    parts = {(run.refs, run.settings.held_out): 0 for run in runs}
+    for refs, held_out in parts:
+        dataset = load_dataset(list(refs))
+        parts[refs, held_out] = len(without(dataset, held_out_episodes(dataset, held_out)))
+    total = {run.path: length(run.settings, parts[run.refs, run.settings.held_out]) for run in runs}
     schedule = _Schedule(runs, launcher, total, _EventLog(log, mirror), progress)
     try:
         while schedule.waiting or schedule.running:

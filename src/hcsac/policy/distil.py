@@ -18,10 +18,10 @@ from hcsac.evaluation import paired_difference
 from hcsac.files import DISTILLED
 from hcsac.policy.cost import networks, paired_returns, parameters, seconds_per_action
 from hcsac.policy.export import Exported, require_replaceable, write_bundle
+from hcsac.policy.logged import logged_data
 from hcsac.policy.metadata import describe_returns, describe_tasks, make_metadata
 from hcsac.policy.state import PolicyState
 from hcsac.policy.student import Agreement, agreement, fit, split, student_settings
-from hcsac.registry import require_plugins
 from hcsac.tasks import has_simulator
 from hcsac.training import Progress, RunDirectory
 
@@ -80,7 +80,7 @@ def distil_policy(
     given = {"updates": updates, "hidden_size": hidden_size, "hidden_layers": hidden_layers}
     changes = {name: value for name, value in given.items() if value is not None}
     settings = student_settings(teacher.settings, tuple(teacher.tasks), changes)
-    dataset = data if isinstance(data, Dataset) else _load(directory, data)
+    dataset = data if isinstance(data, Dataset) else _load(directory.path, data)
     if dataset.observation_size != teacher.observation_size:
         raise UserError(
             f"observation size is {dataset.observation_size} in the data, but {teacher.observation_size} in the policy "
@@ -113,19 +113,9 @@ def distil_policy(
     return Distilled(write_bundle(place, directory, student, metadata), metadata)
 
 
-def _load(run: RunDirectory, refs: Sequence[str] | None) -> Dataset:
-    """The datasets that were given, else those of the run."""
-    if refs:
-        return load(list(refs))
-    identity = run.identity()
-    if not identity["data"]:
-        raise UserError(f"the data of {run.path} were made in Python and have no name; name some with --data.")
-    try:
-        return load(identity["data"], identity["alignment"], identity["tasks"])
-    except UserError as error:
-        require_plugins(identity.get("plugins", ()), f"the run in {run.path}")
-        reason = str(error).rstrip(".")
-        raise UserError(f"the data of {run.path} cannot be loaded: {reason}; or name them with --data.") from error
+def _load(path: Path, refs: Sequence[str] | None) -> Dataset:
+    """The datasets that were given, else what the run was trained on."""
+    return load(list(refs)) if refs else logged_data(path).trained
 
 
 def _both(teacher: Any, student: Any) -> dict[str, Any]:

@@ -36,7 +36,12 @@ def make_metadata(run: RunDirectory, state: PolicyState) -> dict[str, Any]:
         "action_size": state.action_size,
         "action_bounds": [end.tolist() for end in state.bounds],
         "tasks": describe_tasks(state.tasks),
-        "data": {"names": identity["data"], "rows": identity["rows"], "fingerprint": identity["fingerprint"]},
+        "data": {
+            "names": identity["data"],
+            "rows": identity["rows"],
+            "fingerprint": identity["fingerprint"],
+            "held_out": identity.get("held_out", {}),
+        },
         "alignment": identity["alignment"],
         "behaviour": state.dataset_returns,
         "settings": state.settings.as_dict(),

@@ -1,7 +1,7 @@
 """`train`: names and settings checked, the parts of a training put together, its record written, the loop run."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hcsac.algorithms import DEFAULT_PRESET, Scaling, make_algorithm, plugins_of
 from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
+from hcsac.data.held_out import held_out_episodes, without
 from hcsac.data.rewards import can_relabel
 from hcsac.data.scaling import observation_scaling
 from hcsac.data.store import load as load_dataset
@@ -66,9 +67,9 @@ def train(
         callbacks: called in this order at the events of the training, after the run's own logs and trackers.
 
     Raises:
-        UserError: bad names, settings or sizes, rewards that cannot be recomputed, a tracker without its library, or a
-            directory that holds another run, or one whose plug-ins are not loaded: nothing is written then. Or a
-            tracker that cannot start.
+        UserError: bad names, settings or sizes, episodes that cannot be held out, rewards that cannot be recomputed, a
+            tracker without its library, or a directory that holds another run, or one whose plug-ins are not loaded:
+            nothing is written then. Or a tracker that cannot start.
         Stopped: SIGINT, SIGTERM or SIGHUP told the process to stop; it has finished an update and written a checkpoint.
         Exception: whatever a callback raises; the run can then be resumed from its last checkpoint.
     """
@@ -83,9 +84,11 @@ def train(
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
     _require_sizes_of_tasks(dataset)
+    held_out = held_out_episodes(dataset, resolved.held_out)
+    dataset = without(dataset, held_out)
     # Put together before the directory is created: what cannot be trained leaves nothing behind.
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
-    with files.told(run.path), run.writing(_identity(algorithm, dataset, given, resolved, seeds), resume):
+    with files.told(run.path), run.writing(_identity(algorithm, dataset, held_out, given, resolved, seeds), resume):
         if loop is not None:
             bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
             loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))
@@ -201,7 +204,12 @@ def _scaling(dataset: Dataset, standardise: bool) -> Scaling:
 
 
 def _identity(
-    algorithm: str, dataset: Dataset, given: Settings, resolved: Settings, seeds: Sequence[int]
+    algorithm: str,
+    dataset: Dataset,
+    held_out: Mapping[str, Sequence[int]],
+    given: Settings,
+    resolved: Settings,
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
     """What `run.json` records: what is trained on what, with settings as they were given and as they were resolved."""
     identity = {
@@ -213,6 +221,7 @@ def _identity(
         "tasks": list(dataset.task_names),
         "data": list(dataset.refs),
         "alignment": dataset.alignment,
+        "held_out": held_out,
         "fingerprint": dataset.fingerprint(),
         "rows": len(dataset),
         "observation_size": dataset.observation_size,
