@@ -10,6 +10,7 @@ import hcsac
 from benchmarks import choice, flops, machine, rates, report, studies
 from benchmarks.updates import A, S, ours, random_data, slides_settings, textbook
 from hcsac.experiments.report import write_report
+from hcsac.policy.fitted_q import FittedQSettings
 
 SMALL = {"hidden_size": 32, "batch_size": 16, "cql_samples": 4, "device": "cpu", "compile": "off"}
 
@@ -95,3 +96,33 @@ def test_candidates_are_measured_as_each_rule_chooses_them(slides, tmp_path, mon
         assert f"| {record['returns'][record['chosen']['fqe']]:.0f} (`inf:own`) |" in table
         assert min(regret) == 0
     assert choice.of_run(run.path, slides, 3) == records  # the returns that were kept
+
+
+def test_candidates_are_judged_without_the_simulator(slides, tmp_path):
+    settings = hcsac.preset("best", "one_step").replace(
+        {"updates": 20, "hidden_size": 8, "critics": 2, "batch_size": 8, "candidates": "0.1:own,inf:own", "actors": 1,
+         "final_episodes": 1, "precision": "float32"}
+    )  # fmt: skip
+    run = hcsac.train("one_step", slides, tmp_path / "run", settings, (3,), progress=False)
+    fitted = FittedQSettings(behaviour_updates=4, updates=4, hidden_size=8, critics=1)
+    records = choice.of_run(run.path, slides, 1, fitted)
+    policy = hcsac.load_policy(run.path)
+    for m, record in enumerate(records):
+        acts = record["chosen"]["fqe"]
+        rows = slides.rows_of(m)
+        own = policy.act(slides.observation[rows], record["task"])
+        assert record["error"][acts] == pytest.approx(((own - slides.action[rows]) ** 2).mean(), rel=1e-3)
+        assert len(record["fitted_q"]) == len(record["verdicts"]) == 2
+        assert record["logged"] == slides.mean_returns[record["task"]]
+    assert choice.of_run(run.path, slides, 1, fitted) == records  # what was kept
+
+
+def test_the_table_of_judged_candidates():
+    record = {
+        "data": "reach", "returns": [10.0, 20.0, 40.0], "fitted_q": [1.0, 3.0, 2.0], "error": [0.1, 0.2, 0.3],
+        "logged": 15.0, "verdicts": ["above", "above", "not told apart"],
+    }  # fmt: skip
+    text = choice.offline_markdown([record, {**record, "data": "push", "fitted_q": [1.0, 2.0, 3.0]}])
+    assert "| reach | 15 | 10 to 40 | 0.50 | 50.0% | -1.00 | 75.0% | 1 of 2 |" in text
+    assert "| push | 15 | 10 to 40 | 1.00 | 0.0% | -1.00 | 75.0% | 1 of 2 |" in text
+    assert "| mean | | | 0.75 | 25.0% | -1.00 | 75.0% | 2 of 4 |" in text

@@ -46,6 +46,7 @@ RUN = (
             "callbacks",
             "collect",
             "distil",
+            "evaluate-without-a-simulator",
             "import",
             "draw-rare-states",
             "studies",

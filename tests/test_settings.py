@@ -90,7 +90,7 @@ def test_every_setting_can_be_given_in_toml(tmp_path):
         elif plain_type(HINTS[entry.name]) is bool:
             changed[entry.name] = not entry.default
         else:
-            changed[entry.name] = plain_type(HINTS[entry.name])(1)
+            changed[entry.name] = plain_type(HINTS[entry.name])(min(1, entry.metadata["high"]))
     file = tmp_path / "s.toml"
     file.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in changed.items()))
     assert Settings().replace(read_toml(file)).as_dict() == changed

@@ -1,5 +1,6 @@
 """The command line: that it works, and that each bad input is one sentence, status 2, and nothing touched."""
 
+import json
 import subprocess
 import sys
 
@@ -256,16 +257,26 @@ def test_a_user_error_in_a_subprocess_has_no_traceback(tmp_path):
 
 
 def test_a_robot_without_a_simulator(logs, tmp_path, capsys, monkeypatch):
-    """From .npz logs to a policy: imported, checked and trained on, but not evaluated."""
+    """From .npz logs to a policy: imported, checked, trained on, and judged by the episode that was held out."""
     monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
     register_task(Task("arm-reach", reward=lambda arrived, action: -arrived[:, 0]))
     assert run(*import_(logs, task="arm-reach")) == 0
     assert run("data", "check", "lab/new-v0") == 0
     assert "36 rewards computed from observations" in capsys.readouterr().out
     out = tmp_path / "run"
-    assert run("train", "mtcsac", "--data", "lab/new-v0", "--output", out, *TINY) == 0
+    train = ["train", "mtcsac", "--data", "lab/new-v0", "--output", out, *TINY]
+    assert "setting held_out = 1.0 is out of bounds" in refuse(capsys, tmp_path, *train, "--held-out", "1")
+    assert run(*train, "--held-out", "0.3") == 0
     assert "not every task has a simulator" in capsys.readouterr().out
-    assert "'arm-reach' has no simulator" in refuse(capsys, tmp_path, "evaluate", out)
+    file = tmp_path / "numbers.json"
+    assert run("evaluate", out, "--updates", "4", "--json", file) == 0
+    printed = capsys.readouterr().out
+    assert "actions on held-out episodes" in printed
+    assert "Nothing was held out" not in printed
+    (task,) = json.loads(file.read_text())["tasks"]
+    assert (task["task"], task["episodes"], task["steps"], task["noise"]) == ("arm-reach", 1, 12, None)
+    assert f"{np.mean(task['error']):.4f}" in printed
+    assert "unknown dataset 'lab/none-v0'" in refuse(capsys, tmp_path, "evaluate", out, "--data", "lab/none-v0")
     assert "'arm-reach' has no simulator" in refuse(capsys, tmp_path, "render", out)
     assert run("export", out) == 0
     assert "has not been evaluated" in (out / "policy" / "README.md").read_text()

@@ -1,12 +1,21 @@
 """Fitted Q evaluation of policies: values that are known, and the choice made by them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hcsac.data.dataset import Dataset
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
-from hcsac.policy.fitted_q import Choice, FittedQSettings, choice_table, choose, fitted_q_evaluation
+from hcsac.policy.fitted_q import (
+    Choice,
+    FittedQSettings,
+    choice_table,
+    choose,
+    first_state_values,
+    fitted_q_evaluation,
+)
 from hcsac.tasks.simulate import random_rollout
 
 FAST = FittedQSettings(behaviour_updates=300, updates=200, hidden_size=16, critics=2, target_rate=0.05, discount=0.8)
@@ -43,6 +52,18 @@ def test_ranks_policies_by_what_they_earn():
     assert {left.task, right.task} == {"slide-left", "slide-right"}
     assert (left.best, right.best) == (0, 1)
     assert left.safe is None
+
+
+def test_values_are_in_the_units_of_the_rewards(slides):
+    """A reward of 1 in every step is worth 1 / (1 - gamma) = 5, whatever the unit and the policy."""
+    found = []
+    for size in (1e-3, 1e3):
+        data = replace(slides, reward=np.full_like(slides.reward, size))
+        value = first_state_values([Constant(data, (-1.0, 1.0))], data, FAST, progress=False)
+        found.append([value.policies / size, value.behaviour / size, value.logged / size, value.spread])
+    for small, large in zip(*found, strict=True):
+        np.testing.assert_allclose(small, large, rtol=1e-2)
+    assert [float(values.mean()) for values in found[0][:3]] == pytest.approx([5, 5, 5], rel=0.25)
 
 
 def test_policies_do_not_influence_each_other(slides):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hcsac.cli.options import _refs, threads_option, use_threads
+from hcsac.cli.options import _refs, fitted_q_updates_option, threads_option, use_threads
 from hcsac.errors import UserError
 
 
@@ -27,7 +27,7 @@ from hcsac.errors import UserError
     "--simulate", "episodes", type=click.IntRange(1),
     help="Also evaluate every policy in the simulator, so many episodes a task: how good was the choice?",
 )  # fmt: skip
-@click.option("--updates", type=click.IntRange(1), help="Updates of the critics of each policy (default: 2000).")
+@fitted_q_updates_option
 @threads_option
 def choose(
     runs: Sequence[Path],
@@ -56,8 +56,7 @@ def choose(
         raise UserError(f"{paths[0]} does not record its data; name them with --data.")
     dataset = store.load(list(refs or policies[0].data), tasks=policies[0].tasks)
     labels = [f"{path}, seed {seed}" for path, policy in zip(paths, policies, strict=True) for seed in policy.seeds]
-    settings = FittedQSettings(**({"updates": updates} if updates else {}))
-    value = fitted_q_evaluation(policies, dataset, settings)
+    value = fitted_q_evaluation(policies, dataset, FittedQSettings.of_length(updates))
     clone = None if baseline is None else _first_replica(paths, policies, baseline)
     choices = choose_from(value, dataset, clone)
     returns = None

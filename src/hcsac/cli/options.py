@@ -193,6 +193,10 @@ seeds_option = click.option(
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file of settings; options win over it."
 )
+fitted_q_updates_option = click.option(
+    "--updates", type=click.IntRange(1), help="Updates of the critics of each policy (default: 2000); those of the "
+    "logged behaviour, where they begin, get 1.5 times as many.",
+)  # fmt: skip
 threads_option = click.option("--threads", type=click.IntRange(1), help="CPU threads (default: PyTorch's choice).")
 track_option = click.option(
     "--track", "trackers", multiple=True, callback=_words, metavar="TRACKERS",

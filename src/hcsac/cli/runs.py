@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hcsac.cli.options import threads_option, use_threads
+from hcsac.cli.options import data_of_run_option, fitted_q_updates_option, threads_option, use_threads
 
 
 @click.command()
@@ -20,21 +23,54 @@ from hcsac.cli.options import threads_option, use_threads
     show_default=True,
     help="Seed of the first episode's initial state; the next episodes have the next seeds.",
 )
+@click.option("--offline", is_flag=True, help="Judge by logged episodes alone, also where there is a simulator.")
+@data_of_run_option
+@fitted_q_updates_option
+@click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the numbers here.")
 @threads_option
-def evaluate(run: Path, episodes: int, seed: int, threads: int | None) -> None:
+def evaluate(
+    run: Path,
+    episodes: int,
+    seed: int,
+    offline: bool,
+    refs: Sequence[str],
+    updates: int | None,
+    file: Path | None,
+    threads: int | None,
+) -> None:
     """Evaluate the policy of RUN's last checkpoint in the simulator, with deterministic actions.
 
     RUN is the directory of a run or a policy bundle made by `hcsac export`. Prints a table of undiscounted returns, one
     line a task.
+
+    Where a task has no simulator, or with --offline, the policy is judged by the episodes that `hcsac train
+    --held-out` left out: how far its actions are from the logged ones, beside the noise in these; and its discounted
+    return as fitted Q evaluation estimates it, beside the logged one. An estimate is no measurement. --data and
+    --updates are for this alone.
     """
     use_threads(threads)
     from hcsac.evaluation import returns_table
-    from hcsac.policy import evaluate, load_policy
+    from hcsac.files import write_atomically
+    from hcsac.policy import evaluate, evaluate_offline
+    from hcsac.policy.fitted_q import FittedQSettings
+    from hcsac.policy.offline import offline_table
+    from hcsac.policy.policy import load_with_tasks
+    from hcsac.tasks import has_simulator
 
-    policy = load_policy(run)
+    policy = load_with_tasks(run)
     click.echo(f"{run} after {policy.update} updates")
-    returns = evaluate(run, episodes, seed)
-    click.echo(returns_table(returns, policy.tasks, policy.dataset_returns))
+    numbers: dict[str, Any] = {"update": policy.update, "seeds": policy.seeds}
+    if offline or refs or not all(map(has_simulator, policy.tasks)):
+        judged = evaluate_offline(run, refs, FittedQSettings.of_length(updates))
+        click.echo(f"judged without a simulator\n\n{offline_table(judged)}")
+        numbers |= {"unseen": judged.unseen, "tasks": [one.as_dict() for one in judged.tasks]}
+    else:
+        returns = evaluate(run, episodes, seed)
+        click.echo(returns_table(returns, policy.tasks, policy.dataset_returns))
+        numbers["returns"] = dict(zip(policy.tasks, returns.swapaxes(0, 1).tolist(), strict=True))
+    if file is not None:
+        with write_atomically(file) as temporary:
+            temporary.write_text(json.dumps(numbers, indent=2) + "\n")
 
 
 @click.command("sharing-history")
@@ -50,7 +86,7 @@ def sharing_history(run: Path, transition: int | None) -> None:
     """Show the transitions that RUN shared between tasks.
 
     Prints a line per sharing step and direction, and draws sharing.png in RUN. Transitions of the data are numbered
-    from 0, task after task, episode after episode, each in time order.
+    from 0, task after task, episode after episode, each in time order, without held-out episodes.
     """
     from hcsac import experiments, training
 

@@ -1,5 +1,6 @@
 """Evaluation of policies in simulators: returns, their statistics, and rendered episodes."""
 
+from hcsac.evaluation.action_noise import action_noise
 from hcsac.evaluation.aggregate import (
     Pairwise,
     Profile,
@@ -37,6 +38,7 @@ __all__ = [
     "RenderUnavailable",
     "Rollout",
     "View",
+    "action_noise",
     "failed_share",
     "find_backend",
     "gap",

@@ -18,18 +18,19 @@ from hcsac.data.rewards import can_relabel
 from hcsac.data.scaling import observation_scaling
 from hcsac.errors import UserError
 from hcsac.evaluation import rank_correlation
-from hcsac.losses.choice import best_candidate, lower_bound
+from hcsac.losses.choice import best_candidate, lower_bound, value_spread
 from hcsac.losses.one_step import n_step_target
 from hcsac.losses.sac import bellman_loss
 from hcsac.networks.critics import Critic
 from hcsac.policy.policy import Policy
-from hcsac.settings import check_fields, setting
+from hcsac.settings import RewardRule, check_fields, setting
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.selection import SharedPairs
 from hcsac.training.progress import Progress
 from hcsac.types import Batch
 
 CPU = torch.device("cpu")
+SPREAD_ROWS = 20_000  # that the spread of the behaviour's values is measured on
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,36 @@ class FittedQSettings:
         UserError: a value of the wrong type or out of bounds.
     """
 
-    behaviour_updates: int = setting(5000, "updates of the critics of the logged behaviour, where all others begin", 1)
+    behaviour_updates: int = setting(3000, "updates of the critics of the logged behaviour, where all others begin", 1)
     updates: int = setting(2000, "updates of the critics of each policy", 1)
     critics: int = setting(3, "critics of each policy", 1)
     n_step: int = setting(5, "rewards summed in the behaviour's targets", 1)
     batch_size: int = setting(256, "transitions in a minibatch", 1)
-    hidden_size: int = setting(256, "units in each of the two hidden layers", 1)
+    hidden_size: int = setting(128, "units in each of the two hidden layers", 1)
     learning_rate: float = setting(1e-3, "Adam's learning rate, which falls to 0", 0)
-    target_rate: float = setting(0.005, "Polyak rate of the targets", 0, 1)
+    target_rate: float = setting(0.1, "Polyak rate of the targets", 0, 1)
     discount: float = setting(0.99, "discount factor gamma of one step", 0, 1)
     seed: int = setting(0, "seed of weights and minibatches", 0)
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @classmethod
+    def of_length(cls, updates: int | None) -> "FittedQSettings":
+        """With so many updates for each policy, and 1.5 times as many for the behaviour; None for the defaults."""
+        return cls() if updates is None else cls(behaviour_updates=updates + (updates + 1) // 2, updates=updates)
+
+
+class FirstStateValues(NamedTuple):
+    """Estimated discounted returns from the first states of n logged episodes, in the order of the dataset.
+
+    Each is of the task that its episode was logged for (`dataset.task[dataset.episode_start[:-1]]`).
+    """
+
+    policies: np.ndarray  # [G, critics, n], of the G replicas of all policies
+    behaviour: np.ndarray  # [critics, n], of the first logged actions, by n-step SARSA
+    logged: np.ndarray  # [n], summed rewards; an episode that the clock ends goes on with the behaviour's value
+    spread: np.ndarray  # [M], of the behaviour's values in each task (`value_spread`): small where logs are narrow
 
 
 class Choice(NamedTuple):
@@ -68,15 +86,18 @@ class Choice(NamedTuple):
 def fitted_q_evaluation(
     policies: Sequence[Policy], dataset: Dataset, settings: FittedQSettings | None = None, progress: bool = True
 ) -> np.ndarray:
+    """`policies` [G, critics, n] of `first_state_values`."""
+    return first_state_values(policies, dataset, settings, progress).policies
+
+
+def first_state_values(
+    policies: Sequence[Policy], dataset: Dataset, settings: FittedQSettings | None = None, progress: bool = True
+) -> FirstStateValues:
     """Values of policies at the logged first states, without a simulator (Le et al. 2019, arXiv 1903.08738).
 
-    Critics of the logged behaviour are fitted first, by n-step SARSA. From there the critics of every policy are fitted
-    to y = r + gamma Q'(s', pi(s')), all on the same minibatches. Rewards of all tasks are recomputed where they can be,
-    so that every task is evaluated on all rows; else on its own.
-
-    Returns:
-        [G, critics, n]: of the G replicas of all policies, at the n first states, each under the task it was logged for
-        (`dataset.task[dataset.episode_start[:-1]]`).
+    Critics of the logged behaviour are fitted first, by n-step SARSA on each task's own rows. From there the critics of
+    every policy are fitted to y = r + gamma Q'(s', pi(s')), all on the same minibatches: where the rewards of all tasks
+    can be recomputed, on all rows for every task, else on its own.
 
     Raises:
         UserError: a policy of other tasks or sizes than the data.
@@ -98,7 +119,9 @@ def fitted_q_evaluation(
         for _ in range(settings.updates):
             evaluation.fit_policies()
             shown.advance(1)
-    return evaluation.at_first_states()
+    return FirstStateValues(
+        evaluation.at_first_states(), evaluation.of_first_actions(), evaluation.of_episodes(), evaluation.spread()
+    )
 
 
 def choose(value: np.ndarray, dataset: Dataset, baseline: int | None = None) -> list[Choice]:
@@ -151,7 +174,7 @@ class _Evaluation:
     """The critics and the data they are fitted to."""
 
     def __init__(self, policies: Sequence[Policy], dataset: Dataset, settings: FittedQSettings):
-        self.policies, self.settings, self.bounds = policies, settings, dataset.action_bounds
+        self.policies, self.settings, self.dataset = policies, settings, dataset
         self.active = _every_row_for_every_task(dataset, settings)
         mean, scale = (torch.tensor(part, dtype=torch.float32) for part in observation_scaling(dataset))
         self.scaling = Scaling(mean, scale)
@@ -166,8 +189,8 @@ class _Evaluation:
         self.critics = _Critics(Critic(*sizes, network, of_all), settings, first=False)
 
     def fit_behaviour(self) -> None:
-        """One update by n-step SARSA."""
-        batch = self.active.sample(self.settings.batch_size, self.settings.n_step)
+        """One update by n-step SARSA, on each task's own rows: the behaviour of others earns something else."""
+        batch = self.active.sample(self.settings.batch_size, self.settings.n_step, own=True)
         assert batch.next_action is not None
         self.behaviour.step(self._scaled(batch), batch.next_action)
 
@@ -190,7 +213,39 @@ class _Evaluation:
         action = self._actions(state, task)
         observation = self.scaling(state).expand(self.count, -1, -1)
         value = self.critics.critic(observation, task.expand(self.count, -1), action[:, :, None])
-        return value[..., 0].numpy()
+        return value[..., 0].numpy() * self.active.reward_scale
+
+    def of_first_actions(self) -> np.ndarray:
+        """The behaviour's values of the first logged actions, [critics, n]."""
+        return self._behaviour_at(self.dataset.episode_start[:-1])
+
+    def of_episodes(self) -> np.ndarray:
+        """Discounted returns of the logged episodes, [n].
+
+        The last row of an episode that the clock ends is worth what the behaviour's critics say (their mean): its
+        return would go on.
+        """
+        dataset, last = self.dataset, self.dataset.episode_start[1:] - 1
+        first = dataset.episode_start[:-1]
+        age = np.arange(len(dataset)) - np.repeat(first, np.diff(dataset.episode_start))
+        reward = dataset.reward.astype(np.float64)
+        reward[last] = np.where(dataset.terminated[last], reward[last], self._behaviour_at(last).mean(0))
+        return np.add.reduceat(reward * self.settings.discount**age, first)
+
+    def spread(self) -> np.ndarray:
+        """How much the behaviour's values of logged actions differ within each task, [M]."""
+        rows = np.arange(0, len(self.dataset), -(-len(self.dataset) // SPREAD_ROWS))
+        value, task = self._behaviour_at(rows).mean(0), self.dataset.task[rows]
+        spread = value_spread(torch.as_tensor(value)[None], torch.as_tensor(task)[None], self.dataset.num_tasks)
+        return spread[0].numpy()
+
+    @torch.no_grad()
+    def _behaviour_at(self, rows: np.ndarray) -> np.ndarray:
+        """[critics, n] of the logged actions of these rows [n], under their own tasks."""
+        state = torch.as_tensor(self.dataset.observations[self.dataset.start_index[rows]])
+        action, task = torch.as_tensor(self.dataset.action[rows]), torch.as_tensor(self.dataset.task[rows])
+        value = self.behaviour.critic(self.scaling(state)[None], task[None], action[None, :, None])
+        return value[0, ..., 0].numpy() * self.active.reward_scale
 
     def _actions(self, observation: Tensor, task: Tensor) -> Tensor:
         """Of all policies at the same states, in [-1, 1]: [n, S], [n] -> [G, n, A]."""
@@ -198,7 +253,7 @@ class _Evaluation:
         for policy in self.policies:
             R = len(policy.seeds)
             actions.append(policy.act_all(observation.expand(R, -1, -1).numpy(), task.expand(R, -1).numpy()))
-        return torch.as_tensor(self.bounds.inside(np.concatenate(actions)))
+        return torch.as_tensor(self.dataset.action_bounds.inside(np.concatenate(actions)))
 
     def _scaled(self, batch: Batch) -> Batch:
         return batch._replace(
@@ -230,12 +285,20 @@ class _Critics:
         polyak_update(self.target, self.critic, self.rate)
 
 
+def _value_size(dataset: Dataset, discount: float) -> float:
+    """About the size of values, which rewards are divided by: critics learn values of size 1 in the fewest updates."""
+    steps = min(1 / max(1 - discount, 1e-9), len(dataset) / len(dataset.episode_return))
+    return float(np.sqrt(np.square(dataset.reward, dtype=np.float64).mean())) * steps or 1.0
+
+
 def _every_row_for_every_task(dataset: Dataset, settings: FittedQSettings) -> ActiveDataset:
     """D* of all rows under all tasks where their rewards can be recomputed, else D."""
     minibatches = generators([settings.seed], 2)
-    if not can_relabel(dataset):
-        return ActiveDataset(dataset, settings.discount, "keep", minibatches, CPU)
-    active = ActiveDataset(dataset, settings.discount, "recompute", minibatches, CPU)
+    rule: RewardRule = "recompute" if can_relabel(dataset) else "keep"
+    scale = _value_size(dataset, settings.discount)
+    active = ActiveDataset(dataset, settings.discount, rule, minibatches, CPU, reward_scale=scale)
+    if rule == "keep":
+        return active
     foreign = [np.flatnonzero(dataset.task != m) for m in range(dataset.num_tasks)]
     tasks = np.repeat(np.arange(dataset.num_tasks, dtype=np.int16), [len(rows) for rows in foreign])
     active.set_shared([SharedPairs(np.concatenate(foreign), tasks)])

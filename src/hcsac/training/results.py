@@ -39,7 +39,10 @@ def summary(run: RunDirectory) -> str:
     if failure := result.get("failure"):
         return f"trained; its last evaluation failed: {failure} `hcsac evaluate {run.path}` makes it again."
     if not result.get("evaluated", True):
-        return "trained, not evaluated: not every task has a simulator. `hcsac export` makes its policy portable."
+        return (
+            "trained, not evaluated: not every task has a simulator. `hcsac evaluate` judges the policy by logged "
+            "episodes, `hcsac export` makes it portable."
+        )
     last, returns = _last(run, identity["tasks"])
     table = returns_table(returns, identity["tasks"], identity["behaviour"])
     best = {task: learning_curve(run, task)[1].max(0).mean() for task in identity["tasks"]}
