@@ -119,27 +119,18 @@ def test_of_another_robot_residuals_are_in_the_scale_of_the_networks(run):
     )
 
 
-def test_data_that_are_named(run):
+def test_data_that_are_named(run, trained, tmp_path):
     assert logged_data(run.path, REFS).unseen.sum() == 4  # they are its own
-    with pytest.MonkeyPatch.context():
-        for name in TASKS:
-            write(f"new/{name}-v0", name, slide_episodes(name, 3, seed=7))
-    try:
-        others = logged_data(run.path, [f"new/{name}-v0" for name in TASKS])
-        assert others.unseen.all()
-        mixed = logged_data(run.path, [REFS[0], f"new/{list(TASKS)[1]}-v0"])
-        assert not mixed.unseen.any()
-    finally:
-        for name in TASKS:
-            shutil.rmtree(f"{run_store()}/new/{name}-v0")
+    with pytest.MonkeyPatch.context() as patch:
+        store = shutil.copytree(trained / "minari", tmp_path / "store")
+        patch.setenv("MINARI_DATASETS_PATH", str(store))
+        new = [f"new/{name}-v0" for name in TASKS]
+        for name, ref in zip(TASKS, new, strict=True):
+            write(ref, name, slide_episodes(name, 3, seed=7))
+        assert logged_data(run.path, new).unseen.all()
+        assert not logged_data(run.path, [REFS[0], new[1]]).unseen.any()
     with pytest.raises(UserError, match="unknown task of this dataset"):
         logged_data(run.path, REFS[:1])
-
-
-def run_store():
-    import os
-
-    return os.environ["MINARI_DATASETS_PATH"]
 
 
 def test_data_that_changed_or_have_no_name(run):
