@@ -7,6 +7,6 @@ from hcsac.policy.policy import Policy, evaluate, load_policy
 from hcsac.policy.video import render
 
 __all__ = [
-    "Distilled", "Exported", "OfflineEvaluation", "OfflineTask", "Policy", "distil_policy", "evaluate", "evaluate_offline",
-    "export_policy", "load_policy", "render",
+    "Distilled", "Exported", "OfflineEvaluation", "OfflineTask", "Policy", "distil_policy", "evaluate",
+    "evaluate_offline", "export_policy", "load_policy", "render",
 ]  # fmt: skip
