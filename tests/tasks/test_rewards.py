@@ -101,9 +101,9 @@ def test_other_domains_are_simulated(domain: str, task: str) -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    require_rewards("walker-run", has_physics=False)
+    require_rewards("walker-run", None)
     with pytest.raises(UserError, match=r"'slide-left' cannot be recomputed: .* its environment has no set_physics"):
-        require_rewards("slide-left", has_physics=True)
+        require_rewards("slide-left", 3)
 
 
 def test_what_fixes_a_reward() -> None:

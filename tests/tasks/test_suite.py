@@ -69,6 +69,30 @@ def test_the_formula_is_the_simulators_reward(name: str) -> None:
     np.testing.assert_allclose(told, paid, atol=TOLERANCE)
 
 
+FREE = ["quadruped-walk", "quadruped-run", "humanoid-stand", "humanoid-walk", "humanoid-run", "humanoid_CMU-walk"]
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_the_formula_is_the_simulators_reward_of_bodies_that_can_fall(name: str) -> None:
+    """From states of all heights and tilts, at all speeds."""
+    env, rng = make_env(name, seed=0), np.random.default_rng(0)
+    model = env.unwrapped._suite.physics.model
+    steps = []
+    for number in range(90):
+        near = (1.0, 0.3, 0.05)[number % 3]
+        turned = np.array([1, 0, 0, 0]) + near * rng.normal(size=4)
+        root = np.concatenate([[0, 0, rng.uniform(0.5, 2)], turned / np.linalg.norm(turned)])
+        joints, rates = near * rng.uniform(-1, 1, model.nq - 7), near * rng.normal(0, 1, model.nv)
+        rates[:2] += rng.uniform(-1, 12) * rng.normal(size=2)
+        env.unwrapped.set_physics(np.concatenate([root, joints, rates, rng.uniform(-1, 1, model.na)]))
+        action = env.action_space.sample()
+        observation, reward, *_ = env.step(action)
+        steps.append((observation, action, reward))
+    observations, actions, rewards = map(np.array, zip(*steps, strict=True))
+    assert np.std(rewards) > 0.01
+    np.testing.assert_allclose(rewards_of(name, observations, actions), rewards, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("name", ["cheetah-run", BACKWARD, "cartpole-balance", "hopper-stand"])
 def test_an_episode_of_random_actions(name: str) -> None:
     episode = random_rollout(name, seed=3)

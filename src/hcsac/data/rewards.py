@@ -7,20 +7,46 @@ import numpy as np
 
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
-from hcsac.tasks import get_task, require_rewards, rewards_of
+from hcsac.tasks import get_task, require_replayed, require_rewards, rewards_of
 
 CHUNK = 4096  # transitions of a block from reward functions: data read for one task stay in the cache for the next
 SIMULATED_CHUNK = 65_536  # of a block from a simulator: large, since each block loads it again
+SAMPLE = 200  # logged transitions replayed before any are recomputed
 
 
 def can_relabel(dataset: Dataset) -> bool:
     """Whether the rewards of all its tasks can be recomputed for all transitions."""
+    return why_not_relabelled(dataset) is None
+
+
+def why_not_relabelled(dataset: Dataset) -> str | None:
+    """Why the rewards of its tasks cannot be recomputed for all transitions, as a sentence; None where they can."""
     try:
         for name in dataset.task_names:
-            require_rewards(name, dataset.physics is not None)
-    except UserError:
-        return False
-    return True
+            _require_rewards(dataset, name)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _require_rewards(dataset: Dataset, name: str) -> None:
+    """As `require_rewards`; and a sample of rows, replayed, must be as logged.
+
+    Simulator states of logs may lack what else fixes observation and reward: both would be wrong without a word.
+    """
+    require_rewards(name, None if dataset.physics is None else dataset.physics.shape[1])
+    if get_task(name).reward is not None:
+        return
+    assert dataset.physics is not None
+    of_task = np.array([other == name for other in dataset.task_names])[dataset.task]
+    for rows in map(np.flatnonzero, (of_task, ~of_task)):
+        if not len(rows):
+            continue
+        some = np.sort(np.random.default_rng(0).choice(rows, min(SAMPLE, len(rows)), replace=False))
+        after = dataset.observations[dataset.start_index[some] + 1]
+        action = dataset.action_bounds.outside(dataset.action[some])
+        own = dataset.reward[some] if of_task[some[0]] else None
+        require_replayed(name, after, action, dataset.physics[some], own)
 
 
 def reward_blocks(dataset: Dataset, names: Sequence[str] | None = None) -> Iterator[np.ndarray]:
@@ -35,7 +61,7 @@ def reward_blocks(dataset: Dataset, names: Sequence[str] | None = None) -> Itera
     names = dataset.task_names if names is None else names
     for name in names:
         if any(name != other for other in dataset.task_names):
-            require_rewards(name, dataset.physics is not None)
+            _require_rewards(dataset, name)
     simulated = any(get_task(name).reward is None for name in names)
     return _blocks(dataset, names, SIMULATED_CHUNK if simulated else CHUNK)
 

@@ -18,14 +18,16 @@ from hcsac.tasks.registry import (
     register_task,
     rescales_actions,
     robot_spaces,
+    suite_body,
     task_names,
     task_of_env,
     time_limit,
     walker_speed,
 )
 from hcsac.tasks.rendering import make_rendering_env, pack_task, unpack_task
-from hcsac.tasks.rewards import ends_of, fixed_by, require_rewards, rewards_of, says_ends
-from hcsac.tasks.simulate import can_replay, observe, random_rollout, replay, terminates
+from hcsac.tasks.replayable import can_replay, why_not_replayed
+from hcsac.tasks.rewards import ends_of, fixed_by, require_replayed, require_rewards, rewards_of, says_ends
+from hcsac.tasks.simulate import observe, random_rollout, replay, terminates
 from hcsac.tasks.vector_env import SimulatorError, VectorEnv, make_envs
 
 __all__ = [
@@ -50,15 +52,18 @@ __all__ = [
     "random_rollout",
     "register_task",
     "replay",
+    "require_replayed",
     "require_rewards",
     "rescales_actions",
     "rewards_of",
     "robot_spaces",
     "says_ends",
+    "suite_body",
     "task_names",
     "task_of_env",
     "terminates",
     "time_limit",
     "unpack_task",
     "walker_speed",
+    "why_not_replayed",
 ]

@@ -4,13 +4,12 @@ The 5 numbers of an observation are the cart's position, cos and sin of the pole
 of cart and pole.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from hcsac.tasks.formula import RewardFormula
+from hcsac.tasks.formula import RewardFormula, gaussian
 
 CART_RANGE, UPRIGHT = 0.25, 0.995  # metres, cosine; dm_control/suite/cartpole.py, _CART_RANGE, _ANGLE_COSINE_RANGE
 
@@ -29,11 +28,7 @@ class CartpoleReward(RewardFormula):
         position, cosine, rate = observation[:, 0], observation[:, 1], observation[:, 4]
         if self.sparse:
             return (np.abs(position) <= CART_RANGE) & (cosine >= UPRIGHT)
-        centred = (1 + _gaussian(position / 2)) / 2
+        centred = (1 + gaussian(position / 2)) / 2
         small_control = (4 + 1 - np.square(action[:, 0])) / 5
-        small_rate = (1 + _gaussian(rate / 5)) / 2
+        small_rate = (1 + gaussian(rate / 5)) / 2
         return (cosine + 1) / 2 * small_control * small_rate * centred
-
-
-def _gaussian(off: np.ndarray) -> np.ndarray:
-    return np.exp(math.log(0.1) * np.square(off))

@@ -8,6 +8,10 @@ import gymnasium
 import numpy as np
 
 from hcsac.errors import UserError, unknown
+from hcsac.tasks.model_state import ModelEntries
+
+# Environment -> what its reset draws in the model; to find out takes several resets.
+_DRAWN: dict[tuple[type, str, str], ModelEntries] = {}
 
 
 class DmControlEnv(gymnasium.Env):
@@ -18,7 +22,10 @@ class DmControlEnv(gymnasium.Env):
     for the next state. The time limit is Gymnasium's (`max_episode_steps` of the registered id), so that reaching it is
     `truncated` and never `terminated`.
 
-    `info["physics"]` is the simulator state float64 [P] (qpos and qvel) that belongs to the returned observation.
+    `info["physics"]` is the simulator state float64 [P] that belongs to the returned observation: qpos, qvel, the
+    activations of actuators (act) where the body has some, and what a reset draws in the model, as the place of a
+    target. It fixes the next step, but not what sensors of touch, force and acceleration show now: they measure the
+    step that led to the state.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 40}  # noqa: RUF012 (Gymnasium's own form)
@@ -32,16 +39,24 @@ class DmControlEnv(gymnasium.Env):
         height: int = 240,
         camera_id: int | None = None,
         camera_name: str | None = None,
+        action_repeat: int = 1,
     ) -> None:
         """Load `task` of `domain`. `render_mode="rgb_array"` needs MUJOCO_GL set to egl, osmesa or glfw.
+
+        A step applies its action for `action_repeat` control steps, unless the episode ends before, and its reward is
+        the sum of theirs. Raises `UserError` for less than 1.
 
         `width` and `height` (pixels) and the camera, by number or by name, are those of `render()`; without a camera it
         is the first, which for the suite's walker follows the body from the side. Raises `UserError` for a size that
         MuJoCo's buffer does not hold, and for a camera that the model does not have.
         """
+        if not isinstance(action_repeat, int) or action_repeat < 1:
+            raise UserError(f"action_repeat = {action_repeat!r} is no number of control steps; give 1 or more.")
         self.render_mode = render_mode
+        self._repeat = action_repeat
         self._suite = self._load(domain, task)
-        self.metadata = {**self.metadata, "render_fps": round(1 / self._suite.control_timestep())}
+        rate = 1 / (self._suite.control_timestep() * action_repeat)
+        self.metadata = {**self.metadata, "render_fps": max(1, round(rate))}
         self._size = self._fitting(width, height)
         self._camera = self._camera_number(camera_id, camera_name)
         size = sum(int(np.prod(spec.shape)) for spec in self._suite.observation_spec().values())
@@ -51,6 +66,10 @@ class DmControlEnv(gymnasium.Env):
             bounds.minimum.astype(np.float32), bounds.maximum.astype(np.float32), dtype=np.float32
         )
         self._done = True
+        made = (type(self), domain, task)
+        if made not in _DRAWN:
+            _DRAWN[made] = ModelEntries.drawn_at_reset(self._suite)
+        self._drawn = _DRAWN[made]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -65,23 +84,29 @@ class DmControlEnv(gymnasium.Env):
         return observation, {"physics": self.get_physics()}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Apply `action` [A] for one control step."""
-        now = self._suite.step(action)
-        self._done = now.last()
+        """Apply `action` [A] for `action_repeat` control steps."""
+        reward = 0.0
+        for _ in range(self._repeat):
+            now = self._suite.step(action)
+            reward += now.reward
+            self._done = now.last()
+            if self._done:
+                break
         # dm_control ends an episode at a terminal state (discount 0) or at its own time limit.
         terminated = now.last() and now.discount == 0
         observation = _flatten(now.observation)
         return (
             observation,
-            float(now.reward),
+            float(reward),
             terminated,
             now.last() and not terminated,
             {"physics": self.get_physics()},
         )
 
     def get_physics(self) -> np.ndarray:
-        """The simulator state [P] float64: qpos and qvel."""
-        return np.asarray(self._suite.physics.get_state(), np.float64).copy()
+        """The simulator state [P] float64, as in `info["physics"]`."""
+        physics = self._suite.physics
+        return np.concatenate([physics.get_state(), self._drawn.get(physics.model.ptr)])
 
     def set_physics(self, state: np.ndarray) -> np.ndarray:
         """Continue from the simulator state [P]; returns its observation [S]. The count of steps stays."""
@@ -90,13 +115,21 @@ class DmControlEnv(gymnasium.Env):
             self._done = False
         from mujoco import mj_resetData
 
-        physics = self._suite.physics
+        physics, model = self._suite.physics, self._suite.physics.model.ptr
+        state = np.asarray(state, np.float64)
+        moving = len(state) - len(self._drawn)
         # The reset clears the solver's warm start, so that the result depends on `state` alone; forward recomputes
-        # everything that follows from qpos and qvel, which dm_control's step assumes to be current.
-        mj_resetData(physics.model.ptr, physics.data.ptr)
-        physics.set_state(np.asarray(state, np.float64))
+        # everything that follows from the state, which dm_control's step assumes to be current.
+        mj_resetData(model, physics.data.ptr)
+        physics.set_state(state[:moving])
+        self._drawn.set(model, state[moving:])
         physics.forward()
         return _flatten(self._suite.task.get_observation(physics))
+
+    @property
+    def drawn_at_reset(self) -> dict[str, int]:
+        """Array of the model -> how many of its numbers a reset draws; they are the last ones of a simulator state."""
+        return {name: len(indices) for name, indices in self._drawn.places.items()}
 
     def render(self) -> np.ndarray:
         """The image of the camera: uint8 [height, width, 3]."""

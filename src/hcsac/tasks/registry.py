@@ -105,19 +105,27 @@ def task_names() -> tuple[str, ...]:
 
 
 def task_of_env(env_id: str, kwargs: Mapping[str, Any] | None = None) -> str | None:
-    """The first registered task on that Gymnasium id, for datasets that name their environment but no task.
+    """The registered task on that Gymnasium id, for datasets that name their environment but no task.
 
-    A task whose own keyword arguments differ from `kwargs`, those of the dataset's environment, does not count.
+    A task whose own keyword arguments differ from `kwargs`, those of the dataset's environment, does not count. Of
+    several it is the one with most of them, then the first.
     """
     logged = kwargs or {}
-    return next(
-        (
-            task.name
-            for _, task in TASKS.items()
-            if task.env_id == env_id and all(logged.get(key, value) == value for key, value in task.kwargs.items())
-        ),
-        None,
-    )
+    fitting = [
+        task
+        for _, task in TASKS.items()
+        if task.env_id == env_id and all(logged.get(key, value) == value for key, value in task.kwargs.items())
+    ]
+    best = max(fitting, key=lambda task: len(task.kwargs.keys() & logged.keys()), default=None)
+    return None if best is None else best.name
+
+
+def suite_body(task_name: str) -> str | None:
+    """The dm_control body that the task is of, as `walker`; None where its registration does not say."""
+    task = get_task(task_name)
+    spec = gymnasium.registry.get(task.env_id or "")
+    body = {**(spec.kwargs if spec else {}), **task.kwargs}.get("domain")
+    return body if isinstance(body, str) else None
 
 
 def has_simulator(task_name: str) -> bool:

@@ -9,11 +9,14 @@ import gymnasium
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.tasks import cartpole, cheetah, formula, hopper, planar, walker
+from hcsac.tasks import cartpole, cheetah, formula, hopper, humanoid, planar, quadruped, walker
 from hcsac.tasks.registry import TASKS, Task, get_task
-from hcsac.tasks.simulate import can_replay, replay
+from hcsac.tasks.replayable import TOLERANCE, columns_off, named, why_not_replayed
+from hcsac.tasks.simulate import replay
 
-_FORMULAS = (formula, planar, cartpole, cheetah, hopper, walker)  # what they consist of
+# What the formulas consist of.
+_FORMULAS = (formula, planar, cartpole, cheetah, hopper, humanoid, quadruped, walker)
+_FEW = 0.02  # share of logged steps that may have another reward when they are replayed
 
 
 def rewards_of(
@@ -28,15 +31,16 @@ def rewards_of(
             in the task's simulator, which then takes the action.
 
     Raises:
-        UserError: as `require_rewards`; or the task's function fails, or returns anything but n finite numbers.
+        UserError: as `require_rewards`; the task's function fails, or returns anything but n finite numbers; or the
+            states do not lead to the observations.
     """
     task = get_task(task_name)
     if len(next_observation) == 0:
         return np.empty(0, np.float32)
     if task.reward is None:
-        require_rewards(task_name, physics is not None)
+        require_rewards(task_name, None if physics is None else physics.shape[1])
         assert physics is not None
-        return replay(task_name, physics, action)[1]
+        return _replayed(task_name, next_observation, action, physics)
     return _call(task, next_observation, action)
 
 
@@ -67,20 +71,58 @@ def ends_of(task_name: str, observation: np.ndarray, action: np.ndarray, next_ob
     return ends
 
 
-def require_rewards(task_name: str, has_physics: bool) -> None:
+def require_rewards(task_name: str, physics_size: int | None) -> None:
     """Raise `UserError`, saying what is missing, if the task's rewards cannot be recomputed.
 
-    `has_physics` says whether the data have simulator states.
+    `physics_size` is the size P of the data's simulator states, None where they have none.
     """
     if get_task(task_name).reward is not None:
         return
-    can = can_replay(task_name)
-    if not can or not has_physics:
-        missing = "its environment has no set_physics" if not can else "the data have no simulator states"
-        raise UserError(
-            f"rewards of task {task_name!r} cannot be recomputed: it has no reward function, and {missing} to "
-            "simulate them from; give the task one (hcsac.Task(..., reward=...)) or use reward rule keep or zero."
-        )
+    if physics_size is None:
+        raise _cannot(task_name, "the data have no simulator states to simulate them from")
+    reason = why_not_replayed(task_name, physics_size)
+    if reason is not None:
+        raise _cannot(task_name, reason)
+
+
+def require_replayed(
+    task_name: str,
+    next_observation: np.ndarray,
+    action: np.ndarray,
+    physics: np.ndarray,
+    reward: np.ndarray | None = None,
+) -> None:
+    """Raise `UserError` if n logged transitions have other observations or rewards when the task replays them.
+
+    A log's simulator states may lack something that changes within an episode. Arguments as in `rewards_of`; reward [n]
+    as logged, if that was under this task.
+    """
+    told = _replayed(task_name, next_observation, action, physics)
+    if reward is None:
+        return
+    differ = np.abs(told - reward) > TOLERANCE * (1 + np.abs(reward))
+    if differ.mean() > _FEW:
+        what = f"{int(differ.sum())} of {len(reward)} of its steps have another reward when they are replayed"
+        raise _cannot(task_name, f"the stored simulator states do not fix them ({what})")
+
+
+def _replayed(task_name: str, next_observation: np.ndarray, action: np.ndarray, physics: np.ndarray) -> np.ndarray:
+    observation, reward, _ = replay(task_name, physics, action)
+    if observation.shape != next_observation.shape:
+        sizes = f"{observation.shape[1]} columns, the data have {next_observation.shape[1]}"
+        raise _cannot(task_name, f"its environment's observations have {sizes}")
+    columns = columns_off(observation, next_observation)
+    if len(columns):
+        what = f"they lead to other numbers than logged in observation {named(columns)}"
+        raise _cannot(task_name, f"the stored simulator states do not fix observation and reward ({what})")
+    return reward
+
+
+def _cannot(task_name: str, reason: str) -> UserError:
+    return UserError(
+        f"rewards of task {task_name!r} cannot be recomputed: it has no reward function, and {reason}; give the task "
+        "one (hcsac.Task(..., reward=...)) or use reward rule keep or zero."
+    )
 
 
 def fixed_by(task_name: str) -> list[Any] | None:

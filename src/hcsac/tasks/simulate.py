@@ -1,4 +1,7 @@
-"""One step of the simulator from any stored simulator state (qpos, qvel), for checks and recomputed rewards."""
+"""One step of the simulator from any stored simulator state, for checks and recomputed rewards.
+
+A state is set in the bare environment, and the step goes through its wrappers, as when the data were logged.
+"""
 
 from typing import Any
 
@@ -6,18 +9,35 @@ import gymnasium
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.tasks.registry import box_size, has_simulator, make_env
+from hcsac.tasks.registry import box_size, make_env
 
 
-def can_replay(task_name: str) -> bool:
-    """Whether the task has an environment that can be set to a stored simulator state."""
-    if not has_simulator(task_name):
-        return False
-    env = make_env(task_name)
-    try:
-        return hasattr(env.unwrapped, "set_physics")
-    finally:
-        env.close()
+def layers(env: gymnasium.Env) -> list[gymnasium.Env]:
+    """The bare environment, then its wrappers from the inside out."""
+    found = [env]
+    while isinstance(found[-1], gymnasium.Wrapper):
+        found.append(found[-1].env)
+    return found[::-1]
+
+
+def step_from(env: gymnasium.Env, state: np.ndarray, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    """What `env.step(action)` gives from a simulator state [P]. Its time limit starts anew."""
+    for layer in layers(env):
+        if isinstance(layer, gymnasium.wrappers.TimeLimit):
+            layer._elapsed_steps = 0  # type: ignore[assignment]
+    bare: Any = env.unwrapped
+    bare.set_physics(state)
+    return env.step(action)
+
+
+def observe_in(env: gymnasium.Env, state: np.ndarray) -> Any:
+    """The observation of a simulator state [P], as the environment's observation wrappers show it."""
+    bare: Any = env.unwrapped
+    observation = bare.set_physics(state)
+    for layer in layers(env):
+        if isinstance(layer, gymnasium.ObservationWrapper):
+            observation = layer.observation(observation)
+    return observation
 
 
 def replay(task_name: str, physics: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -34,12 +54,13 @@ def replay(task_name: str, physics: np.ndarray, action: np.ndarray) -> tuple[np.
         bare: Any = env.unwrapped
         observations, rewards, states = [], [], []
         for state, control in zip(physics, action, strict=True):
-            bare.set_physics(state)
-            observation, reward, *_ = bare.step(control)
+            observation, reward, terminated, truncated, _ = step_from(env, state, control)
             observations.append(observation)
             rewards.append(reward)
             states.append(bare.get_physics())
-        return np.stack(observations), np.array(rewards, np.float32), np.stack(states)
+            if terminated or truncated:
+                env.reset(seed=0)  # an environment may refuse another step
+        return np.stack(observations).astype(np.float32), np.array(rewards, np.float32), np.stack(states)
     finally:
         env.close()
 
@@ -49,7 +70,7 @@ def observe(task_name: str, physics: np.ndarray) -> np.ndarray:
     env = make_env(task_name, seed=0)
     try:
         _require_physics(env, task_name, physics.shape[1], None)
-        return np.stack([env.unwrapped.set_physics(state) for state in physics])  # type: ignore[attr-defined]
+        return np.stack([observe_in(env, state) for state in physics]).astype(np.float32)
     finally:
         env.close()
 
@@ -59,12 +80,10 @@ def terminates(task_name: str, physics: np.ndarray, action: np.ndarray) -> np.nd
     env = make_env(task_name, seed=0)
     try:
         _require_physics(env, task_name, physics.shape[1], action.shape[1])
-        bare: Any = env.unwrapped
         terminal = []
         for state, control in zip(physics, action, strict=True):
-            env.reset(seed=0)  # after a terminal state an environment may refuse another step
-            bare.set_physics(state)
-            terminal.append(bool(bare.step(control)[2]))
+            env.reset(seed=0)  # as above; and a count of steps of the environment's own starts anew
+            terminal.append(bool(step_from(env, state, control)[2]))
         return np.array(terminal, bool)
     finally:
         env.close()

@@ -5,7 +5,6 @@ cos and sin of its angle in the plane), the height of the torso [1] and the join
 to the position along the track, which no reward depends on.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from hcsac.tasks import planar
 from hcsac.tasks.environment import DmControlEnv, with_task
-from hcsac.tasks.formula import RewardFormula
+from hcsac.tasks.formula import RewardFormula, gaussian
 
 # Columns of an observation.
 ORIENTATIONS, UPRIGHT, HEIGHT, VELOCITY = slice(0, 14), 0, 14, slice(15, 24)
@@ -50,7 +49,7 @@ def stand_reward(height: np.ndarray, upright: np.ndarray) -> np.ndarray:
     `standing` is tolerance(height, (1.2, inf), margin 0.6): 0.1^(d^2) for a height d margins below the bound.
     """
     short = np.maximum(STAND_HEIGHT - height, 0) / (STAND_HEIGHT / 2)
-    standing = np.exp(math.log(0.1) * np.square(short))
+    standing = gaussian(short)
     return (3 * standing + (1 + upright) / 2) / 4
 
 

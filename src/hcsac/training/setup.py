@@ -15,7 +15,7 @@ from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
 from hcsac.data.held_out import held_out_episodes, without
-from hcsac.data.rewards import can_relabel
+from hcsac.data.rewards import why_not_relabelled
 from hcsac.data.scaling import observation_scaling
 from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
@@ -80,7 +80,8 @@ def train(
     require_callbacks(callbacks)
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
     given = preset(DEFAULT_PRESET, algorithm) if settings is None else settings
-    resolved = resolve(algorithm, given, dataset.task_names, can_relabel(dataset))
+    obstacle = why_not_relabelled(dataset)
+    resolved = resolve(algorithm, given, dataset.task_names, obstacle is None)
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
     _require_sizes_of_tasks(dataset)
@@ -90,6 +91,8 @@ def train(
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
     with files.told(run.path), run.writing(_identity(algorithm, dataset, held_out, given, resolved, seeds), resume):
         if loop is not None:
+            if obstacle is not None and dataset.num_tasks > 1 and getattr(given, "sharing", None) == "auto":
+                loop.notes.append(f"sharing = auto shares nothing: {obstacle}")
             bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
             loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))
     return run

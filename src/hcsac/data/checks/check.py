@@ -17,7 +17,7 @@ from hcsac.data.checks.steps import Steps, choose
 from hcsac.data.episode import Episode
 from hcsac.data.formats import OpenedDataset
 from hcsac.errors import UserError
-from hcsac.tasks import ActionBounds, can_replay, get_task, rewards_of, task_names
+from hcsac.tasks import ActionBounds, get_task, rewards_of, task_names, why_not_replayed
 
 STEPS = 60_000  # steps replayed at most by default; takes about ten seconds
 
@@ -102,8 +102,11 @@ def _simulated(
     episodes: Sequence[Episode], task_name: str, steps: int, seed: int, use_physics: bool
 ) -> Simulated | None:
     stored = use_physics and all(episode.physics is not None for episode in episodes)
-    if not stored or task_name not in task_names() or not can_replay(task_name):
+    if not stored or task_name not in task_names():
         return None
+    reason = why_not_replayed(task_name, episodes[0].physics.shape[1])  # type: ignore[union-attr]
+    if reason is not None:
+        return Simulated([Check("simulator states", f"not used: {reason}.", skipped=True)], False)
     return simulate(episodes, task_name, steps, seed)
 
 
