@@ -193,7 +193,8 @@ def data_check(
         its_task, episodes = dataset.task, dataset.episodes()
         for what in dataset.coarse.values():
             click.echo(f"warning: {name}: {what}.", err=True)
-        report = checks.examine(name, its_task, episodes, steps, physics=physics, bounds_of=dataset.bounds)
+        limit = dataset.time_limit
+        report = checks.examine(name, its_task, episodes, steps, physics=physics, bounds_of=dataset.bounds, limit=limit)
         click.echo(f"{report}\n")
         reports.append(report)
         if report.readable:

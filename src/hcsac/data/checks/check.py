@@ -44,7 +44,8 @@ def check(
     """
     if isinstance(data, str | Path):
         opened = OpenedDataset(str(data), task_name)
-        return examine(str(data), opened.task, opened.episodes(), steps, seed, use_physics, opened.bounds)
+        limit = opened.time_limit
+        return examine(str(data), opened.task, opened.episodes(), steps, seed, use_physics, opened.bounds, limit)
     if task_name is None:
         raise UserError("episodes do not name their task; give it as task_name.")
     if not data:
@@ -60,11 +61,13 @@ def examine(
     seed: int = 0,
     physics: bool = True,
     bounds_of: Callable[[int], ActionBounds] | None = None,
+    limit: int | None = None,
 ) -> Report:
     """All checks of some episodes of a task; arguments as in `check`.
 
     Args:
         bounds_of: number of actions -> their bounds; None for those of the task.
+        limit: the time limit that the data record, in steps.
     """
     size = episodes[0].action.shape[1] if episodes[0].action.ndim == 2 else 1
     bounds = bounds_of_task(task_name, size) if bounds_of is None else bounds_of(size)
@@ -79,7 +82,8 @@ def examine(
         )
     simulated = _simulated(episodes, task_name, steps, seed, physics)
     checks.append(shapes.check_boundaries(episodes))
-    checks.append(shapes.check_time_limit(episodes, task_name, simulated is not None and simulated.states_match))
+    limit = shapes.limit_of(episodes, task_name, limit)
+    checks.append(shapes.check_time_limit(episodes, task_name, limit, simulated is not None and simulated.states_match))
     checks += [] if simulated is None else simulated.checks
     if simulated is None or not simulated.states_match:
         checks += [_without_physics(episodes, task_name, seed), _jumps(episodes)]

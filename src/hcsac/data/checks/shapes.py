@@ -11,6 +11,8 @@ from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.tasks import ActionBounds, box_size, make_env, task_names, terminates, time_limit
 
+_SHARED = 3  # truncated episodes of one length that show a time limit
+
 
 def check_arrays(episodes: Sequence[Episode], bounds: ActionBounds) -> list[Check]:
     """Shapes, equal lengths, finite numbers and action bounds; no other check can run before these pass."""
@@ -119,19 +121,37 @@ def check_boundaries(episodes: Sequence[Episode]) -> Check:
     return Check("episode boundaries", message, _first_of_each(faults))
 
 
-def check_time_limit(episodes: Sequence[Episode], task_name: str, use_physics: bool) -> Check:
-    """Whether terminal states and time limits are stored as such.
+def limit_of(episodes: Sequence[Episode], task_name: str, recorded: int | None) -> int | None:
+    """The time limit of the episodes in steps: of the data, where they tell of one, else of the task's environment.
+
+    They tell it where three or more truncated episodes, and half of all truncated, are equally long, and none is
+    terminated later; else where they record their environment's, `recorded`.
+    """
+    lengths = np.array([len(episode) for episode in episodes])
+    terminated = np.array([bool(episode.terminated[-1]) for episode in episodes])
+    values, counts = np.unique(lengths[~terminated], return_counts=True)
+    if counts.max(initial=0) >= max(_SHARED, counts.sum() / 2):
+        usual = int(values[np.argmax(counts)])
+        if lengths[terminated].max(initial=0) <= usual:
+            return usual
+    if recorded is not None:
+        return recorded
+    return time_limit(task_name) if task_name in task_names() else None
+
+
+def check_time_limit(episodes: Sequence[Episode], task_name: str, limit: int | None, use_physics: bool) -> Check:
+    """Whether terminal states and time limits, of `limit` steps, are stored as such.
 
     `use_physics` replays each last step to see whether it reaches a terminal state; otherwise the episodes' lengths are
-    compared with the task's time limit.
+    compared with the limit.
     """
-    name, limit = "terminated or truncated", time_limit(task_name) if task_name in task_names() else None
+    name = "terminated or truncated"
     lengths = np.array([len(episode) for episode in episodes])
     terminated = np.array([bool(episode.terminated[-1]) for episode in episodes])
     faults: list[Finding] = []
     if limit is not None and (lengths > limit).any():
         first = int(np.argmax(lengths > limit))
-        what = f"episode {first} has {lengths[first]} steps, but the time limit of {task_name} is {limit}."
+        what = f"episode {first} has {lengths[first]} steps, but the time limit is {limit}."
         faults.append(make_finding("merged-episodes", what))
     if use_physics and (terminal := _terminal(episodes, task_name)) is not None:
         message = "the last step of every episode replayed in the simulator: "

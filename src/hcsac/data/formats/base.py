@@ -22,6 +22,7 @@ class DatasetFormat(Protocol):
     - `metadata(path) -> dict`: shown by `hcsac data info`.
     - `lengths(path) -> Sequence[int]`: the steps of every episode, where they are known before the episodes are read.
     - `bounds(path) -> ActionBounds | None`: those of the actions, where the dataset says them.
+    - `time_limit(path) -> int | None`: the steps after which its environment truncated an episode, where it says so.
     - `unread(path) -> Sequence[str]`: what the dataset has and the format does not read, which an import names.
     - `write(path, episodes, task)`: make a new file or folder, for `hcsac data export`.
     - `rewards_optional`, an attribute: True where logs may have no rewards; `read` gives NaN as every reward then, and

@@ -54,6 +54,11 @@ class MinariFormat:
         bounds = ActionBounds.of_space(_open(path).action_space)
         return bounds if bounds.finite else None
 
+    def time_limit(self, path: Path) -> int | None:
+        """That of the environment that it records."""
+        spec = _open(path).env_spec
+        return None if spec is None else spec.max_episode_steps
+
     def lengths(self, path: Path) -> list[int]:
         """Steps of every episode, without reading one."""
         dataset = _open(path)

@@ -107,6 +107,11 @@ class OpenedDataset:
         return own or bounds_of_task(self.task, size)
 
     @property
+    def time_limit(self) -> int | None:
+        """The steps after which the environment of the logs truncated an episode, where the dataset records it."""
+        return self._optional("time_limit")
+
+    @property
     def unread(self) -> list[str]:
         """What the dataset has and its format does not read."""
         return list(self._optional("unread") or ())
