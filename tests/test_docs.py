@@ -131,6 +131,12 @@ def _run(words, monkeypatch):
             pytest.fail(f"a page shows a command that this test cannot run: {shlex.join(words)}")
 
 
+def test_every_task_of_the_suite_is_listed():
+    page = (DOCS / "reference" / "tasks.md").read_text()
+    ours = [name for name, task in registry.TASKS.items() if str(task.env_id).startswith("hcsac/")]
+    assert [name for name in ours if not name.startswith("walker-speed:") and f"`{name}`" not in page] == []
+
+
 def logged_by(agent, slides):
     """The names that the agent logs, in one update of every stage."""
     tasks = slides.task_names[:1] if agent == "csac" else slides.task_names

@@ -58,13 +58,15 @@ def test_a_task_of_the_suite(name: str) -> None:
     assert env.action_space.shape == bounds.shape
     np.testing.assert_array_equal(env.action_space.low, bounds.minimum.astype(np.float32))
     np.testing.assert_array_equal(env.action_space.high, bounds.maximum.astype(np.float32))
-    assert env.unwrapped.drawn_at_reset == DRAWN.get(name, {})
+    parts = env.unwrapped.state_parts
+    assert {key[:-13]: size for key, size in parts.items() if key.endswith(" of the model")} == DRAWN.get(name, {})
+    assert sum(parts.values()) == len(env.unwrapped.get_physics())
 
     now, (observation, info) = plain.reset(), env.reset(seed=3)
     env.action_space.seed(3)
     for _ in range(2):
-        parts = np.concatenate([np.ravel(part) for part in now.observation.values()])
-        np.testing.assert_array_equal(observation, parts.astype(np.float32))
+        seen = np.concatenate([np.ravel(part) for part in now.observation.values()])
+        np.testing.assert_array_equal(observation, seen.astype(np.float32))
         assert env.observation_space.contains(observation)
         action = env.action_space.sample()
         now = plain.step(action)

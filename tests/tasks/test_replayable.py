@@ -102,10 +102,15 @@ def test_reachers_without_their_targets_are_refused() -> None:
     logs = reachers(size=4)
     report = check(logs["reacher-easy"], "reacher-easy")
     assert report.passed, str(report)
-    assert "they lack geom_pos of the model, drawn at reset" in str(report)
+    assert "they lack geom_pos of the model." in str(report)
     data = Dataset.from_episodes(logs)
     with pytest.raises(UserError, match="do not fix its observations and rewards: they lack geom_pos"):
         reward_blocks(data)
+
+
+def test_states_without_the_activations_of_actuators() -> None:
+    assert why_not_replayed("quadruped-walk", size=57) is None
+    assert str(why_not_replayed("quadruped-walk", size=45)).endswith("they lack act")  # qpos 23, qvel 22
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Episode:
     reward: np.ndarray  # [T] float32
     terminated: np.ndarray  # [T] bool: the next observation is a terminal state
     truncated: np.ndarray  # [T] bool: the time limit was reached
-    physics: np.ndarray | None = None  # [T+1, P] float64 or float32: simulator states (qpos, qvel)
+    physics: np.ndarray | None = None  # [T+1, P] float64 or float32: simulator states
 
     def __len__(self) -> int:
         return len(self.reward)

@@ -127,9 +127,11 @@ class DmControlEnv(gymnasium.Env):
         return _flatten(self._suite.task.get_observation(physics))
 
     @property
-    def drawn_at_reset(self) -> dict[str, int]:
-        """Array of the model -> how many of its numbers a reset draws; they are the last ones of a simulator state."""
-        return {name: len(indices) for name, indices in self._drawn.places.items()}
+    def state_parts(self) -> dict[str, int]:
+        """The parts of a simulator state in their order, and how many numbers each has."""
+        model = self._suite.physics.model
+        moving = {"qpos": model.nq, "qvel": model.nv, **({"act": model.na} if model.na else {})}
+        return moving | {f"{name} of the model": len(indices) for name, indices in self._drawn.places.items()}
 
     def render(self) -> np.ndarray:
         """The image of the camera: uint8 [height, width, 3]."""

@@ -33,24 +33,23 @@ def why_not_replayed(task_name: str, size: int | None = None) -> str | None:
         return "it has no environment"
     task = get_task(task_name)
     assert task.env_id is not None
-    reason, drawn, complete = _tried(task_name, task.env_id, repr(task.kwargs))
-    if reason is None and drawn and size == complete - sum(drawn.values()):
-        what = ", ".join(f"{name} of the model" for name in drawn)
-        return f"the stored simulator states do not fix its observations and rewards: they lack {what}, drawn at reset"
+    reason, parts = _tried(task_name, task.env_id, repr(task.kwargs))
+    ends = np.cumsum(list(parts.values()))
+    if reason is None and size in ends[1:-1]:  # qpos and qvel, and no more
+        lacking = ", ".join(name for name, end in zip(parts, ends, strict=True) if end > size)
+        return f"the stored simulator states do not fix its observations and rewards: they lack {lacking}"
     return reason
 
 
 @lru_cache(maxsize=256)
-def _tried(task_name: str, env_id: str, kwargs: str) -> tuple[str | None, dict[str, int], int]:
-    """The reason, what a reset draws in the model, and the size of a state; what they follow from is the key."""
+def _tried(task_name: str, env_id: str, kwargs: str) -> tuple[str | None, dict[str, int]]:
+    """The reason, and the parts of a state where they are known; what both follow from is the key."""
     env = make_env(task_name)
     try:
         bare: Any = env.unwrapped
         if not hasattr(bare, "set_physics") or not hasattr(bare, "get_physics"):
-            return "its environment has no set_physics", {}, 0
-        reason = _why_not(env)
-        drawn = bare.drawn_at_reset if isinstance(bare, DmControlEnv) else {}
-        return reason, drawn, len(bare.get_physics())
+            return "its environment has no set_physics", {}
+        return _why_not(env), bare.state_parts if isinstance(bare, DmControlEnv) else {}
     finally:
         env.close()
 

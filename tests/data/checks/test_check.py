@@ -246,9 +246,12 @@ def test_a_reward_that_jumps_within_the_rounding_of_an_observation(monkeypatch: 
     assert "rewards-do-not-fit" in check([on_the_bound], name).kinds
 
 
-def test_a_sensor_that_tells_of_the_step_before() -> None:
-    """The touch sensors of the hopper are no function of its state."""
-    name = "hopper-hop"
+@pytest.mark.parametrize(
+    "name",
+    ["hopper-hop", "quadruped-walk", *(pytest.param(f"dog-{t}", marks=pytest.mark.long) for t in ("run", "fetch"))],
+)
+def test_sensors_that_tell_of_the_step_before(name: str) -> None:
+    """Sensors of touch, force and acceleration are no functions of the state."""
     episode = cut(Episode(**random_rollout(name, 0)), 300)
     stored = replace(episode, physics=episode.physics.astype(np.float32))  # type: ignore[union-attr]
     assert check([stored], name).passed

@@ -1,4 +1,4 @@
-"""Stored simulator states (qpos, qvel): do they belong to the observations, and follow from the actions?"""
+"""Stored simulator states: do they belong to the observations, and follow from the actions?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
