@@ -53,15 +53,25 @@ class Tiring(Pointer):
         return super()._reward() * 0.97**self.time
 
 
+class Broken(Pointer):
+    def set_physics(self, state):
+        raise RuntimeError("no joint\nof that name")
+
+
+class SilentPointer(Pointer):
+    def set_physics(self, state):
+        super().set_physics(state)
+
+
 class Repeat(gymnasium.Wrapper):
-    """Two steps an action."""
+    """Two steps an action, or one before an end."""
 
     def step(self, action):
-        _, first, terminated, truncated, _ = self.env.step(action)
-        assert not terminated
-        assert not truncated
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            return observation, reward, terminated, truncated, info
         observation, second, terminated, truncated, info = self.env.step(action)
-        return observation, first + second, terminated, truncated, info
+        return observation, reward + second, terminated, truncated, info
 
 
 def stacked():
@@ -77,6 +87,7 @@ def changed():
 
 
 def repeated():
+    """Its last action would be applied once."""
     return Repeat(gymnasium.wrappers.TimeLimit(Pointer(), 2 * LIMIT + 1))
 
 
@@ -84,10 +95,13 @@ def normalised():
     return gymnasium.wrappers.NormalizeObservation(Pointer())
 
 
-MAKERS = {"plain": Pointer, "twin": Pointer, "hidden": HiddenGoal, "tiring": Tiring, "stacked": stacked,
-          "changed": changed, "repeated": repeated, "normalised": normalised}  # fmt: skip
+MAKERS = {
+    "plain": Pointer, "twin": Pointer, "hidden": HiddenGoal, "broken": Broken, "silent": SilentPointer,
+    "tiring": Tiring, "stacked": stacked, "changed": changed, "repeated": repeated, "normalised": normalised,
+}  # fmt: skip
 for _kind, _make in MAKERS.items():
-    gymnasium.register(f"tests/pointer-{_kind}-v0", _make, max_episode_steps=LIMIT)
+    _limit = None if _kind == "repeated" else LIMIT
+    gymnasium.register(f"tests/pointer-{_kind}-v0", _make, max_episode_steps=_limit)
     register_task(Task(f"pointer-{_kind}", f"tests/pointer-{_kind}-v0"))
 
 

@@ -9,7 +9,6 @@ import pytest
 from hcsac.errors import UserError
 from hcsac.tasks import (
     Task,
-    can_replay,
     get_task,
     make_env,
     random_rollout,
@@ -17,6 +16,7 @@ from hcsac.tasks import (
     registry,
     task_names,
     walker_speed,
+    why_not_replayed,
 )
 from hcsac.tasks.registry import task_of_env
 
@@ -65,8 +65,8 @@ def test_a_users_task_is_one_line() -> None:
     register_task(Task("car", "MountainCarContinuous-v0"))
     env = make_env("car", seed=1)
     assert env.observation_space.shape == (2,)
-    assert not can_replay("car")
-    assert can_replay("walker-walk")
+    assert why_not_replayed("car") == "its environment has no set_physics"
+    assert why_not_replayed("walker-walk") is None
     episode = random_rollout("car", seed=0)
     assert len(episode["observation"]) == len(episode["reward"]) + 1
     assert episode["truncated"][-1]

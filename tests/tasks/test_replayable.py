@@ -8,22 +8,22 @@ import pytest
 import hcsac
 from hcsac.data import Dataset, Episode
 from hcsac.data.checks import check
-from hcsac.data.rewards import can_relabel, reward_blocks, why_not_relabelled
+from hcsac.data.rewards import reward_blocks, why_not_relabelled
 from hcsac.errors import UserError
-from hcsac.tasks import can_replay, make_env, observe, replay, rewards_of, why_not_replayed
+from hcsac.tasks import make_env, observe, replay, rewards_of, why_not_replayed
 from tests.tasks import pointer
 
 
 @pytest.mark.parametrize("kind", ["plain", "changed", "repeated"])
 def test_steps_are_replayed_through_wrappers(kind: str) -> None:
     task, logs = f"pointer-{kind}", pointer.logs(kind)
-    assert can_replay(task)
-    for episode in logs:
-        seen, reward, physics = replay(task, episode.physics[:-1], episode.action)
-        np.testing.assert_allclose(seen, episode.observation[1:], rtol=1e-6)
-        np.testing.assert_allclose(reward, episode.reward, rtol=1e-6)
-        np.testing.assert_allclose(physics, episode.physics[1:])
-        np.testing.assert_allclose(observe(task, episode.physics), episode.observation, rtol=1e-6)
+    assert why_not_replayed(task) is None
+    states, actions = np.concatenate([e.physics[:-1] for e in logs]), np.concatenate([e.action for e in logs])  # type: ignore[index]
+    seen, reward, physics = replay(task, states, actions)
+    np.testing.assert_allclose(seen, np.concatenate([e.observation[1:] for e in logs]), rtol=1e-6)
+    np.testing.assert_allclose(reward, np.concatenate([e.reward for e in logs]), rtol=1e-6)
+    np.testing.assert_allclose(physics, np.concatenate([e.physics[1:] for e in logs]))  # type: ignore[index]
+    np.testing.assert_allclose(observe(task, states), np.concatenate([e.observation[:-1] for e in logs]), rtol=1e-6)
     report = check(logs, task)
     assert not report.findings, str(report)
     assert "180 steps replayed in the simulator" in str(report)
@@ -49,8 +49,11 @@ def test_what_states_do_not_fix_is_neither_replayed_nor_called_wrong(kind: str, 
         rewards_of(task, first.observation[1:], first.action, first.physics[:-1])
 
 
-def test_a_task_without_states() -> None:
+def test_other_reasons() -> None:
     assert why_not_replayed("slide-left") == "its environment has no set_physics"
+    said = "its simulator failed when its states were set (RuntimeError: no joint of that name)"
+    assert why_not_replayed("pointer-broken") == said
+    assert "Pointer observes otherwise after set_physics than after a step" in str(why_not_replayed("pointer-silent"))
 
 
 def reachers(size: int | None = None) -> dict[str, list[Episode]]:
@@ -86,7 +89,7 @@ def reachers(size: int | None = None) -> dict[str, list[Episode]]:
 def test_the_targets_of_reachers_are_in_their_states() -> None:
     logs = reachers()
     data = Dataset.from_episodes(logs)
-    assert can_relabel(data)
+    assert why_not_relabelled(data) is None
     table = np.concatenate(list(reward_blocks(data)))
     # Paid for a finger that touches the target: radii of 0.05 or 0.015 (_BIG_TARGET, _SMALL_TARGET), and 0.01.
     far = np.linalg.norm(data.next_observation[:, 2:4], axis=1)
@@ -132,7 +135,7 @@ def test_logged_rewards_are_tried_too(pointers: Dataset) -> None:
     said = str(why_not_relabelled(replace(pointers, reward=other)))
     assert "do not fix them (5 of 90 of its steps have another reward when they are replayed)" in said
     other = pointers.reward + np.float32(0.1) * (np.arange(180) == 0)
-    assert can_relabel(replace(pointers, reward=other))  # contacts may change one of many
+    assert why_not_relabelled(replace(pointers, reward=other)) is None  # contacts may change one of many
 
 
 def test_training_says_once_why_nothing_is_shared(pointers: Dataset, tmp_path, capsys) -> None:

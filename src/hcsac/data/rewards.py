@@ -14,11 +14,6 @@ SIMULATED_CHUNK = 65_536  # of a block from a simulator: large, since each block
 SAMPLE = 200  # logged transitions replayed before any are recomputed
 
 
-def can_relabel(dataset: Dataset) -> bool:
-    """Whether the rewards of all its tasks can be recomputed for all transitions."""
-    return why_not_relabelled(dataset) is None
-
-
 def why_not_relabelled(dataset: Dataset) -> str | None:
     """Why the rewards of its tasks cannot be recomputed for all transitions, as a sentence; None where they can."""
     try:
@@ -30,10 +25,12 @@ def why_not_relabelled(dataset: Dataset) -> str | None:
 
 
 def _require_rewards(dataset: Dataset, name: str) -> None:
-    """As `require_rewards`; and a sample of rows, replayed, must be as logged.
+    """As `require_rewards`, where rows of other tasks need them; and a sample of rows, replayed, must be as logged.
 
     Simulator states of logs may lack what else fixes observation and reward: both would be wrong without a word.
     """
+    if all(name == other for other in dataset.task_names):
+        return
     require_rewards(name, None if dataset.physics is None else dataset.physics.shape[1])
     if get_task(name).reward is not None:
         return
@@ -60,8 +57,7 @@ def reward_blocks(dataset: Dataset, names: Sequence[str] | None = None) -> Itera
     """
     names = dataset.task_names if names is None else names
     for name in names:
-        if any(name != other for other in dataset.task_names):
-            _require_rewards(dataset, name)
+        _require_rewards(dataset, name)
     simulated = any(get_task(name).reward is None for name in names)
     return _blocks(dataset, names, SIMULATED_CHUNK if simulated else CHUNK)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from hcsac.algorithms import Adam, Scaling, polyak_update
 from hcsac.algorithms.algorithm import generators
 from hcsac.data.dataset import Dataset
-from hcsac.data.rewards import can_relabel
+from hcsac.data.rewards import why_not_relabelled
 from hcsac.data.scaling import observation_scaling
 from hcsac.errors import UserError
 from hcsac.evaluation import rank_correlation
@@ -294,7 +294,7 @@ def _value_size(dataset: Dataset, discount: float) -> float:
 def _every_row_for_every_task(dataset: Dataset, settings: FittedQSettings) -> ActiveDataset:
     """D* of all rows under all tasks where their rewards can be recomputed, else D."""
     minibatches = generators([settings.seed], 2)
-    rule: RewardRule = "recompute" if can_relabel(dataset) else "keep"
+    rule: RewardRule = "recompute" if why_not_relabelled(dataset) is None else "keep"
     scale = _value_size(dataset, settings.discount)
     active = ActiveDataset(dataset, settings.discount, rule, minibatches, CPU, reward_scale=scale)
     if rule == "keep":

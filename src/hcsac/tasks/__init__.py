@@ -25,7 +25,7 @@ from hcsac.tasks.registry import (
     walker_speed,
 )
 from hcsac.tasks.rendering import make_rendering_env, pack_task, unpack_task
-from hcsac.tasks.replayable import can_replay, why_not_replayed
+from hcsac.tasks.replayable import why_not_replayed
 from hcsac.tasks.rewards import ends_of, fixed_by, require_replayed, require_rewards, rewards_of, says_ends
 from hcsac.tasks.simulate import observe, random_rollout, replay, terminates
 from hcsac.tasks.vector_env import SimulatorError, VectorEnv, make_envs
@@ -39,7 +39,6 @@ __all__ = [
     "VectorEnv",
     "action_bounds",
     "box_size",
-    "can_replay",
     "ends_of",
     "fixed_by",
     "get_task",

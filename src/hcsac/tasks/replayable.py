@@ -15,11 +15,6 @@ OFTEN = 0.1  # share of replays in which a number may be off: contacts amplify r
 _STATES, _APART, _HISTORIES = 8, 4, 3
 
 
-def can_replay(task_name: str) -> bool:
-    """Whether the steps of the task can be replayed from complete simulator states."""
-    return why_not_replayed(task_name) is None
-
-
 def why_not_replayed(task_name: str, size: int | None = None) -> str | None:
     """Why stored simulator states do not fix the task's observations and rewards, as half a sentence; None if they do.
 
@@ -50,6 +45,9 @@ def _tried(task_name: str, env_id: str, kwargs: str) -> tuple[str | None, dict[s
         if not hasattr(bare, "set_physics") or not hasattr(bare, "get_physics"):
             return "its environment has no set_physics", {}
         return _why_not(env), bare.state_parts if isinstance(bare, DmControlEnv) else {}
+    except Exception as error:  # a simulator may fail in any way
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"its simulator failed when its states were set ({text})", {}
     finally:
         env.close()
 

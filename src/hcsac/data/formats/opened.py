@@ -16,7 +16,7 @@ from hcsac.data.episode import Episode
 from hcsac.data.formats.base import FORMATS, DatasetFormat, describe_formats
 from hcsac.data.refs import locate, split_task
 from hcsac.errors import UserError
-from hcsac.tasks import ActionBounds, get_task, rewards_of, task_names
+from hcsac.tasks import ActionBounds, get_task, rewards_of, suite_body, task_names
 
 RESOLUTION = 1e-3  # of a column's spread within an episode: coarser steps lose what it says
 SAME_REWARD = 1e-3  # of the largest reward: what may be rounding
@@ -168,9 +168,10 @@ class OpenedDataset:
                 self._require_rewards_of(name, str(own))
             return name
         if own is None:
+            names = [*(name for name in task_names() if suite_body(name) is None), "one of the dm_control suite"]
             raise UserError(
-                f"dataset {self.ref!r} does not name its task; write it as TASK={self.ref}, "
-                f"TASK being one of {', '.join(task_names())}."
+                f"dataset {self.ref!r} does not name its task; write it as TASK={self.ref}, TASK being "
+                f"{' or '.join(names)}, as walker-walk."
             )
         return str(own)
 
