@@ -258,6 +258,11 @@ def test_sensors_that_tell_of_the_step_before(name: str) -> None:
     wrong = stored.observation.copy()
     wrong[:, -1] = np.roll(wrong[:, -1], 7) + 0.1
     assert "observation-column-wrong" in check([replace(stored, observation=wrong)], name).kinds
+    assert check([shift(stored, action=1)], name).kinds == {"actions-shifted"}
+    wrong[:, 0] *= 2
+    late = check([shift(replace(stored, observation=wrong), action=1)], name)
+    assert late.kinds == {"actions-shifted", "observation-column-wrong"}
+    assert "observation column 0" in str(late)
 
 
 @pytest.mark.parametrize("physics", [True, False])
