@@ -8,6 +8,7 @@ import pytest
 os.environ.setdefault("MUJOCO_GL", "disabled")
 from dm_control import suite
 
+from hcsac.errors import UserError
 from hcsac.tasks import Task, get_task, make_env, random_rollout, register_task, registry, replay, task_names
 
 LEFT_OUT = {"lqr-lqr_2_1", "lqr-lqr_6_2", "quadruped-escape"}
@@ -90,6 +91,17 @@ def test_a_logged_episode_is_replayed(name: str) -> None:
     np.testing.assert_allclose(observation, episode["observation"][steps + 1], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(reward, episode["reward"][steps], atol=1e-5)
     np.testing.assert_allclose(physics, episode["physics"][steps + 1], rtol=1e-3, atol=1e-3)
+
+
+def test_a_task_knows_its_body() -> None:
+    names = ("quadruped-run", "humanoid_CMU-walk", "cheetah-run_backward", "slide-left")
+    assert [registry.suite_body(name) for name in names] == ["quadruped", "humanoid_CMU", None, None]
+
+
+@pytest.mark.parametrize("repeat", [0, -1, 1.5])
+def test_what_is_no_action_repeat(repeat: float) -> None:
+    with pytest.raises(UserError, match="action_repeat = .* is no number of control steps; give 1 or more"):
+        make_env("pendulum-swingup", action_repeat=repeat)
 
 
 def test_actions_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hcsac.data import Dataset, Episode
 from hcsac.data.checks import check
 from hcsac.data.rewards import reward_blocks, why_not_relabelled
 from hcsac.errors import UserError
-from hcsac.tasks import make_env, observe, replay, rewards_of, why_not_replayed
+from hcsac.tasks import make_env, observe, register_task, registry, replay, rewards_of, why_not_replayed
 from tests.tasks import pointer
 
 
@@ -56,8 +56,16 @@ def test_other_reasons() -> None:
     assert "Pointer observes otherwise after set_physics than after a step" in str(why_not_replayed("pointer-silent"))
 
 
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reachers with short episodes."""
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
+    for name in ("reacher-easy", "reacher-hard"):
+        register_task(replace(registry.get_task(name), kwargs={"max_episode_steps": 60}))
+
+
 def reachers(size: int | None = None) -> dict[str, list[Episode]]:
-    """Two beginnings of episodes of each reacher; `size` numbers of their states are kept."""
+    """Two episodes of each reacher; `size` numbers of their states are kept."""
     logs: dict[str, list[Episode]] = {"reacher-easy": [], "reacher-hard": []}
     for name, episodes in logs.items():
         env = make_env(name)
@@ -86,6 +94,7 @@ def reachers(size: int | None = None) -> dict[str, list[Episode]]:
     return logs
 
 
+@pytest.mark.usefixtures("_short")
 def test_the_targets_of_reachers_are_in_their_states() -> None:
     logs = reachers()
     data = Dataset.from_episodes(logs)
@@ -101,6 +110,7 @@ def test_the_targets_of_reachers_are_in_their_states() -> None:
     assert "120 steps replayed in the simulator" in str(report)
 
 
+@pytest.mark.usefixtures("_short")
 def test_reachers_without_their_targets_are_refused() -> None:
     logs = reachers(size=4)
     report = check(logs["reacher-easy"], "reacher-easy")
