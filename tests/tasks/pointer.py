@@ -53,6 +53,20 @@ class Tiring(Pointer):
         return super()._reward() * 0.97**self.time
 
 
+class Ending(Pointer):
+    """Ends where it is far from the goal, and must not be stepped then."""
+
+    def reset(self, *, seed=None, options=None):
+        self.over = False
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        assert not self.over
+        observation, reward, *_, info = super().step(action)
+        self.over = bool(abs(observation[2]) > 1)
+        return observation, reward, self.over, False, info
+
+
 class Broken(Pointer):
     def set_physics(self, state):
         raise RuntimeError("no joint\nof that name")
@@ -96,8 +110,9 @@ def normalised():
 
 
 MAKERS = {
-    "plain": Pointer, "twin": Pointer, "hidden": HiddenGoal, "broken": Broken, "silent": SilentPointer,
-    "tiring": Tiring, "stacked": stacked, "changed": changed, "repeated": repeated, "normalised": normalised,
+    "plain": Pointer, "twin": Pointer, "ending": Ending, "hidden": HiddenGoal, "broken": Broken,
+    "silent": SilentPointer, "tiring": Tiring, "stacked": stacked, "changed": changed, "repeated": repeated,
+    "normalised": normalised,
 }  # fmt: skip
 for _kind, _make in MAKERS.items():
     _limit = None if _kind == "repeated" else LIMIT

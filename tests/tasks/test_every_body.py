@@ -100,7 +100,7 @@ def test_a_task_knows_its_body() -> None:
 
 @pytest.mark.parametrize("repeat", [0, -1, 1.5])
 def test_what_is_no_action_repeat(repeat: float) -> None:
-    with pytest.raises(UserError, match="action_repeat = .* is no number of control steps; give 1 or more"):
+    with pytest.raises(UserError, match=r"action_repeat = .* is no number of control steps; give 1 or more"):
         make_env("pendulum-swingup", action_repeat=repeat)
 
 

@@ -10,7 +10,7 @@ from hcsac.data import Dataset, Episode
 from hcsac.data.checks import check
 from hcsac.data.rewards import reward_blocks, why_not_relabelled
 from hcsac.errors import UserError
-from hcsac.tasks import make_env, observe, register_task, registry, replay, rewards_of, why_not_replayed
+from hcsac.tasks import make_env, observe, register_task, registry, replay, rewards_of, terminates, why_not_replayed
 from tests.tasks import pointer
 
 
@@ -47,6 +47,16 @@ def test_what_states_do_not_fix_is_neither_replayed_nor_called_wrong(kind: str, 
     first = logs[0]
     with pytest.raises(UserError, match=lacks):
         rewards_of(task, first.observation[1:], first.action, first.physics[:-1])
+
+
+def test_an_environment_that_refuses_steps_after_an_end() -> None:
+    assert why_not_replayed("pointer-ending") is None
+    states, actions = np.random.default_rng(0).normal(size=(40, 3)), np.zeros((40, 1), np.float32)
+    seen, _, arrived = replay("pointer-ending", states, actions)
+    far = np.abs(arrived[:, 2] - arrived[:, 0]) > 1
+    assert 0 < far.sum() < 40
+    np.testing.assert_array_equal(terminates("pointer-ending", states, actions), far)
+    np.testing.assert_allclose(seen[:, 2], states[:, 2] - states[:, 0] - 0.1 * states[:, 1], rtol=1e-5)
 
 
 def test_other_reasons() -> None:
@@ -136,7 +146,7 @@ def test_states_of_logs_are_tried_before_rewards_are_computed_from_them(pointers
     assert why_not_relabelled(pointers) is None
     moved = replace(pointers, physics=pointers.physics + np.array([0, 0, 0.1]))
     for names in (None, ["pointer-twin"]):
-        with pytest.raises(UserError, match="they lead to other numbers than logged in observation column 2"):
+        with pytest.raises(UserError, match="states have other numbers than logged in observation column 2"):
             reward_blocks(moved, names)
 
 

@@ -74,22 +74,18 @@ def _unfixed(env: gymnasium.Env) -> str | None:
     tried, first = [], []
     for number in range(_STATES * _APART):
         state, action = bare.get_physics(), env.action_space.sample()
-        observation, reward, terminated, truncated, _ = env.step(action)
+        outcome = _step(env, action)
         if number % _APART == 0:
             tried.append((state, action))
-            first.append((_flat(env, observation), float(reward), bare.get_physics()))
-        if terminated or truncated:
-            env.reset()
+            first.append(outcome)
     outcomes = [first]
     for history in range(1, _HISTORIES + 1):
         outcomes.append([])
         env.reset(seed=history)
         for state, action in tried:
             for _ in range(history):
-                if any(env.step(env.action_space.sample())[2:4]):
-                    env.reset()
-            observation, reward, *_ = step_from(env, state, action)
-            outcomes[-1].append((_flat(env, observation), float(reward), bare.get_physics()))
+                _step(env, env.action_space.sample())
+            outcomes[-1].append(_step(env, action, state))
     observations, rewards, states = (
         np.stack([np.stack([step[part] for step in steps]) for steps in outcomes]) for part in range(3)
     )
@@ -102,14 +98,26 @@ def _unfixed(env: gymnasium.Env) -> str | None:
 
 def _observes(env: gymnasium.Env) -> bool:
     """Whether most columns of an observation are those that its state gives."""
-    bare: Any = env.unwrapped
     env.action_space.seed(0)
     env.reset(seed=0)
-    for _ in range(3):
-        seen = env.step(env.action_space.sample())[0]
-    given = observe_in(env, bare.get_physics())
-    stepped, set_ = _flat(env, seen), np.ravel(given)
-    return stepped.shape == set_.shape and float(np.median(np.abs(set_ - stepped) / (1 + np.abs(stepped)))) <= TOLERANCE
+    stepped, _, state = _step(env, env.action_space.sample())
+    given = np.ravel(observe_in(env, state))
+    if stepped.shape != given.shape:
+        return False
+    return float(np.median(np.abs(given - stepped) / (1 + np.abs(stepped)))) <= TOLERANCE
+
+
+def _step(
+    env: gymnasium.Env, action: np.ndarray, state: np.ndarray | None = None
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Observation [S], reward and next state [P] of a step, from a state if one is given; at an end, then a reset."""
+    bare: Any = env.unwrapped
+    observation, reward, terminated, truncated, _ = env.step(action) if state is None else step_from(env, state, action)
+    flat = np.asarray(gymnasium.spaces.flatten(env.observation_space, observation), np.float64)
+    outcome = flat, float(reward), bare.get_physics()
+    if terminated or truncated:
+        env.reset()
+    return outcome
 
 
 def columns_off(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -122,7 +130,3 @@ def named(columns: np.ndarray) -> str:
     """As `columns 2, 3, 7`; of many only the first."""
     some = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
     return f"column{'s' if len(columns) > 1 else ''} {some}"
-
-
-def _flat(env: gymnasium.Env, observation: Any) -> np.ndarray:
-    return np.asarray(gymnasium.spaces.flatten(env.observation_space, observation), np.float64)

@@ -113,8 +113,8 @@ def _replayed(task_name: str, next_observation: np.ndarray, action: np.ndarray, 
         raise _cannot(task_name, f"its environment's observations have {sizes}")
     columns = columns_off(observation, next_observation)
     if len(columns):
-        what = f"they lead to other numbers than logged in observation {named(columns)}"
-        raise _cannot(task_name, f"the stored simulator states do not fix observation and reward ({what})")
+        what = f"steps from the stored simulator states have other numbers than logged in observation {named(columns)}"
+        raise _cannot(task_name, f"{what} (the states do not fix them, or they are of a task that observes otherwise)")
     return reward
 
 
