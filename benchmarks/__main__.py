@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import actors, environments, gradient, machine, rates, report, scale, studies, updates
+from benchmarks import actors, checks, environments, gradient, machine, rates, report, scale, studies, updates
 
 HERE = Path(__file__).parent
 PARTS: dict[str, Callable[[], Any]] = {
@@ -21,6 +21,8 @@ PARTS: dict[str, Callable[[], Any]] = {
     "first-update": rates.first_update,
     "gradient": gradient.measure,
     "scale": lambda: scale.measure((100_000, 1_000_000, 10_000_000), rounds=100),
+    "check": lambda: checks.measure((1_000_000, 10_000_000)),
+    "import": lambda: checks.measure_import(100_000),
     "studies": studies.measure,
 }
 

@@ -23,7 +23,8 @@ def page(folder: Path) -> str:
         file = folder / f"{name}.json"
         if file.exists():
             record = json.loads(file.read_text())
-            parts.append(f"## {title}\n\n{_machine(record['machine'])}\n\n{body(record['result'])}\n")
+            made_by = f"`python -m benchmarks {name}`"
+            parts.append(f"## {title}\n\n{made_by}; {_machine(record['machine'])}\n\n{body(record['result'])}\n")
     return "\n".join(parts)
 
 
@@ -77,6 +78,30 @@ def _scale(result: dict[str, Any]) -> str:
     return _table(["transitions", "ms an update", "µs a minibatch", "arrays, MiB", "peak memory / arrays"], rows)
 
 
+def _check(result: dict[str, Any]) -> str:
+    rows = [
+        [f"{int(count):,}", f"{r['seconds']:.0f}", f"{int(count) / r['seconds']:,.0f}", f"{r['data'] / 2**20:,.0f}",
+         f"{r['peak'] / 2**20:,.0f}"] for count, r in result.items()
+    ]  # fmt: skip
+    return _table(["steps", "processor s", "steps/s", "data, MiB", "peak memory beside the data, MiB"], rows)
+
+
+def _import(result: dict[str, float]) -> str:
+    first = [[name, f"{result[name]:,.0f}"] for name in ("h5py reads the flat file", "import")]
+    names = [name.removeprefix("compress, ") for name in result if name.startswith("compress, ")]
+    rows = [
+        [
+            name,
+            f"{result[f'compress, {name}']:,.0f}",
+            f"{result[f'read, {name}']:,.0f}",
+            f"{result[f'size, {name}']:.2f}",
+        ]
+        for name in names
+    ]
+    second = _table(["compression of the Minari file", "steps/s, rewriting", "steps/s, reading", "size / none"], rows)
+    return f"{_table(['', 'steps/s of one core'], first)}\n\n{second}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "updates-slides": ("Updates at the slides' sizes", updates.markdown),
     "updates-report": ("Updates at the report's sizes", updates.markdown),
@@ -92,5 +117,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
         lambda result: _table(["", "variance"], [[name, f"{value:.4f}"] for name, value in result.items()]),
     ),
     "scale": ("Time of an update and memory, by the number of transitions", _scale),
+    "check": (
+        "`hcsac data check` of 24 observations and 6 actions, without simulator states, on a busy machine",
+        _check,
+    ),
+    "import": ("`hcsac data import` of 100,000 steps from flat HDF5, gzip 1 by default, on a busy machine", _import),
     "studies": ("Studies, without training", _rates("")),
 }

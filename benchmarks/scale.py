@@ -43,16 +43,22 @@ def _active(data: Dataset) -> ActiveDataset:
 
 def _memory(rows: int) -> dict[str, int]:
     """Bytes of the dataset's arrays, and peak memory of creating them and the active dataset."""
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    before = _status("VmRSS")
+    reset_peak()
+    before = status("VmRSS")
     data = random_data(2, rows)
     active = _active(data)
     active.sample(256)
     named = ("observations", "action", "reward", "terminated", "task")
-    return {"arrays": sum(getattr(data, name).nbytes for name in named), "peak": _status("VmHWM") - before}
+    return {"arrays": sum(getattr(data, name).nbytes for name in named), "peak": status("VmHWM") - before}
 
 
-def _status(name: str) -> int:
+def reset_peak() -> None:
+    """Let `status("VmHWM")` tell the peak from now on."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def status(name: str) -> int:
+    """Bytes that the kernel has under this name for the process: `VmRSS`, memory now; `VmHWM`, at most."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024
 
