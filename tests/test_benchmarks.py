@@ -2,15 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import hcsac
-from benchmarks import choice, flops, machine, rates, report, studies
+from benchmarks import check_calibration, checks, choice, flops, logs, machine, rates, report, studies
 from benchmarks.updates import A, S, ours, random_data, slides_settings, textbook
 from hcsac.experiments.report import write_report
 from hcsac.policy.fitted_q import FittedQSettings
+from hcsac.tasks import Task, register_task, registry
 
 SMALL = {"hidden_size": 32, "batch_size": 16, "cql_samples": 4, "device": "cpu", "compile": "off"}
 
@@ -126,3 +128,32 @@ def test_the_table_of_judged_candidates():
     assert "| reach | 15 | 10 to 40 | 0.50 | 50.0% | -1.00 | 75.0% | 1 of 2 |" in text
     assert "| push | 15 | 10 to 40 | 1.00 | 0.0% | -1.00 | 75.0% | 1 of 2 |" in text
     assert "| mean | | | 0.75 | 25.0% | -1.00 | 75.0% | 2 of 4 |" in text
+
+
+@pytest.fixture
+def logged(monkeypatch, tmp_path):
+    """A task without a simulator, which the benchmarks register, and an empty store."""
+    monkeypatch.setattr(registry.TASKS, "_items", dict(registry.TASKS._items))
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    register_task(Task("logged"))
+
+
+def test_a_check_and_an_import_are_measured(logged, monkeypatch):
+    monkeypatch.setattr(checks, "FILTERS", {name: checks.FILTERS[name] for name in ("none", "gzip 1")})
+    made = checks._check(4000)
+    assert made["data"] > 4000 * 4 * (checks.S + checks.A)
+    assert made["seconds"] > 0
+    assert "| 4,000 |" in report.SECTIONS["check"][1]({"4000": made})
+    rates_of = checks.measure_import(2000)
+    assert rates_of["size, none"] == pytest.approx(1, abs=0.05)
+    assert rates_of["size, gzip 1"] < 1
+    assert "| gzip 1 |" in report.SECTIONS["import"][1](rates_of)
+
+
+def test_a_log_is_judged_as_it_is_and_shifted(logged):
+    late = logs.System(explore=0.6, push=0.02, idle=True)
+    found = check_calibration.judge(logs.system_log(late, np.random.default_rng(1), 3000, "r(s')"))
+    assert (found["errors"], found["warnings"], found["action +1"], found["action -1"]) == ([], [], True, False)
+    lines = check_calibration.table({"random actions": [found]}).splitlines()
+    assert lines[-1] == f"| **all** | 1 | {found['rows']:,} to {found['rows']:,} | 0 | 0 | 0% | 100% | 0% | 0% |"
+    assert logs.draw_log("system: lag", 3)[0].action.tolist() == logs.draw_log("system: lag", 3)[0].action.tolist()

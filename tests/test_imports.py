@@ -25,7 +25,7 @@ ONLY = {
     "pyarrow": {"data", "training", "experiments"},
     "jinja2": {"experiments"},
     "plotly": {"experiments"},
-    "scipy": {"evaluation"},
+    "scipy": {"data", "evaluation"},
     "av": {"evaluation"},
     "PIL": {"evaluation"},
     "tqdm": {"training"},

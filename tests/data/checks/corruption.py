@@ -129,10 +129,11 @@ def halves_joined(episodes: Episodes) -> Episodes:
 def corruptions(task: str) -> Iterator[Corruption]:
     """All of them, for data of walker-walk or walker-run."""
     limit, joined = {"time-limit-as-termination"}, {"merged-episodes"}
-    yield Corruption("actions shifted by one", all_(lambda e: shift(e, action=1)), *[{"actions-shifted"}] * 2)
+    late, perhaps = {"actions-shifted"}, {"actions-perhaps-shifted"}
+    yield Corruption("actions shifted by one", all_(lambda e: shift(e, action=1)), late, perhaps)
     yield Corruption("rewards shifted by one", all_(lambda e: shift(e, reward=1)), *[{"rewards-shifted"}] * 2)
-    both = {"actions-shifted", "rewards-shifted"}
-    yield Corruption("both shifted by one", all_(lambda e: shift(e, 1, 1)), both, both)
+    both = perhaps | {"rewards-shifted"}
+    yield Corruption("both shifted by one", all_(lambda e: shift(e, 1, 1)), late | {"rewards-shifted"}, both)
     yield Corruption("observations shifted by one", all_(late_observations), {"observations-shifted"}, both)
     longer = one(lambda e: replace(e, reward=np.append(e.reward, e.reward[-1])))
     yield Corruption("a label array one longer", longer, *[{"unequal-lengths"}] * 2)
@@ -158,7 +159,7 @@ def corruptions(task: str) -> Iterator[Corruption]:
     yield Corruption("a NaN", one(put("observation", (300, 3), np.nan)), *[{"not-finite"}] * 2)
     yield Corruption("an action out of bounds", one(put("action", (300, 2), 1.5)), *[{"action-out-of-bounds"}] * 2)
     yield Corruption("two episodes as one", lambda e: [join(e[0], e[1]), *e[2:]], joined, joined)
-    yield Corruption("two half episodes as one", halves_joined, joined, joined, single=True)
+    yield Corruption("two half episodes as one", halves_joined, joined, {"episodes-perhaps-merged"}, single=True)
     yield Corruption("simulator states permuted", all_(permuted), {"simulator-state-mismatch"}, UNDETECTABLE)
     yield Corruption(
         "two simulator states swapped", one(swapped), {"simulator-state-mismatch"}, UNDETECTABLE, single=True

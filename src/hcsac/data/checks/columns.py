@@ -1,11 +1,13 @@
 """Actions and observations column by column: saturated, constant, in other units, rounded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from hcsac.data.checks.findings import Check, Finding, make_finding
+from hcsac.data.checks.pieces import moments, pieces
 from hcsac.data.episode import Episode
+from hcsac.data.scaling import scale_of
 
 # Share of an action's values at its own extremes. Exploring policies reached 0.3; noise around a bound that is clipped
 # there gives 0.5.
@@ -13,15 +15,23 @@ SATURATED = 0.6
 SCALE = 50.0  # how many times a column's spread may differ from that of a random policy
 _ALONE = 1000.0  # ... or, without an environment, from the median of the columns
 _COARSE = 12  # significant bits; half precision has 11, bfloat16 8, float32 24
+_UNITS = "use the environment's units, or train with standardised observations."
+_STILL = (
+    "leave the column out, or log data in which it moves; training with standardised observations divides it by the "
+    "usual spread of the others, so that it stays as good as constant."
+)
 _LEAST_VALUES = 100  # distinct values that the precision test needs
 
 
 def check_actions(episodes: Sequence[Episode]) -> Check:
     """The share of values at the extremes of each action, and actions that never change."""
-    action = np.concatenate([episode.action for episode in episodes])
-    low, high = action.min(axis=0), action.max(axis=0)
+    low = np.min([episode.action.min(axis=0) for episode in episodes], axis=0)
+    high = np.max([episode.action.max(axis=0) for episode in episodes], axis=0)
     varies = high > low
-    at_end = ((action <= low + 1e-6) | (action >= high - 1e-6)).mean(axis=0)
+    counts = [
+        ((part <= low + 1e-6) | (part >= high - 1e-6)).sum(axis=0) for part in pieces(episodes, lambda e: e.action)
+    ]
+    at_end = np.sum(counts, axis=0) / sum(len(episode) for episode in episodes)
     findings: list[Finding] = []
     many = np.flatnonzero(varies & (at_end >= SATURATED))
     if many.size:
@@ -57,12 +67,14 @@ def check_observations(episodes: Sequence[Episode], reference: Sequence[Episode]
     bound = SCALE if own is not None else _ALONE
     known = ~constant & (usual > 0)
     ratio = np.divide(spread, usual, out=np.ones_like(spread), where=known)
-    if (odd := np.flatnonzero(np.maximum(ratio, 1 / ratio) > bound)).size:
-        against = "under random actions in the environment" if own is not None else "of the columns' median spread"
-        what = f"observation column {odd[0]} spreads {spread[odd[0]]:.4g}, {ratio[odd[0]]:.3g} times that {against}"
-        findings.append(
-            make_finding("column-scale", f"{what}; so do columns {_listed(odd)}." if odd.size > 1 else f"{what}.")
-        )
+    off = np.maximum(ratio, 1 / ratio) > bound
+    still = off & (scale_of(spread) != spread)
+    for columns, mend in ((still, _STILL), (off & ~still, _UNITS)):
+        if (odd := np.flatnonzero(columns)).size:
+            against = "under random actions in the environment" if own is not None else "of the columns' median spread"
+            what = f"observation column {odd[0]} spreads {spread[odd[0]]:.4g}, {ratio[odd[0]]:.3g} times that {against}"
+            more = f"; so do columns {_listed(odd)}." if odd.size > 1 else "."
+            findings.append(make_finding("column-scale", what + more, mend=mend))
     lowest, highest = (spread[~constant].min(), spread[~constant].max()) if (~constant).any() else (0.0, 0.0)
     message = (
         f"{int((~constant).sum())} of {len(spread)} columns vary; standard deviations {lowest:.3g} to {highest:.3g}."
@@ -73,9 +85,12 @@ def check_observations(episodes: Sequence[Episode], reference: Sequence[Episode]
 def check_precision(episodes: Sequence[Episode]) -> Check:
     """How many significant bits observations and actions have; columns of whole numbers are exempt."""
     findings, bits_of = [], {}
-    for name in ("observation", "action"):
-        values = np.concatenate([getattr(episode, name) for episode in episodes]).astype(np.float32)
-        bits = np.array([_significant_bits(column) for column in values.T])
+    arrays: dict[str, Callable[[Episode], np.ndarray]] = {
+        "observation": lambda e: e.observation,
+        "action": lambda e: e.action,
+    }
+    for name, of in arrays.items():
+        bits = _significant_bits(pieces(episodes, of))
         bits_of[name] = bits
         if (coarse := np.flatnonzero(bits <= _COARSE)).size:
             what = f"{name} column {_listed(coarse)} has at most {bits[coarse].max()} significant bits"
@@ -85,17 +100,25 @@ def check_precision(episodes: Sequence[Episode]) -> Check:
     return Check("precision", message, tuple(findings), numbers={f"{k}_bits": v.tolist() for k, v in bits_of.items()})
 
 
-def _significant_bits(column: np.ndarray) -> int:
-    if np.array_equal(column, np.round(column)) or len(np.unique(column)) < _LEAST_VALUES:
-        return 24
-    bits = column.view(np.uint32) & np.uint32(0x7FFFFF) | np.uint32(0x800000)
-    used = int(np.bitwise_or.reduce(bits[column != 0]))
-    return 24 - ((used & -used).bit_length() - 1)
+def _significant_bits(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Of each column [D] of some values [n, D]; 24 for whole numbers, and where few values differ."""
+    used, whole, seen = np.uint32(0), np.bool_(True), None
+    for part in parts:
+        values = np.asarray(part, np.float32)
+        bits = np.ascontiguousarray(values).view(np.uint32) & np.uint32(0x7FFFFF) | np.uint32(0x800000)
+        used = used | np.bitwise_or.reduce(np.where(values != 0, bits, np.uint32(0)), axis=0)
+        whole = whole & (values == np.round(values)).all(axis=0)
+        seen = [
+            column if len(column) >= _LEAST_VALUES else np.unique(np.append(column, new))
+            for column, new in zip(seen or [values[:0, 0]] * values.shape[1], values.T, strict=True)
+        ]
+    exempt = whole | np.array([len(column) < _LEAST_VALUES for column in seen or ()])
+    trailing = np.bitwise_count((used & -used) - np.uint32(1))  # zeros below the lowest bit that is used
+    return np.where(exempt, 24, 24 - trailing.astype(int))
 
 
 def _spread(episodes: Sequence[Episode]) -> np.ndarray:
-    values = np.concatenate([episode.observation for episode in episodes]).astype(np.float64)
-    return np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0.0)
+    return np.sqrt(np.diag(moments(episodes)[1]))
 
 
 def _though(own: np.ndarray | None, column: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hcsac.data.checks.findings import Check, Finding, make_finding
+from hcsac.data.checks.pieces import moments, pieces
 from hcsac.data.episode import Episode
 from hcsac.tasks import ActionBounds, get_task, task_names
 
@@ -16,10 +17,8 @@ _BAR = 40  # characters of the longest bar
 
 def check_coverage(episodes: Sequence[Episode], bounds: ActionBounds) -> Check:
     """The share of the actions' range that is visited, and along how many directions the observations spread."""
-    action = bounds.inside(np.concatenate([episode.action for episode in episodes]))
-    parts = np.clip(((action + 1) / 2 * _PARTS).astype(int), 0, _PARTS - 1)
-    counts = np.stack([np.bincount(column, minlength=_PARTS) for column in parts.T])
-    visited = (counts >= max(1, _VISITED * len(action))).mean(axis=1)
+    counts = np.sum([_counts(bounds.inside(part)) for part in pieces(episodes, lambda e: e.action)], axis=0)
+    visited = (counts >= max(1, _VISITED * counts[0].sum())).mean(axis=1)
     shares = _principal_shares(episodes)
     needed = int(np.searchsorted(np.cumsum(shares), 0.95) + 1) if shares.sum() else 0
     effective = float(1 / np.sum(shares**2)) if shares.sum() else 0.0
@@ -36,12 +35,18 @@ def check_coverage(episodes: Sequence[Episode], bounds: ActionBounds) -> Check:
     return Check("coverage", message, numbers=numbers)
 
 
+def _counts(action: np.ndarray) -> np.ndarray:
+    """How many of some actions [n, A] in [-1, 1] are in each part of their range, [A, parts]."""
+    parts = np.clip(((action + 1) / 2 * _PARTS).astype(int), 0, _PARTS - 1)
+    return np.stack([np.bincount(column, minlength=_PARTS) for column in parts.T])
+
+
 def _principal_shares(episodes: Sequence[Episode]) -> np.ndarray:
     """Shares [S] of the variance of the standardised observations along their principal directions, descending."""
-    values = np.concatenate([episode.observation for episode in episodes]).astype(np.float64)
-    spread = values.std(axis=0)
-    values = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    variances = np.linalg.eigvalsh(values.T @ values / len(values))[::-1].clip(min=0)
+    covariance = moments(episodes)[1]
+    spread = np.sqrt(np.diag(covariance))
+    unit = np.where(spread > 0, spread, 1)
+    variances = np.linalg.eigvalsh(covariance / np.outer(unit, unit))[::-1].clip(min=0)
     return np.asarray(variances / max(variances.sum(), 1e-300))
 
 
@@ -50,9 +55,9 @@ def check_returns(episodes: Sequence[Episode], task_name: str) -> Check:
     values = np.array([episode.episode_return for episode in episodes])
     task = get_task(task_name) if task_name in task_names() else None
     findings: list[Finding] = []
-    rewards = np.concatenate([episode.reward for episode in episodes])
-    if np.ptp(rewards) == 0:
-        findings.append(make_finding("constant-rewards", f"every reward is {rewards[0]:.6g}."))
+    first = episodes[0].reward[0]
+    if all((episode.reward == first).all() for episode in episodes):
+        findings.append(make_finding("constant-rewards", f"every reward is {first:.6g}."))
     expert = None if task is None else task.expert_return
     if expert is not None and values.max() > _ABOVE * expert > 0:
         best = int(np.argmax(values))

@@ -7,8 +7,12 @@ ERROR, WARNING, PASSED, SKIPPED = "error", "warning", "passed", "skipped"
 _WORST_FIRST = (ERROR, WARNING)
 _UNREADABLE = {"wrong-shape", "size-mismatch", "unequal-lengths", "not-finite", "action-out-of-bounds"}
 
-# kind -> (severity, fix). Training on data with an error gives wrong results, or the checks end; a warning is probably
-# unintended. docs/data-check.md has a line for each.
+_VERIFY = (
+    "look at one step: which row has the {label} that led from one observation to the next? Or store simulator states, "
+    "and every step is replayed. Move every {label} one row {where} only if that confirms it."
+)
+# kind -> (severity, fix). An error is proven, and training on such data gives wrong results, or the checks end; a
+# warning is only likely, or probably unintended. docs/data-check.md has a line for each.
 KINDS: dict[str, tuple[str, str]] = {
     "wrong-shape": (
         ERROR,
@@ -25,6 +29,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "missing-end": (ERROR, "mark the last step truncated, or terminated if it reached a terminal state."),
     "split-episode": (ERROR, "join the two; they are one episode."),
     "merged-episodes": (ERROR, "split the episode there; no step leads to the first state of the next episode."),
+    "episodes-perhaps-merged": (
+        WARNING,
+        "look at the two observations; if no step can lead from one to the other, split the episode there.",
+    ),
     "missing-step": (ERROR, "split the episode there, or log the lost steps again."),
     "time-limit-as-termination": (ERROR, "store it as truncated: reaching the time limit is not a terminal state."),
     "termination-as-time-limit": (ERROR, "store it as terminated: no reward follows a terminal state."),
@@ -38,6 +46,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "observation-column-wrong": (ERROR, "compute the column again from the simulator states, or fix its logging."),
     "actions-shifted": (ERROR, "{move}"),
     "rewards-shifted": (ERROR, "{move}"),
+    "actions-perhaps-shifted": (WARNING, _VERIFY),
+    "rewards-perhaps-shifted": (WARNING, _VERIFY),
     "actions-do-not-fit": (ERROR, "find out which of states, actions and simulator differs from what was logged."),
     "rewards-of-another-task": (ERROR, "declare the data as {task}, or compute the rewards of the declared task."),
     "rewards-scaled": (ERROR, "undo the scaling: (reward - {offset:.6g}) / {scale:.6g} is the task's reward."),
@@ -45,16 +55,20 @@ KINDS: dict[str, tuple[str, str]] = {
     "rewards-do-not-fit": (ERROR, "replace the rewards by the task's own, or declare the task they belong to."),
     "returns-above-expert": (WARNING, "check whether the rewards are scaled, or summed over several steps."),
     "constant-rewards": (WARNING, "make sure that the rewards were logged; nothing can be learned from these."),
-    "duplicated-episode": (ERROR, "leave one of the two out; it counts twice in every mean and every minibatch."),
-    "repeated-steps": (ERROR, "cut the copy out and split its episode there."),
+    "duplicated-episode": (
+        WARNING,
+        "leave one of the two out, which counts twice in every mean and every minibatch, unless the world and the "
+        "controller are free of noise and both episodes began alike.",
+    ),
+    "repeated-steps": (
+        WARNING,
+        "cut the copy out and split its episode there, unless world and controller are free of noise and came to the "
+        "same state twice.",
+    ),
     "saturated-actions": (WARNING, "make sure that actions were not clipped or scaled after they were chosen."),
     "constant-action": (WARNING, "make sure that this action was logged; no other value of it can be learned."),
     "constant-observation-column": (WARNING, "fix its logging, or leave the column out of every dataset."),
-    "column-scale": (
-        WARNING,
-        "use the environment's units, or train with standardised observations; a column of less than "
-        "a thousandth of the usual spread is taken as constant there.",
-    ),
+    "column-scale": (WARNING, "{mend}"),
     "coarse-numbers": (WARNING, "log in float32; what rounding removed cannot be restored."),
 }
 

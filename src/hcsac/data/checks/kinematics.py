@@ -9,39 +9,71 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hcsac.data.checks.pieces import pieces
+from hcsac.data.checks.steps import choose
 from hcsac.data.episode import Episode
 
 _LEAST_STEPS = 2000
 _FIT_STEPS = 12_000
 _MOST_FEATURES = 800
 _EXPLAINED = 0.7  # share of a column's typical change that must be predicted for it to count as a pose
-# Threshold in units of the 0.999 quantile of all steps: correct steps of four datasets reached 2.8, merged episodes at
-# least 8.6.
-_MARGIN = 3.5
+# Threshold in units of the 0.999 quantile of all steps: correct steps of four datasets reached 2.8, those of a
+# synthetic system more than 3.5, merged episodes at least 8.6.
+_MARGIN = 5.0
+_QUANTILE = 0.999
 
 
-def jumps(episodes: Sequence[Episode]) -> list[np.ndarray] | None:
-    """For each episode, whether each step is a jump, [T] bool; None with too few steps or columns that are poses."""
-    now = np.concatenate([episode.observation[:-1] for episode in episodes]).astype(np.float64)
-    change = np.concatenate([np.diff(episode.observation, axis=0) for episode in episodes]).astype(np.float64)
-    if len(now) < _LEAST_STEPS:
+def jumps(episodes: Sequence[Episode]) -> list[tuple[int, int]] | None:
+    """The (episode, step) of every jump, in time order; None with too few steps or columns that are poses."""
+    total = sum(map(len, episodes))
+    if total < _LEAST_STEPS:
         return None
+    fitted = choose(episodes, _FIT_STEPS, seed=0)
+    now = fitted.take(lambda e: e.observation).astype(np.float64)
     spread = now.std(axis=0)
     use = spread > 0
-    change = change[:, use] / spread[use]
-    middle = (now[:, use] - now[:, use].mean(axis=0)) / spread[use] + change / 2
-    features = _quadratic(middle)
-    fitted = np.random.default_rng(0).permutation(len(now))[:_FIT_STEPS]
-    gram = features[fitted].T @ features[fitted]
-    weight = np.linalg.solve(gram + np.eye(len(gram)), features[fitted].T @ change[fitted])
-    error = np.abs(change - features @ weight)
-    typical = np.median(error, axis=0)
+    mean, scale = now.mean(axis=0)[use], spread[use]
+    features, change = _at_middle(now, fitted.take(lambda e: e.observation, 1), use, mean, scale)
+    weight = np.linalg.solve(features.T @ features + np.eye(features.shape[1]), features.T @ change)
+    typical = np.median(np.abs(change - features @ weight), axis=0)
     pose = 1 - typical / np.maximum(np.median(np.abs(change), axis=0), 1e-12) > _EXPLAINED
     if pose.sum() < 2:
         return None
-    size = np.sqrt(np.mean((error[:, pose] / (typical[pose] + 1e-9)) ** 2, axis=1))
-    far = size > _MARGIN * np.quantile(size, 0.999)
-    return np.split(far, np.cumsum([len(episode) for episode in episodes])[:-1])
+    size, at, before = np.zeros(0), np.zeros(0, np.int64), 0  # of the largest errors
+    most = int(np.ceil((1 - _QUANTILE) * total)) + 1
+    steps = zip(
+        pieces(episodes, lambda e: e.observation[:-1]),
+        pieces(episodes, lambda e: e.observation[1:]),
+        strict=True,
+    )
+    for now, following in steps:
+        features, change = _at_middle(now, following, use, mean, scale)
+        error = np.abs(change[:, pose] - features @ weight[:, pose])
+        size = np.append(size, np.sqrt(np.mean((error / (typical[pose] + 1e-9)) ** 2, axis=1)))
+        at = np.append(at, np.arange(before, before + len(now)))
+        before += len(now)
+        if len(size) > most:
+            largest = np.argpartition(size, -most)[-most:]
+            size, at = size[largest], at[largest]
+    far = np.sort(at[size > _MARGIN * _upper_quantile(size, total)])
+    start = np.cumsum([0, *map(len, episodes)])
+    number = np.searchsorted(start, far, side="right") - 1
+    return list(zip(number.tolist(), (far - start[number]).tolist(), strict=True))
+
+
+def _at_middle(
+    now: np.ndarray, following: np.ndarray, use: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The quadratic form of the midpoints, [n, F], and the changes from one observation to the next one, [n, D]."""
+    change = (following.astype(np.float64) - now)[:, use] / scale
+    return _quadratic((now[:, use] - mean) / scale + change / 2), change
+
+
+def _upper_quantile(largest: np.ndarray, total: int) -> float:
+    """The `_QUANTILE` of `total` values, of which these are the largest; interpolated as by `np.quantile`."""
+    rank = _QUANTILE * (total - 1)
+    low, high = np.sort(largest)[int(rank) - total :][:2]
+    return float(low + (rank % 1) * (high - low))
 
 
 def _quadratic(x: np.ndarray) -> np.ndarray:

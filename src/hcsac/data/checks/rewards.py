@@ -7,6 +7,7 @@ import numpy as np
 
 from hcsac.data.checks.findings import Check, Finding, make_finding
 from hcsac.data.checks.offsets import OFFSETS, best, listed, shifted
+from hcsac.data.checks.pieces import pieces
 from hcsac.data.checks.steps import Steps, choose
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
@@ -49,7 +50,9 @@ def score_under(task_name: str, episodes: Sequence[Episode], steps: int, seed: i
     It is the mean reward of at most `steps` sampled steps times the mean length of an episode.
     """
     total = sum(len(episode) for episode in episodes)
-    chosen = choose(episodes, steps if get_task(task_name).reward is None else total, seed)
+    if get_task(task_name).reward is not None:
+        return _score_of_all(task_name, episodes, total)
+    chosen = choose(episodes, steps, seed)
     stored = all(episode.physics is not None for episode in episodes)
     reward = rewards_under(
         task_name,
@@ -61,7 +64,23 @@ def score_under(task_name: str, episodes: Sequence[Episode], steps: int, seed: i
         return None
     length = total / len(episodes)
     error = 0.0 if len(reward) == total else length * float(np.std(reward)) / np.sqrt(len(reward))
-    return Score(float(np.mean(reward, dtype=np.float64)) * length, error, len(reward), total)
+    return Score(float(np.mean(reward)) * length, error, len(reward), total)
+
+
+def _score_of_all(task_name: str, episodes: Sequence[Episode], total: int) -> Score | None:
+    """By the task's own reward function: of every step, some rows at a time."""
+    paid = 0.0
+    steps = zip(
+        pieces(episodes, lambda e: e.observation[1:]),
+        pieces(episodes, lambda e: e.action),
+        strict=True,
+    )
+    for next_observation, action in steps:
+        reward = rewards_under(task_name, next_observation, action, None)
+        if reward is None:
+            return None
+        paid += float(reward.sum())
+    return Score(paid / len(episodes), 0.0, total, total)
 
 
 def check_rewards(steps: Steps, expected: np.ndarray, task_name: str, how: str) -> Check:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hcsac.data.episode import Episode, inner_steps
+from hcsac.data.episode import Episode
 
 
 @dataclass(frozen=True)
 class Steps:
-    """n pairs (episode, step) of some episodes."""
+    """n pairs (episode, step) of some episodes, ordered by episode."""
 
     episodes: Sequence[Episode]
     episode: np.ndarray  # [n] int64
@@ -21,8 +21,9 @@ class Steps:
 
     def take(self, of: Callable[[Episode], np.ndarray | None], offset: int = 0) -> np.ndarray:
         """The value of `of` at step + offset, [n, ...]; it must not be None in any episode."""
-        rows = [of(self.episodes[e])[t] for e, t in zip(self.episode, self.step + offset, strict=True)]  # type: ignore[index]
-        return np.stack(rows)
+        numbers, first = np.unique(self.episode, return_index=True)
+        taken = np.split(self.step + offset, first[1:])
+        return np.concatenate([of(self.episodes[e])[t] for e, t in zip(numbers, taken, strict=True)])  # type: ignore[index]
 
     def where(self, index: int) -> str:
         """As `episode 3, step 17`."""
@@ -35,16 +36,13 @@ class Steps:
 
 def choose(episodes: Sequence[Episode], count: int, seed: int, reach: int = 0) -> Steps:
     """All steps in order, or `count` drawn at random if there are more; `reach` leaves so many out at both ends."""
-    steps = [inner_steps(episode, reach) for episode in episodes]
-    everything = Steps(
-        episodes,
-        np.repeat(np.arange(len(steps)), [len(each) for each in steps]),
-        np.concatenate(steps).astype(np.int64),
-    )
-    if len(everything) <= count:
-        return everything
-    drawn = np.sort(np.random.default_rng(seed).choice(len(everything), count, replace=False))
-    return everything.at(drawn)
+    ends = np.cumsum([max(0, len(episode) - 2 * reach) for episode in episodes])
+    total = int(ends[-1])
+    drawn = np.arange(total)
+    if total > count:
+        drawn = np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
+    number = np.searchsorted(ends, drawn, side="right")
+    return Steps(episodes, number, drawn - np.append(0, ends)[number] + reach)
 
 
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
