@@ -9,8 +9,8 @@ from scipy import stats
 from benchmarks.logs import LOGS, System, draw_log, system_log
 from hcsac.data import Episode, store
 from hcsac.data.checks import ERROR, examine
-from hcsac.data.checks.held_out import CHUNKS, Rows, losses, p_of, scaled, t_of
 from hcsac.data.checks.order import check_actions, check_rewards
+from hcsac.data.checks.predictors import CHUNKS, Rows, losses, p_of, scaled, t_of
 from hcsac.data.episode import shift
 from hcsac.tasks import ActionBounds, Task, register_task, registry
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hcsac.data.checks.findings import Check
-from hcsac.data.checks.held_out import LEAST_ROWS, Rows, losses, p_of, scaled, t_of
 from hcsac.data.checks.offsets import OFFSETS, listed, perhaps_shifted
+from hcsac.data.checks.predictors import LEAST_ROWS, Rows, losses, p_of, scaled, t_of
 from hcsac.data.episode import Episode
 
 # Chosen on other logs than those whose rates are in docs/data-check.md (losses are in nats).
