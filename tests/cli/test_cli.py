@@ -75,14 +75,15 @@ def test_bad_folders_and_names(logs, tmp_path, capsys):
     assert "already exists" in refuse(capsys, tmp_path, *import_(logs))
 
 
-def test_check_finds_a_shift_and_exits_1(tmp_path, capsys):
-    """In a folder of .npz files, as it arrives, with actions one row early."""
-    for number, episode in enumerate(slide_episodes("slide-left", 60)):
+def test_check_finds_an_error_and_exits_1(tmp_path, capsys):
+    """In a folder of .npz files, as it arrives: an episode that was cut in two."""
+    for number, episode in enumerate(slide_episodes("slide-left", 3)):
         arrays = to_arrivals(episode)
-        arrays["action"] = np.roll(arrays["action"], -1, axis=0)
-        np.savez(tmp_path / f"{number:03d}.npz", **arrays)
+        halves = (slice(None, 7), slice(6, None)) if number == 1 else (slice(None),)
+        for half, rows in enumerate(halves):
+            np.savez(tmp_path / f"{number}-{half}.npz", **{name: array[rows] for name, array in arrays.items()})
     assert run("data", "check", tmp_path, "--task", "slide-left") == 1
-    assert "offset" in capsys.readouterr().out
+    assert "error: split-episode" in capsys.readouterr().out
 
 
 def test_check_of_several_writes_cards_and_the_matrix(stored, tmp_path, capsys):

@@ -61,7 +61,8 @@ def test_the_metadata(run):
         (0, "slide-left", "tests/slide-left-v0", 0.0, 10.0), (1, "slide-right", "tests/slide-right-v0", 0.0, 10.0)
     ]  # fmt: skip
     held = run.identity()
-    assert record["data"] == {"names": held["data"], "rows": 96, "fingerprint": held["fingerprint"]}
+    data = {"names": held["data"], "rows": 96, "fingerprint": held["fingerprint"], "held_out": {}}
+    assert record["data"] == data
     assert record["settings"] == held["settings"]
     assert (record["onnx_seed"], record["update"], record["alignment"], record["finished"]) == (3, 24, "correct", True)
 
