@@ -139,8 +139,3 @@ def shift(episode: Episode, action: int = 0, reward: int = 0) -> Episode:
         episode.truncated,
         episode.physics,
     )
-
-
-def inner_steps(episode: Episode, reach: int) -> np.ndarray:
-    """The steps t whose neighbours t - reach .. t + reach all exist."""
-    return np.arange(reach, len(episode) - reach)

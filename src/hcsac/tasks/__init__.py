@@ -27,7 +27,7 @@ from hcsac.tasks.registry import (
 from hcsac.tasks.rendering import make_rendering_env, pack_task, unpack_task
 from hcsac.tasks.replayable import why_not_replayed
 from hcsac.tasks.rewards import ends_of, fixed_by, require_replayed, require_rewards, rewards_of, says_ends
-from hcsac.tasks.simulate import observe, random_rollout, replay, terminates
+from hcsac.tasks.simulate import observe, random_rollout, relative_error, replay, terminates
 from hcsac.tasks.vector_env import SimulatorError, VectorEnv, make_envs
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "pack_task",
     "random_rollout",
     "register_task",
+    "relative_error",
     "replay",
     "require_replayed",
     "require_rewards",

@@ -170,13 +170,17 @@ def make_env(task_name: str, seed: int | None = None, **kwargs: Any) -> gymnasiu
     return env
 
 
+def layers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Env[Any, Any]]:
+    """The bare environment, then its wrappers from the inside out."""
+    found = [env]
+    while isinstance(found[-1], gymnasium.Wrapper):
+        found.append(found[-1].env)
+    return found[::-1]
+
+
 def rescales_actions(env: gymnasium.Env[Any, Any]) -> bool:
     """Whether a RescaleAction wrapper gives the environment other actions than it is given."""
-    while isinstance(env, gymnasium.Wrapper):
-        if isinstance(env, gymnasium.wrappers.RescaleAction):
-            return True
-        env = env.env
-    return False
+    return any(isinstance(layer, gymnasium.wrappers.RescaleAction) for layer in layers(env))
 
 
 def box_size(space: gymnasium.Space[Any], what: str) -> int:

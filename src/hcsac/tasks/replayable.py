@@ -7,8 +7,8 @@ import gymnasium
 import numpy as np
 
 from hcsac.tasks.environment import DmControlEnv
-from hcsac.tasks.registry import get_task, has_simulator, make_env
-from hcsac.tasks.simulate import layers, observe_in, step_from
+from hcsac.tasks.registry import get_task, has_simulator, layers, make_env
+from hcsac.tasks.simulate import observe_in, relative_error, step_from
 
 TOLERANCE = 1e-3  # relative error of a number that is the same: other paths to a state differ by rounding
 OFTEN = 0.1  # share of replays in which a number may be off: contacts amplify rounding
@@ -104,7 +104,7 @@ def _observes(env: gymnasium.Env) -> bool:
     given = np.ravel(observe_in(env, state))
     if stepped.shape != given.shape:
         return False
-    return float(np.median(np.abs(given - stepped) / (1 + np.abs(stepped)))) <= TOLERANCE
+    return float(np.median(relative_error(given, stepped))) <= TOLERANCE
 
 
 def _step(
@@ -122,7 +122,7 @@ def _step(
 
 def columns_off(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """The columns of [..., n] whose relative error is too large too often."""
-    error = np.abs(actual - expected) / (1 + np.abs(expected))
+    error = relative_error(actual, expected)
     return np.flatnonzero((error.reshape(-1, error.shape[-1]) > TOLERANCE).mean(axis=0) > OFTEN)
 
 

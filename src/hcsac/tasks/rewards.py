@@ -12,7 +12,7 @@ from hcsac.errors import UserError
 from hcsac.tasks import cartpole, cheetah, formula, hopper, humanoid, planar, quadruped, walker
 from hcsac.tasks.registry import TASKS, Task, get_task
 from hcsac.tasks.replayable import TOLERANCE, columns_off, named, why_not_replayed
-from hcsac.tasks.simulate import replay
+from hcsac.tasks.simulate import relative_error, replay
 
 # What the formulas consist of.
 _FORMULAS = (formula, planar, cartpole, cheetah, hopper, humanoid, quadruped, walker)
@@ -100,7 +100,7 @@ def require_replayed(
     told = _replayed(task_name, next_observation, action, physics)
     if reward is None:
         return
-    differ = np.abs(told - reward) > TOLERANCE * (1 + np.abs(reward))
+    differ = relative_error(told, reward) > TOLERANCE
     if differ.mean() > _FEW:
         what = f"{int(differ.sum())} of {len(reward)} of its steps have another reward when they are replayed"
         raise _cannot(task_name, f"the stored simulator states do not fix them ({what})")

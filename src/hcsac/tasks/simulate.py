@@ -9,15 +9,7 @@ import gymnasium
 import numpy as np
 
 from hcsac.errors import UserError
-from hcsac.tasks.registry import box_size, make_env
-
-
-def layers(env: gymnasium.Env) -> list[gymnasium.Env]:
-    """The bare environment, then its wrappers from the inside out."""
-    found = [env]
-    while isinstance(found[-1], gymnasium.Wrapper):
-        found.append(found[-1].env)
-    return found[::-1]
+from hcsac.tasks.registry import box_size, layers, make_env
 
 
 def step_from(env: gymnasium.Env, state: np.ndarray, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -99,6 +91,12 @@ def _require_physics(env: gymnasium.Env, task_name: str, physics: int, action: i
             f"task {task_name!r} has simulator states of size {sizes[0]} and actions of size {sizes[1]}, "
             f"but the data have {physics} and {action}; was it logged under another task?"
         )
+
+
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """|actual - expected| / (1 + |expected|), elementwise."""
+    expected = expected.astype(np.float64)
+    return np.abs(actual - expected) / (1 + np.abs(expected))
 
 
 def random_rollout(task_name: str, seed: int) -> dict[str, np.ndarray]:

@@ -80,7 +80,7 @@ def train(
     require_callbacks(callbacks)
     dataset = data if isinstance(data, Dataset) else load_dataset(list(data))
     given = preset(DEFAULT_PRESET, algorithm) if settings is None else settings
-    obstacle = why_not_relabelled(dataset)
+    obstacle = why_not_relabelled(dataset) if getattr(given, "sharing", None) == "auto" else None
     resolved = resolve(algorithm, given, dataset.task_names, obstacle is None)
     if not seeds or len(set(seeds)) != len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise UserError(f"seeds {list(seeds)} must be at least one number from 0 to 4294967295, each given once.")
@@ -91,7 +91,7 @@ def train(
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
     with files.told(run.path), run.writing(_identity(algorithm, dataset, held_out, given, resolved, seeds), resume):
         if loop is not None:
-            if obstacle is not None and dataset.num_tasks > 1 and getattr(given, "sharing", None) == "auto":
+            if obstacle is not None:
                 loop.notes.append(f"sharing = auto shares nothing: {obstacle}")
             bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
             loop(Callbacks([JSONLLog(), *make_trackers(trackers), *callbacks, *bar]))

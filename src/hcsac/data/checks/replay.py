@@ -7,10 +7,10 @@ import numpy as np
 
 from hcsac.data.checks.findings import Check, Finding, make_finding
 from hcsac.data.checks.offsets import OFFSETS, best, listed, shifted
-from hcsac.data.checks.steps import Steps, choose, relative_error
+from hcsac.data.checks.steps import Steps, choose
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
-from hcsac.tasks import observe, replay
+from hcsac.tasks import observe, relative_error, replay
 
 # Relative errors. The first bounds the largest error of a state in nine of ten replayed steps: other builds of MuJoCo
 # may cause it, a wrong action causes errors of order one. The second bounds the median error of one state: the largest

@@ -43,9 +43,3 @@ def choose(episodes: Sequence[Episode], count: int, seed: int, reach: int = 0) -
         drawn = np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
     number = np.searchsorted(ends, drawn, side="right")
     return Steps(episodes, number, drawn - np.append(0, ends)[number] + reach)
-
-
-def relative_error(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """|actual - expected| / (1 + |expected|), elementwise."""
-    expected = expected.astype(np.float64)
-    return np.abs(actual - expected) / (1 + np.abs(expected))

@@ -33,7 +33,7 @@ class MinariFormat:
     def read(self, path: Path) -> Iterator[Episode]:
         """The episodes as Minari numbers them."""
         dataset = _open(path)
-        _require_whole(path, dataset)
+        _whole_lengths(path, dataset)
         for episode in dataset.iterate_episodes():
             yield from_minari(episode)
 
@@ -61,9 +61,7 @@ class MinariFormat:
 
     def lengths(self, path: Path) -> list[int]:
         """Steps of every episode, without reading one."""
-        dataset = _open(path)
-        _require_whole(path, dataset)
-        return _steps(dataset)
+        return _whole_lengths(path, _open(path))
 
 
 def _open(path: Path) -> minari.MinariDataset:
@@ -77,8 +75,8 @@ def _open(path: Path) -> minari.MinariDataset:
     return dataset
 
 
-def _require_whole(path: Path, dataset: minari.MinariDataset) -> None:
-    """Raise `UserError` where the dataset has other episodes or steps than its metadata say: Minari would skip them."""
+def _whole_lengths(path: Path, dataset: minari.MinariDataset) -> list[int]:
+    """Steps of every episode. Raises `UserError` for other ones than the metadata say: Minari would skip them."""
     data = path / "data"
     if dataset.storage.FORMAT == "hdf5":
         import h5py
@@ -100,17 +98,13 @@ def _require_whole(path: Path, dataset: minari.MinariDataset) -> None:
             f"{data / 'metadata.json'} says total_episodes = {metadata['total_episodes']}, but the dataset has "
             f"{len(numbers)}; correct the number, or write the dataset again."
         )
-    steps = sum(_steps(dataset))
-    if metadata["total_steps"] != steps:
+    steps = [int(each["total_steps"]) for each in dataset.storage.get_episode_metadata(dataset.episode_indices)]
+    if metadata["total_steps"] != sum(steps):
         raise UserError(
-            f"{data / 'metadata.json'} says total_steps = {metadata['total_steps']}, but the episodes have {steps}; "
-            "correct the number, or write the dataset again."
+            f"{data / 'metadata.json'} says total_steps = {metadata['total_steps']}, but the episodes have "
+            f"{sum(steps)}; correct the number, or write the dataset again."
         )
-
-
-def _steps(dataset: minari.MinariDataset) -> list[int]:
-    """Of every episode."""
-    return [int(each["total_steps"]) for each in dataset.storage.get_episode_metadata(dataset.episode_indices)]
+    return steps
 
 
 def from_minari(episode: minari.EpisodeData) -> Episode:
