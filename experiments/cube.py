@@ -1,7 +1,8 @@
 """OGBench's cube as three tasks of one environment: bring it to one of three places.
 
 It needs OGBench (`pip install ogbench==1.2.2`; MIT licence), which hcsac does not. HCSAC_PLUGINS=experiments.cube
-registers the tasks; `python -m experiments.cube FOLDER` writes logs of OGBench's scripted oracle, a file a task.
+registers the tasks; `python -m experiments.cube FOLDER [EPISODES]` writes logs of OGBench's scripted oracle, a file
+for each task. docs/how-to/ogbench.md goes on from there.
 """
 
 import os
@@ -41,11 +42,14 @@ class Cube(gymnasium.Wrapper):
         os.environ.setdefault("MUJOCO_GL", "disabled")  # without a display, importing dm_control would warn
         import ogbench  # noqa: F401 (registers its environments)
 
-        # Its mode for collecting data draws cube and arm at random at each reset, all from the seed.
-        super().__init__(gymnasium.make("cube-single-v0", mode="data_collection", terminate_at_goal=False).unwrapped)
+        # Its mode for collecting data draws cube and arm at random at each reset, all from the seed. Its action space
+        # is made anew at every look, with a warning of float64; the checker is the first to look.
+        options = {"mode": "data_collection", "terminate_at_goal": False, "disable_env_checker": True}
+        super().__init__(gymnasium.make("cube-single-v0", **options).unwrapped)
         self.reward = AtPlace(place)
         space = self.env.observation_space
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, space.shape, np.float32)
+        self.action_space = gymnasium.spaces.Box(-1, 1, (5,), np.float32)
 
     def reset(self, **options: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """A random state."""
@@ -98,10 +102,10 @@ for _place in PLACES:
     hcsac.register_task(hcsac.Task(f"cube-{_place}", _id, {"place": _place}, reward=AtPlace(_place)))
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m experiments.cube FOLDER")
-    folder = Path(sys.argv[1])
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m experiments.cube FOLDER [EPISODES]")
+    folder, episodes = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else EPISODES
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(PLACES):
-        np.savez_compressed(folder / f"cube-{name}.npz", **record(name, EPISODES, seed=number))
+        np.savez_compressed(folder / f"cube-{name}.npz", **record(name, episodes, seed=number))
         print(f"wrote {folder / f'cube-{name}.npz'}")
