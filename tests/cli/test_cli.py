@@ -75,15 +75,18 @@ def test_bad_folders_and_names(logs, tmp_path, capsys):
     assert "already exists" in refuse(capsys, tmp_path, *import_(logs))
 
 
-def test_check_finds_an_error_and_exits_1(tmp_path, capsys):
-    """In a folder of .npz files, as it arrives: an episode that was cut in two."""
+@pytest.mark.parametrize("cut", [True, False])
+def test_check_says_what_is_wrong_and_exits_1_for_an_error_alone(tmp_path, capsys, cut):
+    """In a folder of .npz files, as it arrives: an episode that was cut in two, or an action beyond the bounds."""
     for number, episode in enumerate(slide_episodes("slide-left", 3)):
         arrays = to_arrivals(episode)
-        halves = (slice(None, 7), slice(6, None)) if number == 1 else (slice(None),)
+        if number == 1 and not cut:
+            arrays["action"][4, 1] = 1.5
+        halves = (slice(None, 7), slice(6, None)) if number == 1 and cut else (slice(None),)
         for half, rows in enumerate(halves):
             np.savez(tmp_path / f"{number}-{half}.npz", **{name: array[rows] for name, array in arrays.items()})
-    assert run("data", "check", tmp_path, "--task", "slide-left") == 1
-    assert "error: split-episode" in capsys.readouterr().out
+    assert run("data", "check", tmp_path, "--task", "slide-left") == (0 if cut else 1)
+    assert ("warning: split-episode" if cut else "error: action-out-of-bounds") in capsys.readouterr().out
 
 
 def test_check_of_several_writes_cards_and_the_matrix(stored, tmp_path, capsys):

@@ -128,7 +128,8 @@ def halves_joined(episodes: Episodes) -> Episodes:
 
 def corruptions(task: str) -> Iterator[Corruption]:
     """All of them, for data of walker-walk or walker-run."""
-    limit, joined = {"time-limit-as-termination"}, {"merged-episodes"}
+    limit, at_limit = {"time-limit-as-termination"}, {"termination-at-time-limit"}
+    joined, perhaps_joined = {"merged-episodes"}, {"episodes-perhaps-merged"}
     late, perhaps = {"actions-shifted"}, {"actions-perhaps-shifted"}
     yield Corruption("actions shifted by one", all_(lambda e: shift(e, action=1)), late, perhaps)
     yield Corruption("rewards shifted by one", all_(lambda e: shift(e, reward=1)), *[{"rewards-shifted"}] * 2)
@@ -138,7 +139,7 @@ def corruptions(task: str) -> Iterator[Corruption]:
     longer = one(lambda e: replace(e, reward=np.append(e.reward, e.reward[-1])))
     yield Corruption("a label array one longer", longer, *[{"unequal-lengths"}] * 2)
     ended = all_(lambda e: replace(e, terminated=e.truncated, truncated=e.terminated))
-    yield Corruption("time limits stored as terminations", ended, limit, limit)
+    yield Corruption("time limits stored as terminations", ended, limit, at_limit)
     swap = all_(other_rewards(task))
     of_another = {"rewards-of-another-task"}
     yield Corruption("rewards of the other task", swap, of_another, of_another)
@@ -158,8 +159,8 @@ def corruptions(task: str) -> Iterator[Corruption]:
     yield Corruption("an observation column times 2", twice, {"observation-column-wrong"}, UNDETECTABLE)
     yield Corruption("a NaN", one(put("observation", (300, 3), np.nan)), *[{"not-finite"}] * 2)
     yield Corruption("an action out of bounds", one(put("action", (300, 2), 1.5)), *[{"action-out-of-bounds"}] * 2)
-    yield Corruption("two episodes as one", lambda e: [join(e[0], e[1]), *e[2:]], joined, joined)
-    yield Corruption("two half episodes as one", halves_joined, joined, {"episodes-perhaps-merged"}, single=True)
+    yield Corruption("two episodes as one", lambda e: [join(e[0], e[1]), *e[2:]], joined, perhaps_joined, single=True)
+    yield Corruption("two half episodes as one", halves_joined, joined, perhaps_joined, single=True)
     yield Corruption("simulator states permuted", all_(permuted), {"simulator-state-mismatch"}, UNDETECTABLE)
     yield Corruption(
         "two simulator states swapped", one(swapped), {"simulator-state-mismatch"}, UNDETECTABLE, single=True

@@ -29,11 +29,11 @@ def found(data: list[Episode] | str) -> list[str]:
     [
         ((12, 12), []),
         ((12, 11), ["early-truncation"]),
-        ((20, 20), ["merged-episodes"]),  # two may be merged
+        ((20, 20), ["episodes-perhaps-merged"]),  # two may be merged
         ((20, 20, 20), []),
         ((8, 8, 8, 5), ["early-truncation"]),
-        ((20, 40, 20, 20), ["merged-episodes"]),
-        ((20, 20, 20, 3, 4, 5, 6), ["merged-episodes", "early-truncation"]),  # fewer than half are as long
+        ((20, 40, 20, 20), ["episodes-perhaps-merged"]),
+        ((20, 20, 20, 3, 4, 5, 6), ["episodes-perhaps-merged", "early-truncation"]),  # fewer than half are as long
     ],
 )
 def test_lengths_that_many_share(lengths: tuple[int, ...], kinds: list[str]) -> None:
@@ -44,7 +44,7 @@ def test_terminal_states_do_not_count_and_may_come_late() -> None:
     data = of_lengths(20, 20, 20, 7, 20)
     assert limit_of(data, "slide-left", None) == 20
     assert found([*data[:3], ended(data[3])]) == []
-    assert found([*data[:3], ended(data[4])]) == ["time-limit-as-termination"]
+    assert found([*data[:3], ended(data[4])]) == ["termination-at-time-limit"]
     assert limit_of([*of_lengths(8, 8, 8), ended(data[0])], "slide-left", None) == 12
     assert limit_of([ended(episode) for episode in data], "slide-left", None) == 12
     assert limit_of([ended(episode) for episode in data], "unknown", None) is None

@@ -13,7 +13,7 @@ from hcsac.data.scaling import scale_of
 # there gives 0.5.
 SATURATED = 0.6
 SCALE = 50.0  # how many times a column's spread may differ from that of a random policy
-_ALONE = 1000.0  # ... or, without an environment, from the median of the columns
+_ALONE = 1000.0  # ... or, where random actions tell nothing of it, from the median of the columns
 _COARSE = 12  # significant bits; half precision has 11, bfloat16 8, float32 24
 _UNITS = "use the environment's units, or train with standardised observations."
 _STILL = (
@@ -63,11 +63,14 @@ def check_observations(episodes: Sequence[Episode], reference: Sequence[Episode]
         value = episodes[0].observation[0, odd[0]]
         what = f"observation column {_listed(odd)} is {value:.6g} in every step"
         findings.append(make_finding("constant-observation-column", what + _though(own, odd[0])))
-    usual = own if own is not None else np.full_like(spread, np.median(spread[~constant]) if (~constant).any() else 1)
+    median = np.median(spread[~constant]) if (~constant).any() else 1
+    usual = own if own is not None else np.full_like(spread, median)
     bound = SCALE if own is not None else _ALONE
     known = ~constant & (usual > 0)
     ratio = np.divide(spread, usual, out=np.ones_like(spread), where=known)
     off = np.maximum(ratio, 1 / ratio) > bound
+    if own is not None:  # a policy may move what random actions hardly touch, as an object that lies still
+        off &= (own > np.median(own) / _ALONE) | (spread > median * _ALONE)
     still = off & (scale_of(spread) != spread)
     for columns, mend in ((still, _STILL), (off & ~still, _UNITS)):
         if (odd := np.flatnonzero(columns)).size:

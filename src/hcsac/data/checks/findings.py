@@ -27,14 +27,18 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "end-before-last-step": (ERROR, "split the episode there."),
     "missing-end": (ERROR, "mark the last step truncated, or terminated if it reached a terminal state."),
-    "split-episode": (ERROR, "join the two; they are one episode."),
+    "split-episode": (WARNING, "join the two, unless the robot is never reset: then it is as good as a time limit."),
     "merged-episodes": (ERROR, "split the episode there; no step leads to the first state of the next episode."),
     "episodes-perhaps-merged": (
         WARNING,
-        "look at the two observations; if no step can lead from one to the other, split the episode there.",
+        "look at the observations there; if no step can lead from one to the next, split the episode.",
     ),
     "missing-step": (ERROR, "split the episode there, or log the lost steps again."),
     "time-limit-as-termination": (ERROR, "store it as truncated: reaching the time limit is not a terminal state."),
+    "termination-at-time-limit": (
+        WARNING,
+        "if only the time limit was reached, store it as truncated: that is not a terminal state.",
+    ),
     "termination-as-time-limit": (ERROR, "store it as terminated: no reward follows a terminal state."),
     "unfounded-termination": (ERROR, "store it as truncated, unless the state is terminal for an unobserved reason."),
     "early-truncation": (

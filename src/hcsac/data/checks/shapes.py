@@ -154,8 +154,8 @@ def check_time_limit(episodes: Sequence[Episode], task_name: str, limit: int | N
     faults: list[Finding] = []
     if limit is not None and (lengths > limit).any():
         first = int(np.argmax(lengths > limit))
-        what = f"episode {first} has {lengths[first]} steps, but the time limit is {limit}."
-        faults.append(make_finding("merged-episodes", what))
+        what = f"episode {first} has {lengths[first]} steps, but the time limit is {limit}: is the rest another one?"
+        faults.append(make_finding("episodes-perhaps-merged", what))
     if use_physics and (terminal := _terminal(episodes, task_name)) is not None:
         message = "the last step of every episode replayed in the simulator: "
         message += f"{int(terminal.sum())} reach a terminal state, {int(terminated.sum())} are stored as terminated."
@@ -185,14 +185,14 @@ def _by_length(
     if limit is None:
         if terminated.all() and len(terminated) > 2 and _all_as_long(lengths).all():
             faults += _odd(
-                "time-limit-as-termination", terminated, lengths, "is terminated, as are all, at the same step."
+                "termination-at-time-limit", terminated, lengths, "is terminated, as are all, at the same step."
             )
         return Check(
             name, f"the time limit of {task_name} is not known; only the lengths were compared.", tuple(faults)
         )
     message = f"{int((lengths == limit).sum())} of {len(lengths)} episodes reach the time limit of {limit} steps."
     late = terminated & (lengths == limit)
-    faults += _odd("time-limit-as-termination", late, lengths, "is stored as terminated at the time limit.")
+    faults += _odd("termination-at-time-limit", late, lengths, "is stored as terminated at the time limit.")
     faults += _odd(
         "early-truncation", ~terminated & (lengths < limit), lengths, f"is truncated before step {limit - 1}."
     )
