@@ -18,7 +18,7 @@ import hcsac
 PLACES = {"left": (0.425, 0.15), "right": (0.425, -0.15), "near": (0.35, 0.0)}  # x and y in metres
 NEAR = 0.04  # metres, OGBench's bound of success
 STEPS = 100  # of an episode; the oracle takes about 55
-EPISODES = 250  # of each task
+EPISODES = 1000  # of each task
 CUBE = slice(19, 22)  # of an observation: the cube's place, in tenths of a metre from the table's centre
 _CENTRE = np.array([0.425, 0.0, 0.0])
 
