@@ -10,7 +10,12 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = ("benchmarks/RESULTS.md", "CHANGELOG.md", "experiments/*.toml")  # shown in the site, kept where they are
+OUTSIDE = (
+    "benchmarks/RESULTS.md",
+    "CHANGELOG.md",
+    "experiments/*.toml",
+    "experiments/*.py",
+)  # shown in the site, kept where they are
 TABLE = re.compile(r"^<!-- settings of (\w+) -->$", re.MULTILINE)
 
 

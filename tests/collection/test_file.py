@@ -7,6 +7,7 @@ import pytest
 from hcsac.collection import read_collections
 from hcsac.collection.file import Request
 from hcsac.errors import UserError
+from hcsac.experiments import read_study
 from hcsac.tasks import get_task
 
 ROOT = Path(__file__).parents[2]
@@ -96,3 +97,13 @@ def test_the_development_sets(tmp_path):
     assert {request.settings.kinds for request in requests} == {("all", "final")}
     assert requests[-1].datasets == [f"development/cartpole-swingup-{label}-v0" for label in ("full-replay", "final")]
     assert sum(request.steps for request in requests) == 660_000
+
+
+def test_the_sets_of_other_bodies(tmp_path, monkeypatch):
+    """Those that the study of them is trained on, but for OGBench's."""
+    monkeypatch.setenv("HCSAC_PLUGINS", "experiments.cube")
+    collected = [
+        name for r in read_collections(ROOT / "experiments" / "bodies-data.toml", tmp_path) for name in r.datasets
+    ]
+    wanted = [ref for refs in read_study(ROOT / "experiments" / "bodies.toml").datasets.values() for ref in refs]
+    assert collected == [ref for ref in wanted if not ref.startswith("ogbench/")]

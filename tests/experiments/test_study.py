@@ -15,6 +15,7 @@ from hcsac.tasks import make_env
 from tests.conftest import TASKS, slide_episodes
 
 ROOT = Path(__file__).parents[2]
+COLLECTIONS = ("development.toml", "bodies-data.toml")  # tests/collection/test_file.py
 STUDY_FILE = """
 preset = "slides"
 algorithms = ["bc", "hcsac"]
@@ -141,15 +142,16 @@ def test_the_slides_study(tmp_path):
 
 @pytest.mark.parametrize(
     "path",
-    sorted(set((ROOT / "experiments").glob("*.toml")) - {ROOT / "experiments" / "development.toml"}),
+    sorted(set((ROOT / "experiments").glob("*.toml")) - {ROOT / "experiments" / name for name in COLLECTIONS}),
     ids=lambda path: path.stem,
 )
-def test_published_studies_are_valid(path, tmp_path):
+def test_published_studies_are_valid(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("HCSAC_PLUGINS", "experiments.cube")
     study = read_study(path)
     for refs in study.datasets.values():
         for ref in refs:
             if not ref.startswith("sample/"):
-                task = re.fullmatch(r"\w+/(.*?)-(medium|medium-replay|full-replay|final)-v0", ref)[1]
+                task = re.fullmatch(r"\w+/(.*?)(-medium|-medium-replay|-full-replay|-final)?-v0", ref)[1]
                 env = make_env(task)
                 S, A = env.observation_space.shape[0], env.action_space.shape[0]
                 last = np.array([False, True])
