@@ -16,7 +16,8 @@ from tests.algorithms.test_algorithms import CPU, TINY
 @pytest.mark.parametrize(
     "changes",
     [
-        {"cql_backward": "sampled", "bc_warmup": 2, "bc_weight": 1.0},
+        {"cql_backward": "sampled", "bc_weight": 1.0},
+        pytest.param({"bc_warmup": 2}, marks=pytest.mark.long),
         pytest.param({}, marks=pytest.mark.long),
         pytest.param({"next_actions": "target_at_next", "precision": "bf16"}, marks=pytest.mark.long),
     ],
@@ -41,10 +42,8 @@ def test_compiled_equals_eager(slides, changes):
         torch.testing.assert_close(states[1][key], value, **loose)
 
 
-LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("bc", "iql", "rebrac")]
-
-
-@pytest.mark.parametrize("name", [*LONG, "td3_bc"])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["bc", "iql", "one_step", "rebrac", "td3_bc"])
 def test_other_algorithms_compiled_equal_eager(name, slides):
     kind, spec = settings_of(name), Spec(3, 2, slides.task_names)
     settings = resolve(name, kind().replace(applicable(kind, TINY)), slides.task_names)
