@@ -4,7 +4,7 @@ import pytest
 
 from hcsac.algorithms import ALGORITHMS, PRESETS, preset, resolve, settings_of
 from hcsac.errors import UserError
-from hcsac.settings import Settings, applicable
+from hcsac.settings import Settings, Sharing, applicable, interval_in_updates
 
 # From the slides, "Experiment Setup" and "Conservative Q-Learning"; k = 5 is read as the best 5 %.
 SLIDES = {
@@ -48,6 +48,16 @@ def test_paper_preset_is_the_authors_report(agent):
     changes = {"bc": SMALL | {"actor_learning_rate": 1e-3}, "csac": SMALL}.get(agent, {})
     holds(preset("paper", agent), REPORT | PLAIN | changes)
     assert preset("report", agent) == preset("paper", agent)  # its name in earlier versions
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("transitions", [5_000, 102_000, 10_000_000])
+def test_every_preset_shares_five_times_before_the_end(name, transitions):
+    for settings in (preset(name, agent) for agent in ALGORITHMS.names()):
+        if isinstance(settings, Sharing):
+            length = settings.length(transitions)
+            interval = interval_in_updates(settings.share_interval, settings.epoch(transitions), length)
+            assert (length - 1) // interval >= 5
 
 
 def test_quick_preset_compares_algorithms_of_equal_size_and_length():

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from hcsac.algorithms import ALGORITHMS, settings_of
 from hcsac.errors import UserError, unknown
-from hcsac.settings import Fields, choices, groups, plain_type, read_toml, require_unique_names, setting
+from hcsac.settings import (
+    SHORTEST,
+    Fields,
+    choices,
+    groups,
+    interval_in_updates,
+    plain_type,
+    read_toml,
+    require_unique_names,
+    setting,
+)
 
 KINDS = {name: settings_of(name) for name in ALGORITHMS.names()}
 Settings = KINDS["hcsac"]
@@ -52,6 +62,15 @@ def test_bad_values_are_one_clear_sentence(changes, says):
         Settings().replace(changes)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@given(st.floats(SHORTEST, 1e4), st.integers(1, 10**6), st.integers(1, 10**7))
+def test_an_interval_is_epochs_or_a_part_of_the_run(interval, epoch, length):
+    updates = interval_in_updates(interval, epoch, length)
+    assert updates == max(1, round(interval * length if interval < 1 else interval * epoch))
+    assert interval >= 1 or updates <= length
+    assert interval_in_updates(5.0, 399, 8000) == 1995
+    assert interval_in_updates(0.25, 399, 8000) == 2000
 
 
 def test_whole_numbers_serve_as_floats():

@@ -24,6 +24,7 @@ Embedding = Literal["add", "concat", "onehot", "none"]
 LayerNorm = Literal["none", "first", "all"]
 Decay = Literal["constant", "linear", "cosine"]
 RewardRule = Literal["keep", "zero", "recompute"]
+SHORTEST = 0.001  # part of a run that an interval may be
 
 
 def setting(
@@ -225,7 +226,9 @@ class Sharing(Fields, group="Sharing"):
     own_fraction: float | None = setting(
         None, "fraction of a task's part of a minibatch drawn from its own transitions (default: uniform over D*)", 0, 1
     )
-    share_interval: int = setting(100, "epochs between two sharings", 1)
+    share_interval: float = setting(
+        100.0, "epochs between two sharings; below 1 a part of the run, as 0.1 for ten sharings", SHORTEST
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -234,7 +237,9 @@ class Schedule(Fields, group="Schedule (an epoch is ceil(transitions / batch_siz
 
     epochs: int = setting(1000, "length in epochs", 1)
     updates: int | None = setting(None, "length in updates; takes the place of epochs", 1)
-    evaluate_interval: int = setting(10, "epochs between two evaluations", 1)
+    evaluate_interval: float = setting(
+        10.0, "epochs between two evaluations; below 1 a part of the run, as 0.25 for four evaluations", SHORTEST
+    )
     evaluation_episodes: int = setting(20, "episodes of each task in an evaluation", 1)
     final_episodes: int = setting(20, "episodes of each task in the last evaluation", 1)
     evaluation_steps: int | None = setting(
@@ -264,6 +269,24 @@ class Settings(Machine, Schedule, Acting, HoldingOut, Drawing, Optimisation, Net
     """What every algorithm has. An algorithm adds `TaskInput`, `Critics`, `Sharing` and fields of its own."""
 
     embedding: ClassVar[Any] = "none"  # where an algorithm leaves `TaskInput` out
+
+    def length(self, transitions: int) -> int:
+        """Updates of a run on so many transitions."""
+        return self.updates or self.epochs * self.epoch(transitions)
+
+    def epoch(self, transitions: int) -> int:
+        """Updates of an epoch on so many transitions."""
+        return math.ceil(transitions / self.batch_size)
+
+
+def interval_in_updates(interval: float, epoch: int, length: int) -> int:
+    """Updates between two events, for an interval given in epochs or, below 1, as a part of the run.
+
+    Args:
+        epoch: updates of an epoch.
+        length: updates of the run.
+    """
+    return max(1, round(interval * (length if interval < 1 else epoch)))
 
 
 def deciding(settings: Mapping[str, Any]) -> dict[str, Any]:

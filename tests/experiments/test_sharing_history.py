@@ -5,7 +5,7 @@ import pytest
 from hcsac.experiments import draw_sharing_history, sharing_history_table, transition_history_text
 from hcsac.training import RunDirectory, SharedUse, TransitionHistory
 
-SETTINGS = {"sharing": "cds", "share_interval": 4, "batch_size": 50}
+SETTINGS = {"sharing": "cds", "share_interval": 4, "batch_size": 50, "updates": 16}
 IDENTITY = {"agent": "hcsac", "tasks": ["a", "b"], "seeds": [0, 1], "rows": 201, "settings": SETTINGS}
 
 
@@ -43,8 +43,10 @@ def test_records_of_older_runs_have_fewer_keys(run):
 
 
 def test_nothing_shared(run):
-    why = "sharing = 'cds'; the first sharing step comes after 20 updates, share_interval = 4 epochs"
+    why = "sharing = 'cds'; the first sharing step comes after 20 updates, share_interval = 4"
     assert sharing_history_table(run) == f"{run.path} has shared no transitions ({why})."
+    run.write_json("run.json", IDENTITY | {"settings": SETTINGS | {"share_interval": 0.25}})
+    assert "comes after 4 updates, share_interval = 0.25" in sharing_history_table(run)
     run.write_json("run.json", IDENTITY | {"settings": SETTINGS | {"sharing": "none"}})
     assert sharing_history_table(run) == f"{run.path} has shared no transitions (sharing = 'none')."
     run.write_json("run.json", IDENTITY | {"tasks": ["a"]})

@@ -77,6 +77,31 @@ def test_schedule_is_counted_in_epochs_of_the_rows_of_d(slides, tmp_path):
     assert run.read_json("result.json")["updates"] == 15
 
 
+@pytest.mark.parametrize(
+    ("changes", "start", "end"),
+    [
+        ({"share_interval": 0.25}, False, False),  # six of 24 updates, where an epoch has six
+        ({"share_interval": 4}, True, True),  # what is shared after the last update serves nobody
+        ({"sharing": "none", "share_interval": 4}, False, False),
+        ({"sharing": "all", "share_interval": 4}, False, False),  # once, before the first update
+    ],
+)
+def test_what_shares_nothing_says_so(slides, tmp_path, capsys, changes, start, end):
+    run = train("hcsac", slides, tmp_path / "run", settings(**changes))
+    assert ("its first step would come after 24 of 24 updates" in capsys.readouterr().err) == start
+    assert (
+        any("no transition of another task was used" in note for note in run.read_json("result.json")["notes"]) == end
+    )
+
+
+def test_one_task_has_none_to_share_with(tmp_path):
+    data = Dataset.from_episodes({"slide-left": slide_episodes("slide-left")})
+    assert (
+        train("td3_bc", data, tmp_path / "run", settings("td3_bc", sharing="all")).read_json("result.json")["notes"]
+        == []
+    )
+
+
 def test_settings_reach_what_they_set(slides, tmp_path):
     given = settings(discount=0.5, reward_rule="zero", standardise_observations=True)
     training = setup.set_up("hcsac", slides, resolve("hcsac", given, TASKS), [0, 1], RunDirectory(tmp_path))

@@ -305,4 +305,4 @@ class HCSAC(ConservativeSAC):
     """MTCSAC in which tasks learn from each other's transitions, chosen by value (or another sharing rule)."""
 
     settings_type = HCSACSettings
-    presets = {"best": STEADY | {"sharing": "quantile", "share_interval": 5}}
+    presets = {"best": STEADY | {"sharing": "quantile"}}

@@ -1,7 +1,6 @@
 """Run the trainings of a study to completion: skip finished ones, resume interrupted ones, retry failed ones."""
 
 import json
-import math
 import warnings
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from hcsac.errors import UserError
 from hcsac.experiments.storage import Mirror
 from hcsac.experiments.study_run import StudyRun, require_compatible_settings
 from hcsac.experiments.words import last_line, plural
-from hcsac.settings import Settings
 from hcsac.training import Progress, RunDirectory
 
 ATTEMPTS = 2  # a failed run is tried once more, from its last checkpoint
@@ -78,7 +76,7 @@ def run_all(
     for refs, held_out in parts:
         dataset = load_dataset(list(refs))
         parts[refs, held_out] = len(without(dataset, held_out_episodes(dataset, held_out)))
-    total = {run.path: length(run.settings, parts[run.refs, run.settings.held_out]) for run in runs}
+    total = {run.path: run.settings.length(parts[run.refs, run.settings.held_out]) for run in runs}
     schedule = _Schedule(runs, launcher, total, _EventLog(log, mirror), progress)
     try:
         while schedule.waiting or schedule.running:
@@ -170,11 +168,6 @@ def require_all(failed: Sequence[RunResult]) -> None:
         raise UserError(
             f"{plural(len(failed), 'run')} failed, the first of them {first.run.label}: {last_line(str(first.error))}"
         )
-
-
-def length(settings: Settings, transitions: int) -> int:
-    """Updates of a run with these settings on so many transitions."""
-    return settings.updates or settings.epochs * math.ceil(transitions / settings.batch_size)
 
 
 def updates_done(directory: RunDirectory) -> int:

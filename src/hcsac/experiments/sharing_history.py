@@ -12,6 +12,7 @@ import numpy as np
 
 from hcsac.errors import UserError
 from hcsac.experiments.words import plural
+from hcsac.settings import interval_in_updates
 from hcsac.training import RunDirectory, TransitionHistory
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -56,8 +57,9 @@ def _why_not(identity: dict[str, Any]) -> str:
         return rule
     if len(identity["tasks"]) == 1:
         return f"{rule}; its data are of one task"
-    epochs, updates = settings["share_interval"], math.ceil(identity["rows"] / settings["batch_size"])
-    return f"{rule}; the first sharing step comes after {epochs * updates} updates, share_interval = {epochs} epochs"
+    epoch, interval = math.ceil(identity["rows"] / settings["batch_size"]), settings["share_interval"]
+    first = interval_in_updates(interval, epoch, settings.get("updates") or settings["epochs"] * epoch)
+    return f"{rule}; the first sharing step comes after {first} updates, share_interval = {interval:g}"
 
 
 def draw_sharing_history(run: RunDirectory) -> Path | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hcsac import files
 from hcsac.experiments.record import StudyRecord
-from hcsac.experiments.scheduler import length, updates_done
+from hcsac.experiments.scheduler import updates_done
 from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.words import last_line
 from hcsac.training import RunDirectory, learning_curve
@@ -106,7 +106,7 @@ def _length(run: StudyRun) -> int | None:
         return run.settings.updates
     if not (run.path / "run.json").exists():
         return None
-    return length(run.settings, RunDirectory(run.path).identity()["rows"])
+    return run.settings.length(RunDirectory(run.path).identity()["rows"])
 
 
 def _latest_returns(run: StudyRun) -> str:

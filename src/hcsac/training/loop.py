@@ -179,6 +179,15 @@ class Loop:
         self.active.set_shared([shared_pairs(of_replica) for of_replica in shared])
         return self.sharing_log.write(update, shared, self.active.mean_reward)
 
+    def shared_nothing(self) -> list[str]:
+        """What is to be said at the end of a run that should share and has not."""
+        if self.schedule.share is None or len(self.tasks) == 1:
+            return []
+        used = (
+            record["update"] < self.schedule.total and record["borrowed"] for record in self.run.lines(files.SHARING)
+        )
+        return [] if any(used) else ["no transition of another task was used; hcsac sharing-history says more."]
+
     def values(self, task: int) -> np.ndarray:
         """Q_task of all transitions of D, [R, N], in chunks."""
         chunks = self.active.chunks(SCORING_ROWS)
@@ -255,7 +264,7 @@ class Loop:
             "updates": self.schedule.total,
             "evaluated": self.evaluated and self.failure is None,
             "failure": self.failure,
-            "notes": self.algorithm.finish(*self.active.first_states()),
+            "notes": [*self.algorithm.finish(*self.active.first_states()), *self.shared_nothing()],
             "seconds": round(seconds, 1),
             "seconds_evaluating": round(evaluating, 1),
             "updates_per_second": round((self.schedule.total - start) / max(seconds - evaluating, 1e-9), 2),

@@ -1,6 +1,5 @@
 """`train`: names and settings checked, the parts of a training put together, its record written, the loop run."""
 
-import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +20,7 @@ from hcsac.data.store import load as load_dataset
 from hcsac.errors import UserError
 from hcsac.evaluation import LONGEST
 from hcsac.registry import require_plugins
-from hcsac.settings import RewardRule, Settings, Sharing
+from hcsac.settings import RewardRule, Settings, Sharing, interval_in_updates
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.drawing import row_weights
 from hcsac.sharing.reward_table import reward_table
@@ -136,20 +135,25 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
             f"{', '.join(endless)}: without a time limit of the environment, episodes of evaluations end after "
             f"{LONGEST:,} steps (evaluation_steps)."
         )
+    if schedule.share and schedule.share >= schedule.total:
+        loop.notes.append(
+            f"sharing = {sharing.sharing} shares nothing: its first step would come after {schedule.share:,} of "
+            f"{schedule.total:,} updates (share_interval); --share-interval 0.1 shares ten times in a run."
+        )
     return loop
 
 
 def _schedule(settings: Settings, rule: SharingRule | None, transitions: int) -> Schedule:
-    """Intervals that settings give in epochs, in updates; what a rule without values selects never changes."""
-    epoch = math.ceil(transitions / settings.batch_size)
+    """Every interval in updates; what a rule without values selects never changes."""
+    epoch, total = settings.epoch(transitions), settings.length(transitions)
     share = None
     if rule is not None and isinstance(settings, Sharing):
-        share = settings.share_interval * epoch if rule.needs_values else 0
+        share = interval_in_updates(settings.share_interval, epoch, total) if rule.needs_values else 0
     return Schedule(
-        total=settings.updates or settings.epochs * epoch,
+        total=total,
         log=settings.log_interval,
         share=share,
-        evaluate=settings.evaluate_interval * epoch,
+        evaluate=interval_in_updates(settings.evaluate_interval, epoch, total),
         episodes=settings.evaluation_episodes,
         final_episodes=settings.final_episodes,
         evaluation_steps=settings.evaluation_steps,
