@@ -4,11 +4,15 @@ R replicas (independent seeds of one run), E critics, B batch, K sampled actions
 A action size, M tasks, N rows. Rewards, log-densities and values carry no trailing 1.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # data are listed and described without torch
+    from torch import Tensor
 
 
 class Spec(NamedTuple):
@@ -51,7 +55,7 @@ class Draw(NamedTuple):
 
 
 # What an update reports: name -> [R], kept on the device until it is logged.
-Info = dict[str, Tensor]
+Info = dict[str, "Tensor"]
 
 # Values of all N rows under one task: task index -> [R, N] float32. Sharing rules read nothing else of an algorithm.
 Scorer = Callable[[int], np.ndarray]

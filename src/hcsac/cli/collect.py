@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hcsac import collection
 from hcsac.cli.options import options_of, threads_option, use_threads
-from hcsac.collection import NAMESPACE, CollectSettings
 from hcsac.errors import UserError
 
 
-@click.command()
+class CollectCommand(click.Command):
+    """With an option for every setting of a collection, made when it runs: until then torch is not imported."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        *own, asked_for_help = super().get_params(ctx)
+        return [*own, *_options(), asked_for_help]
+
+
+@cache
+def _options() -> list[click.Parameter]:
+    from hcsac.collection import NAMESPACE, CollectSettings
+
+    text = f"Datasets are named NAMESPACE/TASK-KIND-v0 (default: {NAMESPACE})."
+    return [click.Option(["--namespace"], help=text), *options_of(CollectSettings)]
+
+
+@click.command(cls=CollectCommand)
 @click.argument("task", metavar="TASK|FILE.toml")
-@click.option("--namespace", help=f"Datasets are named NAMESPACE/TASK-KIND-v0 (default: {NAMESPACE}).")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -25,7 +39,6 @@ from hcsac.errors import UserError
 )
 @click.option("--jobs", type=click.IntRange(1), help="FILE: collections at once (default: one for each core).")
 @threads_option
-@options_of(CollectSettings)
 @click.pass_context
 def collect(
     ctx: click.Context,
@@ -64,6 +77,8 @@ def collect(
 
     Exit status: 0 if all datasets are written, 1 if a collection of the file failed, 2 for invalid input.
     """
+    from hcsac import collection
+
     chosen = {name: value for name, value in given.items() if value is not None}
     command = "hcsac " + " ".join(sys.argv[1:])
     if task.endswith(".toml"):
@@ -80,6 +95,6 @@ def collect(
     from hcsac.data import describe
 
     directory = output or Path("runs") / "collect" / task
-    settings = CollectSettings(**chosen)
-    for name in collection.collect(task, namespace or NAMESPACE, directory, settings, command):
+    settings = collection.CollectSettings(**chosen)
+    for name in collection.collect(task, namespace or collection.NAMESPACE, directory, settings, command):
         click.echo(f"\n{describe.describe(name)}")

@@ -120,20 +120,15 @@ def option_value(flag: str, args: Iterable[str]) -> str:
     return found[-1] if found else ""
 
 
-def options_of(kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def options_of(kind: type) -> list[click.Parameter]:
     """One option per field of a settings dataclass, with the field's own help, type, choices and default."""
-    hints = get_type_hints(kind)
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        command.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-        for entry in reversed(fields(kind)):
-            option = _option(entry, hints[entry.name])
-            if entry.default is not None:
-                option.help = f"{option.help}  [{entry.default}]"
-            command.__click_params__.append(option)  # type: ignore[attr-defined]
-        return command
-
-    return decorate
+    hints, options = get_type_hints(kind), list[click.Parameter]()
+    for entry in fields(kind):
+        option = _option(entry, hints[entry.name])
+        if entry.default is not None:
+            option.help = f"{option.help}  [{entry.default}]"
+        options.append(option)
+    return options
 
 
 def _option(entry: Field[Any], hint: Any) -> click.Option:
