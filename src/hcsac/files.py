@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from hcsac.errors import file_error
+from hcsac.errors import UserError, file_error
 
 # The directory of a run.
 RUN = "run.json"  # what is trained: algorithm, data, settings, seeds
@@ -143,6 +144,21 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The content of a TOML file: of settings, collections or a study.
+
+    Raises:
+        UserError: the file is missing or is not TOML.
+    """
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give the path of a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML ({error}); fix the line it names.") from error
 
 
 def parse_object(text: str | bytes, form: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -10,11 +10,9 @@ import dataclasses
 import difflib
 import inspect
 import math
-import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from hcsac.errors import UserError, unknown
@@ -350,21 +348,6 @@ def check_fields(instance: Any) -> None:
     for entry in fields(instance):
         value = _checked(entry.name, getattr(instance, entry.name), hints[entry.name], entry.metadata)
         object.__setattr__(instance, entry.name, value)
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """The flat table of settings in a TOML file.
-
-    Raises:
-        UserError: the file is missing or is not TOML.
-    """
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"cannot read settings file {path}: {error.strerror}; give the path of a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"settings file {path} is not valid TOML ({error}); fix the line it names.") from error
 
 
 def choices(hint: Any, metadata: Mapping[str, Any]) -> tuple[str, ...]:

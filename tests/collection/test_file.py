@@ -86,7 +86,7 @@ def test_two_that_write_one_dataset(tmp_path):
 def test_nothing_to_collect(tmp_path):
     with pytest.raises(UserError, match="it has no collection; add a table"):
         read("[defaults]\nsteps = 3\n", tmp_path)
-    with pytest.raises(UserError, match="cannot read settings file"):
+    with pytest.raises(UserError, match="cannot read"):
         read_collections(tmp_path / "none.toml", tmp_path)
 
 

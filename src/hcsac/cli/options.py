@@ -12,7 +12,8 @@ from typing import Any, get_type_hints
 import click
 
 from hcsac.errors import UserError, unknown
-from hcsac.settings import choices, groups, plain_type, read_toml
+from hcsac.files import read_toml
+from hcsac.settings import choices, groups, plain_type
 
 
 class Commands(click.Group):

@@ -9,7 +9,7 @@ from typing import Any
 from hcsac.collection.collect import collect, names_of, unwritten
 from hcsac.collection.settings import CollectSettings
 from hcsac.errors import UserError, unknown
-from hcsac.settings import read_toml
+from hcsac.files import read_toml
 
 NAMESPACE = "collected"  # where none is given
 _TABLES = ("defaults", "collections")

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from hcsac.data.refs import name_of
 from hcsac.errors import UserError, unknown
 from hcsac.experiments.forms import converted
 from hcsac.experiments.study_run import StudyRun, require_compatible_settings, require_separate_directories
+from hcsac.files import read_toml
 from hcsac.settings import Settings, applicable
 from hcsac.tasks import get_task
 
@@ -183,13 +183,7 @@ def read_study(path: Path) -> Study:
         UserError: the file is missing or no TOML, a key is unknown (with the nearest known one), a value has the wrong
             form, or as `Study`.
     """
-    try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"cannot read the study {path}: {error.strerror}; give the path of a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the study {path} is not valid TOML ({error}); fix that line.") from error
+    content = read_toml(path)
     try:
         if _OLD_KEY in content:
             if _KEY in content:
