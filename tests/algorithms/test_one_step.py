@@ -15,7 +15,7 @@ from tests.algorithms.test_td3_bc import actor, compare, gradients, weights_of
 SEEDS, B, E = (2, 9), 8, 3
 SETTINGS = {
     "embedding": "onehot", "critics": E, "n_step": 3, "critic_layer_norm": "none", "batch_size": B, "updates": 10,
-    "candidates": "0.1:own,2:own", "critic_part": 0.5, "judge_part": 0.3,
+    "candidates": "0.1:own,2:own", "critic_part": 0.5, "judge_part": 0.3, "choice_margin": 0.0,
 }  # fmt: skip
 
 
@@ -238,6 +238,10 @@ def test_finish_chooses_by_the_judges_values_at_first_states(slides):
                 action = actor(weights_of(agent.actor, g), s, tasks)
                 values.append(np.mean([q(weights_of(agent.judge, g, j), s, tasks, action) for j in range(2)]))
             assert agent.choice[r, m] == np.argmax(values)
+    assert agent.choice.any()
+    agent.settings = agent.settings.replace({"choice_margin": 1.0})  # whatever the estimates
+    agent.finish(start, task)
+    assert not agent.choice.any()
 
 
 def test_a_candidate_of_a_small_weight_is_not_chosen_where_logs_are_narrow(slides):

@@ -14,6 +14,22 @@ def test_the_highest_mean_value_is_taken():
     assert best_candidate(torch.tensor(value)).tolist() == value.mean((2, 3)).argmax(1).tolist()
 
 
+def test_the_first_of_those_within_the_margin_is_taken():
+    mean = np.array([[9.7, 9.9, 10.0], [9.9, 10.0, 9.8], [10.0, 9.9, 5.0], [-10.3, -10.1, -10.0], [0.0, 0.0, -1.0]])
+    value = torch.tensor(mean)[:, :, None, None].expand(-1, -1, 2, 3)
+    assert best_candidate(value, margin=0.02).tolist() == [1, 0, 0, 1, 0]
+    assert best_candidate(value, margin=0.05).tolist() == [0, 0, 0, 0, 0]
+    assert best_candidate(value).tolist() == [2, 1, 0, 2, 0]
+    allowed = torch.ones(5, 3, dtype=torch.bool)
+    allowed[0, 2] = allowed[1, 0] = False
+    assert best_candidate(value, None, allowed, 0.02).tolist() == [1, 1, 0, 1, 0]
+    drawn = random.normal(size=(50, 4, 3, 6))
+    for margin in (0.0, 0.1, 0.5):
+        best = drawn.mean((2, 3))
+        near = best >= (best.max(1) - margin * abs(best.max(1)))[:, None]
+        assert best_candidate(torch.tensor(drawn), margin=margin).tolist() == near.argmax(1).tolist()
+
+
 def test_only_allowed_candidates_are_taken():
     value = random.normal(size=(5, 4, 3, 6))
     allowed = random.random((5, 4)) < 0.5

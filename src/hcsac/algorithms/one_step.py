@@ -46,6 +46,10 @@ class OneStepSettings(Sharing, TaskInput, AdvantageWeights, Critics, Settings, g
         "fqe", "which candidate acts in a task: the one that is given, the one with the highest value by fitted Q "
         "evaluation, or that one only where it is surely better than imitation alone",
     )  # fmt: skip
+    choice_margin: float = setting(
+        0.02, "candidates whose estimated values are lower than the highest one by no more than so much of it are as "
+        "good, and the first of them in the list acts", 0, 1,
+    )  # fmt: skip
     candidate: str | None = setting(None, "the candidate that acts, with choose = given, as 0.1:own")
     narrow_spread: float = setting(
         0.25, "the logs of a task are narrow where the values of its logged actions have a standard deviation of less "
@@ -255,7 +259,7 @@ class OneStep(Algorithm):
         clone = clone_among(candidates) if self.settings.choose == "behaviour-safe" else None
         allowed = self.careful(candidates) | ~self.narrow[..., None]  # [R, M, C]
         for m in range(M):
-            self.choice[:, m] = best_candidate(value[..., task == m], clone, allowed[:, m])
+            self.choice[:, m] = best_candidate(value[..., task == m], clone, allowed[:, m], self.settings.choice_margin)
         return [self._reason(r, m, value[r, ..., task == m].mean((1, 2))) for r in range(R) for m in range(M)]
 
     def careful(self, candidates: Sequence[Candidate]) -> Tensor:

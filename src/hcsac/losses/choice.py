@@ -42,17 +42,23 @@ def shared_earn_more(
 
 
 def best_candidate(
-    value: Float[Tensor, "R C J n"], clone: int | None = None, allowed: Bool[Tensor, "R C"] | None = None
+    value: Float[Tensor, "R C J n"],
+    clone: int | None = None,
+    allowed: Bool[Tensor, "R C"] | None = None,
+    margin: float = 0.0,
 ) -> Int[Tensor, "R"]:
     """The candidate with the highest mean value over J judges and n first states: [R, C, J, n] -> [R] int64.
 
-    Only among those `allowed` [R, C], if it is given.
+    Only among those `allowed` [R, C], if it is given. Of those that reach the highest value up to `margin` of its size
+    it is the first: estimates so close tell nothing.
 
     With `clone`, the index of a cloned policy, the best one is taken only where the lower bound of its paired
     difference to the clone is above 0; else the clone.
     """
     mean = value.mean((2, 3))
-    best = (mean if allowed is None else torch.where(allowed, mean, -torch.inf)).argmax(1)
+    mean = mean if allowed is None else torch.where(allowed, mean, -torch.inf)
+    highest = mean.amax(1, keepdim=True)
+    best = (mean >= highest - margin * highest.abs()).int().argmax(1)  # the first one
     if clone is None:
         return best
     replica = torch.arange(len(best), device=best.device)
