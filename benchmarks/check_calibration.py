@@ -2,19 +2,27 @@
 
 Every log of `benchmarks.logs` is correct: nothing may be found. Then its actions, or its rewards, are moved by one row
 forwards or backwards, and the check should say so. Simulator states are not used.
+
+`--joins DATASET...` instead joins episodes of correct datasets, half ones and whole ones, and counts what is found.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from benchmarks.logs import LOGS, draw_log
 from hcsac.data import Episode
 from hcsac.data.checks import ERROR, examine
+from hcsac.data.checks.kinematics import jumps
 from hcsac.data.checks.order import action_evidence, found_offset, reward_evidence
 from hcsac.data.episode import shift
+from hcsac.data.formats import OpenedDataset
 from hcsac.tasks import ActionBounds, Task, register_task
 
 WARNINGS = ("actions-perhaps-shifted", "rewards-perhaps-shifted", "episodes-perhaps-merged")
@@ -70,6 +78,26 @@ def _line(name: str, logs: list[dict[str, Any]]) -> list[str]:
     return [name, str(len(logs)), f"{rows[0]:,} to {rows[-1]:,}", *map(str, wrong), *shares]
 
 
+def joined(one: Episode, other: Episode, steps: int) -> Episode:
+    """The first steps of two episodes as if they were one."""
+    parts = {
+        name: np.concatenate([getattr(e, name)[:steps] for e in (one, other)])
+        for name in ("observation", "action", "reward", "terminated", "truncated")
+    }
+    parts["observation"] = np.append(parts["observation"], other.observation[steps : steps + 1], 0)
+    return replace(one, **parts, physics=None)
+
+
+def judge_joins(episodes: Sequence[Episode], places: Sequence[int]) -> tuple[int, int, int]:
+    """Jumps in correct episodes, and how many joins of one with the next are found: of halves, and of whole ones."""
+    found = [0, 0]
+    for n, i in ((n, i) for n in (0, 1) for i in places):
+        steps = len(episodes[i]) // (2 - n)
+        changed = [*episodes[:i], joined(episodes[i], episodes[i + 1], steps), *episodes[i + 2 :]]
+        found[n] += (i, steps - 1) in (jumps(changed) or ())
+    return len(jumps(episodes) or ()), *found
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the table, and the logs that something was found in."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.check_calibration", description=__doc__)
@@ -78,7 +106,17 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rows", type=int, default=50_000, help="most rows of a log")
     parser.add_argument("--kinds", default="", help="only kinds of logs whose names start so")
     parser.add_argument("--json", help="file to write every result to")
+    parser.add_argument("--joins", nargs="+", metavar="DATASET", help="join episodes of these instead, 300 at most")
     options = parser.parse_args(arguments)
+    if options.joins:
+        print(
+            "| dataset | correct: jumps | joined halves found | joined whole ones found |\n| --- | ---: | ---: | ---: |"
+        )
+        for name in options.joins:
+            places = range(2, 22, 3)
+            false, halves, whole = judge_joins(list(islice(OpenedDataset(name), 300)), places)
+            print(f"| {name} | {false} | {halves} of {len(places)} | {whole} of {len(places)} |", flush=True)
+        return
     results: dict[str, list[dict[str, Any]]] = {}
     for kind in (name for name in LOGS if name.startswith(options.kinds)):
         results[kind] = []

@@ -13,6 +13,7 @@ from benchmarks.updates import A, S, ours, random_data, slides_settings, textboo
 from hcsac.experiments.report import write_report
 from hcsac.policy.fitted_q import FittedQSettings
 from hcsac.tasks import Task, register_task, registry
+from tests.data.checks.test_kinematics import swing
 
 SMALL = {"hidden_size": 32, "batch_size": 16, "cql_samples": 4, "device": "cpu", "compile": "off"}
 
@@ -148,6 +149,14 @@ def test_a_check_and_an_import_are_measured(logged, monkeypatch):
     assert rates_of["size, none"] == pytest.approx(1, abs=0.05)
     assert rates_of["size, gzip 1"] < 1
     assert "| gzip 1 |" in report.SECTIONS["import"][1](rates_of)
+
+
+def test_joins_of_episodes_are_counted():
+    calm = [swing(seed) for seed in range(6)]
+    assert check_calibration.judge_joins(calm, (1, 3)) == (0, 2, 2)
+    one = check_calibration.joined(calm[0], calm[1], 250)
+    assert len(one) == 500
+    np.testing.assert_array_equal(one.observation[250:], calm[1].observation[:251])
 
 
 def test_a_log_is_judged_as_it_is_and_shifted(logged):

@@ -2,7 +2,8 @@
 
 Over one step, the observed pose changes as a product of pose and velocities at their midpoint (s + s') / 2. A quadratic
 form of the midpoint, fitted to the data themselves, thus predicts s' - s in the columns that are poses, except at
-contacts. Where an episode continues into another one, the prediction error is far larger.
+contacts. Where an episode continues into another one, the prediction error is far larger in that one step. A violent
+motion, as of an arm that slips off an object, lasts several steps.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ _EXPLAINED = 0.7  # share of a column's typical change that must be predicted fo
 # synthetic system more than 3.5, merged episodes at least 8.6.
 _MARGIN = 5.0
 _QUANTILE = 0.999
+_NEAR = 5  # steps around a jump in which no other error may reach half of the threshold
 
 
 def jumps(episodes: Sequence[Episode]) -> list[tuple[int, int]] | None:
@@ -55,7 +57,10 @@ def jumps(episodes: Sequence[Episode]) -> list[tuple[int, int]] | None:
         if len(size) > most:
             largest = np.argpartition(size, -most)[-most:]
             size, at = size[largest], at[largest]
-    far = np.sort(at[size > _MARGIN * _upper_quantile(size, total)])
+    threshold = _MARGIN * _upper_quantile(size, total)
+    lively = np.sort(at[size > threshold / 2])
+    alone = np.searchsorted(lively, at + _NEAR, side="right") - np.searchsorted(lively, at - _NEAR) == 1
+    far = np.sort(at[(size > threshold) & alone])
     start = np.cumsum([0, *map(len, episodes)])
     number = np.searchsorted(start, far, side="right") - 1
     return list(zip(number.tolist(), (far - start[number]).tolist(), strict=True))
