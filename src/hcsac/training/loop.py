@@ -184,7 +184,8 @@ class Loop:
         if self.schedule.share is None or len(self.tasks) == 1:
             return []
         used = (
-            record["update"] < self.schedule.total and record["borrowed"] for record in self.run.lines(files.SHARING)
+            record["update"] < self.schedule.total and record.get("borrowed")
+            for record in self.run.lines(files.SHARING)
         )
         return [] if any(used) else ["no transition of another task was used; hcsac sharing-history says more."]
 
