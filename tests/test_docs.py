@@ -52,6 +52,7 @@ RUN = (
             "studies",
             "add-a-metric",
             "add-a-task",
+            "train-a-new-task",
             "compare",
             "read-a-format",
             "resume",

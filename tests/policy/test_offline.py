@@ -129,7 +129,7 @@ def test_data_that_are_named(run, trained, tmp_path):
             write(ref, name, slide_episodes(name, 3, seed=7))
         assert logged_data(run.path, new).unseen.all()
         assert not logged_data(run.path, [REFS[0], new[1]]).unseen.any()
-    with pytest.raises(UserError, match="unknown task of this dataset"):
+    with pytest.raises(UserError, match="rewards of task 'slide-right' cannot be recomputed"):
         logged_data(run.path, REFS[:1])
 
 

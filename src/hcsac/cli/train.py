@@ -97,7 +97,8 @@ def train() -> None:
 
 
 @data_option
-@click.option("--tasks", help="Train on these tasks of the data only, as walker-walk,walker-run.")
+@click.option("--tasks", help="Train on these tasks only, as walker-walk,walker-run. A task that "
+              "nothing was logged for learns from all the data, under its own reward.")  # fmt: skip
 @click.option("--map", "folder", type=click.Path(path_type=Path), help="Folder for data larger than memory: "
               "they are laid out there once, and mapped.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), help="The run's directory (default: runs/ALGORITHM).")

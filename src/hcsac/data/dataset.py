@@ -104,6 +104,12 @@ class Dataset:
         return tuple(dict.fromkeys(origin.plugin for origin in self.origins if origin.plugin is not None))
 
     @property
+    def new_tasks(self) -> tuple[str, ...]:
+        """The tasks that nothing was logged for: their transitions are those of all datasets it was loaded from."""
+        logged = {origin.task for origin in self.origins}
+        return tuple(name for name in self.task_names if logged and name not in logged)
+
+    @property
     def spec(self) -> Spec:
         """What a policy must fit: S, A and the task names."""
         return Spec(self.observation_size, self.action_size, self.task_names)
@@ -187,7 +193,7 @@ class Dataset:
             episode_return=self.episode_return[episodes],
             task_names=tuple(names),
             bounds=self.bounds,
-            origins=tuple(origin for origin in self.origins if origin.task in names),
+            origins=tuple(o for o in self.origins if o.task in names or set(self.new_tasks) & set(names)),
             alignment=self.alignment,
         )
 

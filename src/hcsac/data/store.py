@@ -24,10 +24,11 @@ from hcsac.data.episode import Episode
 from hcsac.data.formats import OpenedDataset
 from hcsac.data.mapped import map_dataset
 from hcsac.data.refs import local_store, require_free_name
+from hcsac.data.relabel import relabelled
 from hcsac.data.validate import validate, validate_bounds, validate_sizes
 from hcsac.errors import UserError, unknown
 from hcsac.files import sync, told
-from hcsac.tasks import ActionBounds, box_size, has_simulator, make_env, robot_spaces
+from hcsac.tasks import ActionBounds, box_size, get_task, has_simulator, make_env, robot_spaces, task_names
 
 if TYPE_CHECKING:
     import h5py
@@ -61,7 +62,7 @@ def write(
     import minari
 
     folder = require_free_name(name)
-    coming = _validated(name, episodes)
+    coming = _validated(f"dataset {name!r}", episodes)
     first = next(coming, None)
     if first is None:
         raise UserError(f"dataset {name!r}: there is no episode to write.")
@@ -141,37 +142,65 @@ def load(
     Args:
         refs: as in `read`.
         alignment: "correct", or "off_by_one" to make a known mistake on purpose (see `hcsac.data.episode`).
-        tasks: keep only these, in this order.
+        tasks: keep only these, in this order. A task that nothing was logged for has all episodes of `refs`, with its
+            own rewards.
         folder: write the arrays into this folder and map its files, for data larger than memory; a folder that has
             the same data already is used as it is. Simulator states are not copied.
 
     Raises:
-        UserError: as in `read`, for a task that is not among the data, or for a folder that has something else.
+        UserError: as in `read`, for a task that does not exist or whose rewards cannot be recomputed, or for a folder
+            that has something else.
     """
     refs = [refs] if isinstance(refs, str) else list(refs)
     opened = [OpenedDataset(ref) for ref in refs]
     names = list(dict.fromkeys(one.task for one in opened))
-    for name in tasks or []:
-        if name not in names:
-            raise unknown("task of this dataset", name, names)
     order = names if tasks is None else list(tasks)
     if len(set(order)) != len(order):
         raise UserError(f"tasks to select must be named once each, not {', '.join(order)}.")
-    chosen = [one for name in order for one in opened if one.task == name]
+    new = [name for name in order if name not in names]
+    for name in new:
+        _require_new_task(name, names, alignment)
+    chosen = [(one, name) for name in order for one in opened if one.task == name or name in new]
     origins = tuple(
-        Origin(one.task, ref, one.plugin) for ref, one in zip(refs, opened, strict=True) if one.task in order
+        Origin(one.task, ref, one.plugin) for ref, one in zip(refs, opened, strict=True) if one.task in order or new
     )
     if folder is None:
-        return Dataset(**build([_source(one) for one in chosen], alignment), origins=origins, alignment=alignment)
+        arrays = build([_as_task(_source(one), name) for one, name in chosen], alignment)
+        return Dataset(**arrays, origins=origins, alignment=alignment)
     made_from = [order, *(one.state() for one in opened)]
-    return map_dataset(Path(folder), lambda: [_streamed(one) for one in chosen], origins, alignment, made_from)
+
+    def sources() -> list[Source]:
+        return [_as_task(_streamed(one), name) for one, name in chosen]
+
+    return map_dataset(Path(folder), sources, origins, alignment, made_from)
+
+
+def _require_new_task(name: str, logged: Sequence[str], alignment: str) -> None:
+    """Raise `UserError` unless logs of other tasks can be paid by this one's rewards."""
+    try:
+        get_task(name)
+    except UserError as error:
+        raise unknown("task", name, [*logged, *task_names()]) from error
+    if alignment != "correct":
+        raise UserError(
+            f"nothing was logged for task {name!r}, and rewards are recomputed with alignment = 'correct' only, not "
+            f"{alignment!r}; leave one of the two out."
+        )
+
+
+def _as_task(source: Source, task: str) -> Source:
+    """The same episodes, with the rewards of that task where they were logged for another one."""
+    if source.task == task:
+        return source
+    where = f"{source.where} as task {task!r}"
+    return source._replace(task=task, where=where, episodes=relabelled(_validated(source.where, source.episodes), task))
 
 
 def _validated(name: str, episodes: Iterable[Episode]) -> Iterator[Episode]:
-    """The episodes, each validated, and of the sizes of the first one."""
+    """The episodes of what is called so, each validated, and of the sizes of the first one."""
     first: tuple[Episode, str] | None = None
     for number, episode in enumerate(episodes):
-        where = f"dataset {name!r}, episode {number}"
+        where = f"{name}, episode {number}"
         validate(episode, where)
         first = first or (episode, where)
         validate_sizes([first[0], episode], [first[1], where])

@@ -72,11 +72,11 @@ def run_all(
     """
     require_compatible_settings(runs)
     # Loading every dataset here finds bad data before the work; the processes load their own.
-    parts = {(run.refs, run.settings.held_out): 0 for run in runs}
-    for refs, held_out in parts:
-        dataset = load_dataset(list(refs))
-        parts[refs, held_out] = len(without(dataset, held_out_episodes(dataset, held_out)))
-    total = {run.path: run.settings.length(parts[run.refs, run.settings.held_out]) for run in runs}
+    parts = {(run.refs, run.tasks, run.settings.held_out): 0 for run in runs}
+    for refs, tasks, held_out in parts:
+        dataset = load_dataset(refs, tasks=tasks)
+        parts[refs, tasks, held_out] = len(without(dataset, held_out_episodes(dataset, held_out)))
+    total = {run.path: run.settings.length(parts[run.refs, run.tasks, run.settings.held_out]) for run in runs}
     schedule = _Schedule(runs, launcher, total, _EventLog(log, mirror), progress)
     try:
         while schedule.waiting or schedule.running:

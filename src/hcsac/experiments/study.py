@@ -60,7 +60,7 @@ class Study:
     description: str = ""
     preset: str = "quick"
     algorithms: tuple[str, ...] = SLIDES
-    tasks: tuple[str, ...] = ()  # these tasks of the data only; () for all
+    tasks: tuple[str, ...] = ()  # these tasks, of the data or new ones; () for all of the data
     single_task: tuple[str, ...] = SINGLE_TASK  # algorithms that are trained on each task alone
     seeds: tuple[int, ...] = (0,)
     replicas: str = "auto"  # seeds: together in one process, apart in one each, or as is faster here
@@ -120,11 +120,11 @@ class Study:
         for label, refs in self.datasets.items():
             task_of = {ref: OpenedDataset(ref).task for ref in refs}
             tasks = self.tasks or tuple(dict.fromkeys(task_of.values()))
-            _require_known(tasks, task_of.values(), f"task of dataset {label!r}")
             _require_known(self.published.get(label, {}), tasks, f"task of dataset {label!r} under published")
             for algorithm, (variant, alignment, settings) in configurations:
                 for group in [(task,) for task in tasks] if algorithm in self.single_task else [tasks]:
-                    of_group = tuple(ref for ref in refs if task_of[ref] in group)
+                    new = set(group) - set(task_of.values())  # they learn from the logs of all
+                    of_group = tuple(ref for ref in refs if new or task_of[ref] in group)
                     path = output.joinpath(*map(_slug, filter(None, (label, variant, algorithm, "+".join(group)))))
                     runs.append(
                         StudyRun(label, variant, algorithm, group, of_group, settings, self.seeds, alignment, path)

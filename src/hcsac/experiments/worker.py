@@ -21,7 +21,7 @@ def train_run(run: StudyRun, mirror: Mirror | None = None, trackers: Sequence[st
     """
     if mirror is not None:
         mirror.pull()
-    dataset = load_dataset(list(run.refs), alignment=run.alignment)
+    dataset = load_dataset(run.refs, run.alignment, run.tasks)
     train(
         run.algorithm, dataset, run.path, run.settings, run.seeds, resume=True, progress=False, trackers=trackers,
         callbacks=[] if mirror is None else [MirrorRun(mirror)],

@@ -36,7 +36,7 @@ def logged_data(path: Path, refs: Sequence[str] = ()) -> Logged:
     trained on a dataset of the same name: then it counts as having seen all.
 
     Raises:
-        UserError: the data have no name, cannot be loaded, lack a task, or are no longer those that it was trained on.
+        UserError: the data have no name, cannot be loaded, or are no longer those that it was trained on.
     """
     record, data = _recorded(path)
     names: Sequence[str] = data["names"]

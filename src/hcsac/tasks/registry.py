@@ -26,7 +26,7 @@ class Task:
     """A reward function on an environment.
 
     `random_return` and `expert_return` are mean undiscounted returns of whole episodes: 0 and 100 of the score.
-    Without them a task has returns but no score.
+    Without them a task has returns but no score. `highest_reward` is the most that a step can earn, if it is known.
 
     `reward` computes the environment's reward from the next observation and the action that led there. It lets
     transitions of other tasks be relabelled with this task's reward (`reward_rule = recompute`) without a simulator. It
@@ -50,6 +50,7 @@ class Task:
     reward: Reward | None = None  # next observation [n, S], action [n, A] -> [n]
     terminated: Terminated | None = None
     action_bounds: tuple[float | tuple[float, ...], float | tuple[float, ...]] | None = None
+    highest_reward: float | None = None
 
 
 TASKS: Registry[Task] = Registry("task")
@@ -94,7 +95,7 @@ def walker_speed(name: str, speed: float | str) -> Task:
             f"task {name!r}: {speed!r} is no target speed; give metres per second, 0 or at least {SLOWEST} in either "
             f"direction, as in {_FAMILY}3.5."
         )
-    task = Task(name, "hcsac/walker-speed-v0", {"speed": target}, reward=WalkerReward(target))
+    task = Task(name, "hcsac/walker-speed-v0", {"speed": target}, reward=WalkerReward(target), highest_reward=1.0)
     register_task(task)
     return task
 

@@ -44,7 +44,7 @@ def _register(
     kwargs = {} if own else {"domain": domain, "task": task}
     env_id = _register_env(domain, task, own or _SUITE, kwargs)
     register_task(
-        Task(f"{domain}-{task}", env_id, random_return=random, expert_return=expert, reward=reward),
+        Task(f"{domain}-{task}", env_id, random_return=random, expert_return=expert, reward=reward, highest_reward=1.0),
     )
 
 

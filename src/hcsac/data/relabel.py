@@ -1,0 +1,56 @@
+"""Logs of other tasks as data of a task for which nothing was logged: the same steps, paid by its own reward."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from hcsac.data.dataset import Dataset
+from hcsac.data.episode import Episode
+from hcsac.tasks import ends_of, get_task, rewards_of, says_ends
+
+WINDOW = 100  # successive steps whose mean reward says what the logs show of a task
+HALF = 0.5  # of what is known to be possible; where the best window stays below it, the logs do not show the task
+
+
+def relabelled(episodes: Iterable[Episode], task: str) -> Iterator[Episode]:
+    """The episodes with the rewards of `task`, and with terminal states where its function says, if it has one.
+
+    Raises:
+        UserError: the rewards cannot be recomputed (see `rewards_of`), or the task's functions fail.
+    """
+    for episode in episodes:
+        before, after, action = episode.observation[:-1], episode.observation[1:], episode.action
+        physics = None if episode.physics is None else episode.physics[:-1]
+        ends = ends_of(task, before, action, after) if says_ends(task) else episode.terminated
+        yield replace(episode, reward=rewards_of(task, after, action, physics), terminated=ends)
+
+
+def what_logs_show(dataset: Dataset, task: str) -> str:
+    """What the relabelled logs earn in a task, as a sentence; with a warning where they hardly show it."""
+    index = dataset.task_names.index(task)
+    returns, best = dataset.episode_returns[task], best_window(dataset, index)
+    text = (
+        f"{task}: nothing was logged for it; all {len(dataset.rows_of(index)):,} transitions have its reward instead. "
+        f"With that, episodes return {returns.min():.0f} to {returns.max():.0f} (mean {returns.mean():.0f}), and their "
+        f"best {WINDOW} successive steps earn {best:.2f} a step."
+    )
+    highest = get_task(task).highest_reward
+    if highest is None or best >= HALF * highest:
+        return text
+    return (
+        f"{text} {highest:.2f} a step is possible: the logs hardly show this task, and no policy of them will do it "
+        "well; log episodes that come nearer."
+    )
+
+
+def best_window(dataset: Dataset, task: int) -> float:
+    """The highest mean reward of 100 successive steps of an episode of the task (of all, where it is shorter)."""
+    best = -np.inf
+    for first, last in zip(dataset.episode_start[:-1], dataset.episode_start[1:], strict=True):
+        if dataset.task[first] != task:
+            continue
+        total = np.concatenate([[0.0], np.cumsum(dataset.reward[first:last], dtype=np.float64)])
+        steps = min(WINDOW, last - first)
+        best = max(best, float((total[steps:] - total[:-steps]).max()) / steps)
+    return best
