@@ -13,6 +13,7 @@ import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from hcsac.errors import UserError, unknown
@@ -338,13 +339,16 @@ def _home(kind: type[Fields], name: str) -> type[Fields]:
     raise KeyError(name)
 
 
+_hints = cache(get_type_hints)  # evaluating annotations is most of what a check takes
+
+
 def check_fields(instance: Any) -> None:
     """Check the types, bounds and choices of all fields of a frozen dataclass made with `setting`; ints become floats.
 
     Raises:
         UserError: a value of the wrong type, out of bounds, or not among the choices.
     """
-    hints = get_type_hints(type(instance))
+    hints = _hints(instance.__class__)
     for entry in fields(instance):
         value = _checked(entry.name, getattr(instance, entry.name), hints[entry.name], entry.metadata)
         object.__setattr__(instance, entry.name, value)
