@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import hcsac
-from benchmarks import check_calibration, checks, choice, flops, logs, machine, rates, report, studies
+from benchmarks import check_calibration, checks, choice, flops, logs, machine, rates, report, rules, studies
 from benchmarks.updates import A, S, ours, random_data, slides_settings, textbook
 from hcsac.experiments.report import write_report
 from hcsac.policy.fitted_q import FittedQSettings
@@ -166,3 +166,22 @@ def test_a_log_is_judged_as_it_is_and_shifted(logged):
     lines = check_calibration.table({"random actions": [found]}).splitlines()
     assert lines[-1] == f"| **all** | 1 | {found['rows']:,} to {found['rows']:,} | 0 | 0 | 0% | 100% | 0% | 0% |"
     assert logs.draw_log("system: lag", 3)[0].action.tolist() == logs.draw_log("system: lag", 3)[0].action.tolist()
+
+
+def test_what_rules_share_is_compared_with_what_is_useful(tmp_path, capsys, monkeypatch):
+    """The rule by outcomes shares exactly what is useful; the one that takes all, all of it."""
+    refs = ["sample/walker-walk-medium-replay-v0", "sample/walker-run-medium-replay-v0"]
+    small = {"hidden_size": 8, "batch_size": 8, "updates": 2, "final_episodes": 1, "evaluation_steps": 2}
+    for rule in ("outcome", "all"):
+        settings = hcsac.preset("quick", "td3_bc").replace(small | {"sharing": rule, "reward_rule": "recompute"})
+        hcsac.train("td3_bc", refs, tmp_path / rule, settings, progress=False)
+    monkeypatch.setattr("sys.argv", ["rules", str(tmp_path / "outcome"), str(tmp_path / "all")])
+    assert rules.main() == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert len(rows) == 4
+    for row in rows:
+        useful, _, shared, precision, recall = (cell.strip("| ") for cell in row[2:])
+        if "outcome" in row[0]:
+            assert (precision, recall) == ("100%", "100%")
+        else:
+            assert (shared, precision, recall) == ("100%", useful, "100%")

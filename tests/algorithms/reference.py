@@ -102,7 +102,7 @@ class Reference:
                 at = s if where == "online_at_state" else s2
                 yield *self.sample(*there, noise.next[:, k]), at, where == "target_at_next"
 
-    def critic_loss(self, s, task, action, y, proposals, pick, w=1):
+    def critic_loss(self, s, task, action, y, proposals, pick, w=1, kept=1):
         loss = 0
         for e in range(self.set.critics):
             q = self.q(self.critic, e, s, task, action)
@@ -120,7 +120,7 @@ class Reference:
                         k = int((share[:, b] <= u).sum())
                         if not proposals[k][3]:
                             pull[b] = pull[b] + values[k][b] / pick.shape[-1]
-            loss = loss + (w * (q - y) ** 2).mean() + self.set.cql_weight * (w * (pull - q)).mean()
+            loss = loss + (w * (q - y) ** 2).mean() + self.set.cql_weight * (w * kept * (pull - q)).mean()
         return loss
 
     def update(self, batch, noise):
@@ -157,7 +157,8 @@ class Reference:
             value = self.pessimistic(s2, task, a2) - (alpha * log_pi2 if st.backup_entropy else 0)
             y = reward + discount * value
             proposals = list(self.proposals(s, s2, task, (mean, log_std), noise))
-        loss = self.critic_loss(s, task, action, y, proposals, noise.pick, w)
+        kept = batch.own.double() if getattr(st, "cql_rows", "all") == "own" else 1
+        loss = self.critic_loss(s, task, action, y, proposals, noise.pick, w, kept)
         step("critic", loss)
 
         for name, weight in self.target.items():

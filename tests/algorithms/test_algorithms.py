@@ -230,6 +230,22 @@ def test_score_is_the_least_critic_under_the_asked_task(slides):
     assert not torch.equal(score, agent.values(*everything, 0))
 
 
+@pytest.mark.parametrize(("name", "changes"), [("hcsac", {}), ("td3_bc", {"actors": 2}), ("one_step", {}), ("iql", {})])
+def test_advantages_are_over_the_value_of_the_state(name, changes, slides):
+    agent, active = build(name, slides, (0, 1), **changes)
+    agent.advance(active.sample(*agent.next_draw()))
+    states, actions = torch.tensor(slides.observation), torch.tensor(slides.action)
+    tasks = torch.ones(2, len(slides), dtype=torch.int64)
+    scaled = agent.scaling(states).expand(2, -1, -1)
+    if name == "iql":
+        with torch.no_grad():
+            value = agent.value(scaled, tasks)
+    else:
+        value = agent.score(scaled, agent.act(states.expand(2, -1, -1), tasks), tasks).detach()
+    expected = agent.values(states, actions, 1) - value
+    torch.testing.assert_close(agent.values(states, actions, 1, advantages=True), expected)
+
+
 def test_warmup_leaves_temperature_and_ignores_q(slides):
     agent, active = build("mtcsac", slides, bc_warmup=2)
     temperature = agent.log_temperature.clone()

@@ -35,13 +35,21 @@ def test_updates_on_weighted_rows_are_the_equations_written_out(switch, slides):
     compare(switch, slides, weighted=True)
 
 
-def compare(switch, slides, weighted):
-    agent, active = build("mtcsac", slides, SEEDS, **switch)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("rows", ["all", "own"])
+def test_shared_rows_count_as_data_in_the_conservative_term_or_not(rows, weighted, slides):
+    compare({"cql_rows": rows}, slides, weighted, "hcsac")
+
+
+def compare(switch, slides, weighted, name="mtcsac"):
+    agent, active = build(name, slides, SEEDS, **switch)
     references = [Reference(agent, r) for r in range(len(SEEDS))]
     for _ in range(4):
         batch = active.sample(8)
         if weighted:
             batch = batch._replace(weight=torch.rand(len(SEEDS), 8, generator=torch.Generator().manual_seed(0)))
+        if name == "hcsac":
+            batch = batch._replace(own=torch.rand(len(SEEDS), 8, generator=torch.Generator().manual_seed(1)) < 0.5)
         noise = agent.noise(agent.random, 8)
         agent.advance(batch, noise)
         for r, reference in enumerate(references):

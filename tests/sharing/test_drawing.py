@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.settings import Drawing
-from hcsac.sharing import drawing
+from hcsac.sharing import neighbours
 from hcsac.sharing.drawing import distance_to_episodes, draw_between, edges, row_weights, sparse_rows, start_rows
 
 
@@ -51,7 +51,8 @@ def distances(data, task):
     rows = [n for n, place in enumerate(places(data)) if place[0] == task]
     x = data.observation[rows].astype(np.float64)
     std = x.std(0)
-    x = (x - x.mean(0)) / np.where(std < 1e-6, 1, std)
+    usual = np.median(std[std > 0]) if std.any() else 1  # what nearly constant columns are divided by
+    x = (x - x.mean(0)) / np.where(std < usual / 1000, usual, std)
     between = cdist(x, x)
     episode = np.array([places(data)[n][1] for n in rows])
     others = np.array([[between[n, episode == e].min() for e in sorted({*episode} - {of})]
@@ -139,9 +140,9 @@ def test_large_data_are_compared_with_a_fixed_sample(monkeypatch):
     states[::41] *= np.random.default_rng(1).uniform(0.5, 2, size=(50, 1))
     data = dataset([[40] * 50], states)
     every = distance_to_episodes(data, 0)
-    monkeypatch.setattr(drawing, "REFERENCE", 200)
+    monkeypatch.setattr(neighbours, "REFERENCE", 200)
     some = distance_to_episodes(data, 0)
-    monkeypatch.setattr(drawing, "_BLOCK", 7)
+    monkeypatch.setattr(neighbours, "_BLOCK", 7)
     np.testing.assert_allclose(distance_to_episodes(data, 0), some, rtol=1e-4, atol=1e-3)
     assert (some >= every * 0.9).all()  # fewer rows are near; mean and std are the sample's
     assert sparse_rows(data)[start_rows(data, 1)].mean() > 0.9

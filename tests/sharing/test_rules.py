@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hcsac.algorithms import settings_of
 from hcsac.errors import UserError
-from hcsac.sharing.rules import cds_weight, threshold
+from hcsac.registry import SHARING_RULES
+from hcsac.sharing.rules import Memory, cds_weight, threshold
 from hcsac.sharing.selection import LEVELS, Sharer, directions, shared_pairs
 
 
@@ -269,3 +270,49 @@ def test_index_is_small():
     task = np.repeat([0, 1], 1000)
     ((pairs, _),) = share("all", task, 2, lambda i: np.zeros((1, 2000)), 0.5, 1)
     assert (pairs.row.nbytes + pairs.task.nbytes) / len(pairs.row) <= 16
+
+
+def rule_taken(name, own, candidates, of_data=None, **changes):
+    rule = SHARING_RULES.get(name)
+    settings = settings_of("hcsac")().replace(changes)
+    return rule.choose(np.asarray(own), np.asarray(candidates), settings, Memory(math.nan, 1, of_data))
+
+
+@given(problems(), st.integers(1, 4))
+def test_nearby_compares_with_the_nearest_alone(problem, count):
+    task, _, q, quantile = problem
+    own, candidates = q[0][task == 0], q[0][task != 0]
+    nearest = np.random.default_rng(0).integers(len(own), size=(len(candidates), count))
+    selection = rule_taken("nearby", own, candidates, nearest, nearby_quantile=quantile)
+    for taken, value, places in zip(selection.taken, candidates, nearest, strict=True):
+        tau = threshold(own[places], quantile)
+        assert taken == (value >= tau) or abs(value - tau) < 1e-9
+
+
+def test_nearby_takes_better_actions_at_poor_states():
+    own, nearest = [1.0, 1.0, 9.0, 9.0], np.array([[0, 1], [2, 3]])
+    assert rule_taken("nearby", own, [2.0, 8.0], nearest).taken.tolist() == [True, False]
+    assert rule_taken("quantile", own, [2.0, 8.0], share_quantile=0.75).taken.tolist() == [False, False]
+
+
+def test_rules_of_the_data_alone():
+    nothing = np.full(3, np.nan)
+    assert rule_taken("common", nothing, nothing, np.array([0.5, 0.2, 0.25])).taken.tolist() == [True, False, True]
+    gain, known = np.array([1.0, -1.0, 2.0]), np.array([True, True, False])
+    assert rule_taken("outcome", nothing, nothing, (gain, known)).taken.tolist() == [True, False, False]
+
+
+def test_advantages_are_given_to_the_rule_that_asks_for_them():
+    assert [name for name, rule in SHARING_RULES.items() if rule.advantages] == ["advantage"]
+    assert SHARING_RULES.get("advantage").needs_values
+    assert rule_taken("advantage", [0.0, 1.0, 2.0], [1.0, 0.9]).taken.tolist() == [True, False]
+
+
+def test_what_is_computed_of_the_data_is_computed_once():
+    asked = []
+    task, names = np.array([0, 0, 1, 1]), ["a", "b"]
+    settings = settings_of("hcsac")(sharing="common")
+    sharer = Sharer(settings, task, names, 2, 1, lambda i, sources: asked.append((i, sources)) or np.ones(2))
+    for _ in range(3):
+        assert [len(one.row) for one in sharer(None)[1]] == [2, 2]
+    assert asked == [(0, (1,)), (1, (0,))]

@@ -65,6 +65,7 @@ RULES = [
     {"sharing": "all"}, {"sharing": "uds", "own_fraction": 0.5}, {"sharing": "cds"},
     {"sharing": "cds", "cds_soft": True}, {"sharing": "cds", "cds_soft": True, "own_fraction": 0.3},
     {"start_weight": 8, "start_steps": 3, "sparse_weight": 4}, {"start_weight": 8, "own_fraction": 0.5},
+    {"sharing": "nearby", "nearby_count": 2}, {"sharing": "advantage"}, {"sharing": "common", "common_count": 3},
     {"sharing": "utds", "critics": 5}, {"share": "slide-left:slide-right", "own_fraction": 0.9},
 ]  # fmt: skip
 
@@ -100,7 +101,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(agent, place, changes, 
     assert set(records) == {"metrics.jsonl", "evaluations.jsonl"} | ({"sharing.jsonl"} if agent == "hcsac" else set())
     ledger = {p.name: p.read_bytes() for p in whole.path.glob("sharing/*")}
     assert {p.name: p.read_bytes() for p in broken.path.glob("sharing/*")} == ledger
-    steps = (0,) if changes.get("sharing") in ("all", "uds", "utds") else (6, 12, 18, 24)
+    steps = (0,) if changes.get("sharing") in ("all", "uds", "utds", "common") else (6, 12, 18, 24)
     assert set(ledger) == ({f"{n}.safetensors" for n in (*steps, "rows")} if agent == "hcsac" else set())
     for name in records:
         updates = [r["update"] for r in lines(broken.path / name)]

@@ -171,6 +171,13 @@ class Algorithm(nn.Module):
         """
         raise NotImplementedError
 
+    def state_value(self, observation: Tensor, task: Tensor) -> Tensor:
+        """V(s), which a rule by advantages takes off `score`: [R, n, S] normalised, [R, n] -> [R, n].
+
+        Unless a subclass has values of states: that of the policy's action, Q(s, pi(s)).
+        """
+        return self.score(observation, joint_action(self.acting, observation, task, self.actors, self.choice), task)
+
     # What the frame does.
 
     @classmethod
@@ -268,12 +275,13 @@ class Algorithm(nn.Module):
         return tuple(self.stage(update) for update in range(self.updates, self.updates + count))
 
     @torch.no_grad()
-    def values(self, observation: Tensor, action: Tensor, task: int) -> Tensor:
-        """`score` of every replica for one task: observation [n, S], action [n, A] -> [R, n]."""
+    def values(self, observation: Tensor, action: Tensor, task: int, advantages: bool = False) -> Tensor:
+        """`score`, or `score - state_value`, for one task: observation [n, S], action [n, A] -> [R, n]."""
         shape = (len(self.seeds), -1, -1)
         observation = self.scaling(observation).expand(*shape)
         tasks = torch.full(observation.shape[:2], task, device=observation.device)
-        return self.score(observation, action.expand(*shape), tasks)
+        value = self.score(observation, action.expand(*shape), tasks)
+        return value - self.state_value(observation, tasks) if advantages else value
 
     @torch.no_grad()
     def act(self, observation: Tensor, task: Tensor, noise: Tensor | None = None) -> Tensor:

@@ -80,6 +80,9 @@ class HCSACSettings(Sharing, MTCSACSettings):
     """With the task embedding and the sharing rule."""
 
     sharing: str = setting("quantile", "rule that selects transitions of other tasks", choices=sharing_names)
+    cql_rows: Literal["all", "own"] = setting(
+        "all", "transitions that count as data in the conservative term: shared ones, too, or a task's own alone"
+    )
 
 
 class Noise(NamedTuple):
@@ -104,6 +107,7 @@ class ConservativeSAC(Algorithm):
     def build(self, spec: Spec, settings: CSACSettings, weights: Sequence[torch.Generator]) -> None:
         self.critic = Critic(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
+        self.own_rows = isinstance(settings, HCSACSettings) and settings.cql_rows == "own"
         self.log_temperature = nn.Parameter(torch.full((len(weights),), settings.initial_temperature).log())
         self.target_entropy = -float(spec.action_size) if settings.target_entropy is None else settings.target_entropy
         pace = settings.actor_learning_rate, settings.actor_decay, settings.updates
@@ -224,13 +228,14 @@ class ConservativeSAC(Algorithm):
             every_q = proposal_q if fixed_q is None else torch.cat([proposal_q, fixed_q], dim=-1)
             lse = pull = log_sum_exp(every_q, log_density)
         bellman = bellman_loss(data_q, target, batch.weight)
+        weight = own_weight(batch) if self.own_rows else batch.weight
         info = {
             "bellman_loss": bellman.detach(),
-            "conservative_loss": conservative_loss(lse, data_q, batch.weight).detach(),
+            "conservative_loss": conservative_loss(lse, data_q, weight).detach(),
             "q": data_q.detach().mean((1, 2)),
             "q_uniform": proposal_q[..., :K].detach().mean((1, 2, 3)),
         }
-        return bellman + self.settings.cql_weight * conservative_loss(pull, data_q, batch.weight), info
+        return bellman + self.settings.cql_weight * conservative_loss(pull, data_q, weight), info
 
     def _sampled(
         self, batch: Batch, proposals: Tensor, log_density: Tensor, fixed_q: Tensor | None, pick: Tensor
@@ -266,6 +271,13 @@ class ConservativeSAC(Algorithm):
     def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
         """The conservative value min_E Q(s, a) of the online critics."""
         return self.critic(observation, task, action[:, :, None])[..., 0].amin(1)
+
+
+def own_weight(batch: Batch) -> Tensor:
+    """The weights of a task's own rows, and 0 for those of others, [R, B]."""
+    assert batch.own is not None
+    own = batch.own.float()
+    return own if batch.weight is None else own * batch.weight
 
 
 # The preset `quick` has shown what keeps these agents on their feet; `best` adds what steadies every policy.

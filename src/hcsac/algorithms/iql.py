@@ -125,3 +125,8 @@ class IQL(Algorithm):
     def score(self, observation: Tensor, action: Tensor, task: Tensor) -> Tensor:
         """min_E Q(s, a), by which sharing rules select."""
         return self.critic(observation, task, action[:, :, None])[..., 0].amin(1)
+
+    def state_value(self, observation: Tensor, task: Tensor) -> Tensor:
+        """V(s)."""
+        value: Tensor = self.value(observation, task)
+        return value

@@ -5,14 +5,12 @@ import torch
 from torch import Tensor
 
 from hcsac.data.dataset import Dataset
-from hcsac.data.scaling import scale_of
 from hcsac.errors import UserError
 from hcsac.settings import Drawing
+from hcsac.sharing.neighbours import Space, blocks, some_of
 
 NEAREST = 5  # a state is where few episodes come by if its 5th nearest other episode is far
-REFERENCE = 20_000  # transitions of a task, at most, that distances are measured to
 SPARSE = 0.1  # fraction of a task's transitions that count as sparse
-_BLOCK = 512  # transitions whose distances are in memory at once, as [512, REFERENCE] float32
 
 
 def row_weights(dataset: Dataset, settings: Drawing) -> np.ndarray | None:
@@ -75,25 +73,19 @@ def distance_to_episodes(dataset: Dataset, task: int) -> np.ndarray:
     """
     rows = dataset.rows_of(task)
     episode = np.searchsorted(dataset.episode_start, rows, side="right") - 1
-    size = min(len(rows), REFERENCE)
-    sample = np.sort(np.random.default_rng(0).choice(len(rows), size, replace=False))  # sorted: episode after episode
+    sample = some_of(rows)  # ascending: episode after episode
     present, first = np.unique(episode[sample], return_index=True)
     if len(present) < 2:
         raise UserError(
             f"setting sparse_weight compares episodes of a task, and {dataset.task_names[task]!r} has only one; "
             "leave it at 1, or train on more episodes."
         )
-    reference = dataset.observations[dataset.start_index[rows[sample]]]
-    mean, std = reference.mean(0, dtype=np.float64), scale_of(reference.std(0, dtype=np.float64))
-    reference = ((reference - mean) / std).astype(np.float32)
-    # |x - y|^2 - |x|^2 is one matrix product: [x, 1] [-2 y, |y|^2]^T
-    factor = np.column_stack([-2 * reference, np.square(reference).sum(1)]).T
+    space = Space(dataset.observations[dataset.start_index[rows[sample]]])
     kth = min(NEAREST, len(present) - 1) - 1
     distance = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        x = ((dataset.observations[dataset.start_index[rows[block]]] - mean) / std).astype(np.float32)
-        nearest = np.minimum.reduceat(np.column_stack([x, np.ones(len(x), np.float32)]) @ factor, first, axis=1)
+    for block in blocks(len(rows)):
+        x = space.scaled(dataset.observations[dataset.start_index[rows[block]]])
+        nearest = np.minimum.reduceat(space.squares(x), first, axis=1)
         nearest[episode[block, None] == present] = np.inf
         square = np.partition(nearest, kth, axis=1)[:, kth] + np.square(x).sum(1)
         distance[block] = np.sqrt(np.maximum(square, 0))

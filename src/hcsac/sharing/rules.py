@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.registry import SHARING_RULES
 from hcsac.settings import Fields, require_unique_names, setting
+from hcsac.sharing.neighbours import nearest_own_states, share_of_own
+from hcsac.sharing.outcome import better_outcomes
 
 
 class Selection(NamedTuple):
@@ -27,11 +30,14 @@ class Memory(NamedTuple):
 
     temperature: float  # NaN at the first
     updates: int  # between two sharings
+    of_data: Any = None  # what the rule's `of_data` has computed for the task, once
 
 
 # Q_i of the transitions of D_i [m], Q_i of the candidates for task i [n] (NaN where the rule needs no values), all
 # settings of the run, the last sharing -> what is taken.
 Choose = Callable[[np.ndarray, np.ndarray, Any, Memory], Selection]
+# D, task, the tasks that share with it (their transitions are the candidates, in this order), settings -> anything.
+OfData = Callable[[Dataset, int, Sequence[int], Any], Any]
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class SharingRule:
     implies: Mapping[str, Any] = field(default_factory=dict)
     at_least: Mapping[str, float] = field(default_factory=dict)
     settings: type[Fields] | None = None
+    advantages: bool = False
+    of_data: OfData | None = None
 
 
 def sharing_rule(
@@ -55,6 +63,8 @@ def sharing_rule(
     implies: Mapping[str, Any] | None = None,
     at_least: Mapping[str, float] | None = None,
     settings: type[Fields] | None = None,
+    advantages: bool = False,
+    of_data: OfData | None = None,
 ) -> Callable[[Choose], Choose]:
     """Register a function (own, candidates, settings, memory) -> `Selection` as the sharing rule `name`.
 
@@ -64,6 +74,9 @@ def sharing_rule(
         implies: setting -> value that the rule means, where it is not given.
         at_least: setting -> the least value with which the rule makes sense.
         settings: a dataclass of the rule's own settings, which every algorithm that shares then has.
+        advantages: whether the values it looks at are advantages, Q(s, a) - V(s).
+        of_data: a function (dataset, task, sources, settings), called once for each task that others share with; what
+            it returns is `memory.of_data`.
 
     Raises:
         UserError: the name is taken, or a setting has the name of another one.
@@ -73,7 +86,10 @@ def sharing_rule(
     gives_weights = weighted if callable(weighted) else lambda _: bool(weighted)
 
     def register(choose: Choose) -> Choose:
-        rule = SharingRule(name, choose, needs_values, gives_weights, implies or {}, at_least or {}, settings)
+        rule = SharingRule(
+            name, choose, needs_values or advantages, gives_weights, implies or {}, at_least or {}, settings,
+            advantages, of_data,
+        )  # fmt: skip
         SHARING_RULES.add(name, rule, choose.__module__)
         return choose
 
@@ -161,6 +177,34 @@ class CDSSettings(Fields, group="Sharing rule cds"):
     )
 
 
+@dataclass(frozen=True, repr=False)
+class AdvantageSettings(Fields, group="Sharing rule advantage"):
+    """Of the choice by advantages."""
+
+    advantage_quantile: float = setting(0.5, "quantile of a task's own advantages that `advantage` requires", 0, 1)
+
+
+@dataclass(frozen=True, repr=False)
+class NearbySettings(Fields, group="Sharing rule nearby"):
+    """Of the choice by values at nearby states."""
+
+    nearby_quantile: float = setting(
+        0.5, "quantile of a task's own Q values at the nearest states that `nearby` requires", 0, 1
+    )
+    nearby_count: int = setting(10, "how many nearest own states `nearby` compares with", 1, 1000)
+
+
+@dataclass(frozen=True, repr=False)
+class CommonSettings(Fields, group="Sharing rule common"):
+    """Of the choice by what both tasks do alike."""
+
+    common_share: float = setting(
+        0.25, "part of a transition's nearest that must be the task's own for `common` (1/2: both tasks do the same)",
+        0, 1,
+    )  # fmt: skip
+    common_count: int = setting(20, "how many nearest transitions `common` looks at", 1, 1000)
+
+
 @sharing_rule("all")
 def take_all(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
     """Every transition, whatever its value."""
@@ -182,6 +226,31 @@ def cds(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) 
     return above_quantile(own, candidates, settings.cds_quantile)
 
 
+@sharing_rule("advantage", advantages=True, settings=AdvantageSettings)
+def advantage(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
+    """Transitions whose advantage is among the higher ones of the task's own: better actions, not better states."""
+    return above_quantile(own, candidates, settings.advantage_quantile)
+
+
+@sharing_rule("nearby", needs_values=True, of_data=nearest_own_states, settings=NearbySettings)
+def nearby(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
+    """Transitions whose value is among the higher ones of the task's own at the nearest states."""
+    return above_nearby(own, candidates, memory.of_data, settings.nearby_quantile)
+
+
+@sharing_rule("common", of_data=share_of_own, settings=CommonSettings)
+def common(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
+    """Transitions of what both tasks do alike: enough of the nearest ones are the task's own; no values needed."""
+    return Selection(memory.of_data >= settings.common_share)
+
+
+@sharing_rule("outcome", implies={"reward_rule": "recompute"}, of_data=better_outcomes)
+def outcome(own: np.ndarray, candidates: np.ndarray, settings: Any, memory: Memory) -> Selection:
+    """Transitions whose logged episodes go on better, as this task pays them, than its own do at that step."""
+    gain, known = memory.of_data
+    return Selection(known & (gain > 0))
+
+
 sharing_rule("uds", implies={"reward_rule": "zero"})(take_all)  # Yu et al. 2022, arXiv 2202.01741
 sharing_rule("utds", implies={"target_pessimism": "lcb"}, at_least={"critics": 5})(take_all)  # Bai et al. 2023
 
@@ -195,6 +264,12 @@ def above_quantile(own: np.ndarray, candidates: np.ndarray, quantile: float) -> 
     """Transitions with Delta = Q_i(s, a) - P_k{Q_i over D_i} >= 0; own [m], candidates [n]."""
     tau = threshold(own, quantile)
     return Selection(candidates >= tau, None, tau)
+
+
+def above_nearby(own: np.ndarray, candidates: np.ndarray, nearest: np.ndarray, quantile: float) -> Selection:
+    """Transitions whose value reaches the quantile of the own values of `nearest` [n, k]; the threshold is the mean."""
+    tau = np.quantile(own[nearest], quantile, axis=1)
+    return Selection(candidates >= tau, None, float(tau.mean()) if len(tau) else float("nan"))
 
 
 def soft_weights(own: np.ndarray, candidates: np.ndarray, quantile: float, last: float, decay: float) -> Selection:

@@ -1,6 +1,7 @@
 """One sharing step: which transitions of D_j also join D_i*, for every direction and replica."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,12 +78,22 @@ class Sharer:
         task: [N] the task each transition of D was logged under, an index into `names`.
         replicas: R.
         updates: between two sharing steps.
+        of_data: (task, its sources) -> what the rule computes of the data, once.
     """
 
-    def __init__(self, settings: Any, task: np.ndarray, names: Sequence[str], replicas: int, updates: int):
+    def __init__(
+        self,
+        settings: Any,
+        task: np.ndarray,
+        names: Sequence[str],
+        replicas: int,
+        updates: int,
+        of_data: Callable[[int, Sequence[int]], Any] | None = None,
+    ):
         self.rule, self.settings, self.updates = rule_of(settings), settings, updates
+        self.of_data = None if of_data is None else cache(of_data)
         pairs = [] if self.rule is None else directions(settings.share, names)
-        self.sources = {i: [j for j, to in pairs if to == i] for i in range(len(names))}
+        self.sources = {i: tuple(j for j, to in pairs if to == i) for i in range(len(names))}
         self.count = len(task)
         self.rows = [np.flatnonzero(task == i) for i in range(len(names))]
         self.temperature = np.full((replicas, len(names)), np.nan)
@@ -91,8 +102,8 @@ class Sharer:
         """One sharing step (the body of Algorithm 1's outer loop).
 
         Args:
-            score: task i -> Q_i(s, a) of all N transitions, [R, N]; called once for each task that others share with.
-                None for an algorithm without values: they are NaN then.
+            score: task i -> Q_i(s, a), or the advantage, of all N transitions, [R, N]; called once for each task that
+                others share with. None for an algorithm without values: they are NaN then.
 
         Returns:
             For each replica what each direction shares, by the task that uses it.
@@ -106,10 +117,11 @@ class Sharer:
                 of_replica += self._select(i, sources, values[r], r)
         return shared
 
-    def _select(self, i: int, sources: list[int], values: np.ndarray, replica: int) -> list[SharedTransitions]:
+    def _select(self, i: int, sources: Sequence[int], values: np.ndarray, replica: int) -> list[SharedTransitions]:
         assert self.rule is not None
         own, candidates = values[self.rows[i]], np.concatenate([values[self.rows[j]] for j in sources])
-        memory = Memory(float(self.temperature[replica, i]), self.updates)
+        of_data = None if self.of_data is None else self.of_data(i, sources)
+        memory = Memory(float(self.temperature[replica, i]), self.updates, of_data)
         selection = self.rule.choose(own, candidates, self.settings, memory)
         _require_selection(selection, len(candidates), self.rule.name)
         if selection.weight is not None and not self.rule.weighted(self.settings):

@@ -190,9 +190,12 @@ class Loop:
         return [] if any(used) else ["no transition of another task was used; hcsac sharing-history says more."]
 
     def values(self, task: int) -> np.ndarray:
-        """Q_task of all transitions of D, [R, N], in chunks."""
-        chunks = self.active.chunks(SCORING_ROWS)
-        values = [self.algorithm.values(observation, action, task) for observation, action in chunks]
+        """What the sharing rule selects by: Q_task of all transitions of D, or their advantages, [R, N], in chunks."""
+        chunks, advantages = (
+            self.active.chunks(SCORING_ROWS),
+            self.sharer.rule is not None and self.sharer.rule.advantages,
+        )
+        values = [self.algorithm.values(observation, action, task, advantages) for observation, action in chunks]
         return torch.cat(values, dim=1).cpu().numpy() * np.float32(self.active.reward_scale)
 
     def evaluate(self, update: int) -> np.ndarray:

@@ -122,7 +122,9 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
         dataset, algorithm.discount, reward_rule, minibatches, device, sharing.own_fraction, weighted,
         row_weights(dataset, settings), algorithm.reward_scale,
     )  # fmt: skip
-    sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), schedule.share or 0)
+    looks = None if rule is None else rule.of_data
+    of_data = None if looks is None else lambda task, sources: looks(dataset, task, sources, sharing)
+    sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), schedule.share or 0, of_data)
     own_reward = active.reward.cpu().numpy() if reward_rule == "recompute" else _target_task_reward(dataset, rule)
     by_value = rule is not None and rule.needs_values
     sharing_log = SharingLogWriter(run, dataset, seeds, active.reward, by_value, own_reward)
