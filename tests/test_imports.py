@@ -9,8 +9,8 @@ import hcsac
 
 SOURCE = Path(hcsac.__file__).parent
 ORDER = [
-    "errors", "files", "machine", "types", "registry", "settings", "tasks", "data", "sharing", "networks", "losses",
-    "algorithms", "evaluation", "training", "policy", "collection", "experiments", "cli",
+    "lazy", "errors", "files", "machine", "types", "registry", "settings", "tasks", "data", "sharing", "networks",
+    "losses", "algorithms", "evaluation", "training", "policy", "collection", "experiments", "cli",
 ]  # fmt: skip
 FILES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
 # What is outside -> the rooms that may know it.

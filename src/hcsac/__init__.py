@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hcsac.lazy import at_first_use
 
 if TYPE_CHECKING:
     from hcsac.algorithms import Algorithm, algorithm, preset
@@ -24,30 +25,24 @@ __all__ = [
 ]  # fmt: skip
 
 # Where each name lives. It is imported when it is first used: a process that only steps a simulator needs no torch.
-_HOMES = {
-    "algorithms": ("Algorithm", "algorithm", "preset"),
-    "data": ("Dataset", "Episode", "dataset_format", "load"),
-    "errors": ("UserError",),
-    "experiments.metrics": ("metric",),
-    "policy": ("Policy", "distil_policy", "evaluate", "export_policy", "load_policy"),
-    "settings": ("Settings",),
-    "sharing.rules": ("Selection", "sharing_rule"),
-    "tasks": ("Task", "make_env", "register_task", "walker_speed"),
-    "training": ("Callback", "RunDirectory", "train"),
-    "types": ("Spec",),
-}
-_ROOMS = ("cli", "collection", "evaluation", "files", "networks", "losses", "registry", "sharing", "experiments")
-
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(import_module(f"hcsac.{home}"), name)
-            globals()[name] = value
-            return value
-    if name in _HOMES or name in _ROOMS:
-        return import_module(f"hcsac.{name}")
-    raise AttributeError(f"module 'hcsac' has no attribute {name!r}")
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "algorithms": ("Algorithm", "algorithm", "preset"),
+        "data": ("Dataset", "Episode", "dataset_format", "load"),
+        "errors": ("UserError",),
+        "experiments.metrics": ("metric",),
+        "policy": ("Policy", "distil_policy", "evaluate", "export_policy", "load_policy"),
+        "settings": ("Settings",),
+        "sharing.rules": ("Selection", "sharing_rule"),
+        "tasks": ("Task", "make_env", "register_task", "walker_speed"),
+        "training": ("Callback", "RunDirectory", "train"),
+        "types": ("Spec",),
+        **dict.fromkeys(
+            ("cli", "collection", "evaluation", "files", "networks", "losses", "registry", "sharing", "experiments"), ()
+        ),
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from hcsac.experiments import read_study, start_study
+
 PROBE = """
 import sys
 from hcsac.cli import main
@@ -31,3 +33,9 @@ def test_it_starts_without(command, absent):
     done = subprocess.run([sys.executable, "-c", PROBE, absent, *command], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "LOADED"
     assert len(done.stdout.splitlines()) > 1
+
+
+def test_the_state_of_a_study_is_shown_without(tmp_path):
+    (tmp_path / "new.toml").write_text('preset = "quick"\n[datasets]\nmedium = ["sample/walker-walk-medium-v0"]\n')
+    start_study(read_study(tmp_path / "new.toml"), tmp_path / "new")
+    test_it_starts_without(["study", "status", str(tmp_path / "new")], HEAVY)

@@ -13,9 +13,9 @@ from hcsac.algorithms import preset
 from hcsac.data import store
 from hcsac.errors import UserError
 from hcsac.experiments import LocalLauncher, StudyRun, require_all, run_all
-from hcsac.experiments.scheduler import LOSSES, RunResult, updates_done
+from hcsac.experiments.scheduler import LOSSES, RunResult
 from hcsac.experiments.status import events, last_errors
-from hcsac.training import RunDirectory, train
+from hcsac.training import RunDirectory, train, updates_done
 from tests.conftest import run, slide_episodes
 from tests.experiments.conftest import STUDY
 from tests.training.conftest import settings

@@ -19,10 +19,9 @@ from hcsac.data import store
 from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.experiments import RunResult, StudyRun
-from hcsac.experiments.scheduler import updates_done
 from hcsac.experiments.worker import execute
 from hcsac.policy import export, export_policy
-from hcsac.training import RunDirectory, train
+from hcsac.training import RunDirectory, train, updates_done
 from tests.conftest import TASKS, slide_episodes
 from tests.training.conftest import settings
 
@@ -199,8 +198,8 @@ _OTHERS: dict[str, dict[str, Any]] = {
     "rebrac": {"start_weight": 4.0, "actor_decay": "cosine"},
 }
 LONG_JOBS = JOBS | {
-    "grid": Job(_study, _studied, _store),
-    "grid-processes": Job(partial(_study, launcher=experiments.LocalLauncher), _studied, _store, faults=False),
+    "study": Job(_study, _studied, _store),
+    "study-processes": Job(partial(_study, launcher=experiments.LocalLauncher), _studied, _store, faults=False),
     **{f"train-{name}": Job(partial(_train, algorithm=name, **changes), _trained) for name, changes in _OTHERS.items()},
     "train-compiled": Job(partial(_train, compile="on"), _trained, faults=False),
 }

@@ -112,7 +112,7 @@ def study_status(study: str) -> None:
     """
     from hcsac import experiments
 
-    record = _record(study)
+    record = _record(study, complete=False)
     click.echo(experiments.status_table(record, record.output / LOG))
 
 
@@ -169,11 +169,11 @@ def study_table(study: str, csv: Path | None) -> None:
         click.echo(f"\nwritten: {csv}")
 
 
-def _record(study: str) -> StudyRecord:
+def _record(study: str, complete: bool = True) -> StudyRecord:
     """The study in a directory, at a URL, or in the default output directory of a TOML file."""
     from hcsac import experiments
 
     if experiments.is_url(study):
-        return experiments.read_record(experiments.local_copy(study))
+        return experiments.read_record(experiments.local_copy(study), complete)
     path = Path(study)
-    return experiments.read_record(Path("runs") / path.stem if path.suffix == ".toml" else path)
+    return experiments.read_record(Path("runs") / path.stem if path.suffix == ".toml" else path, complete)

@@ -12,12 +12,12 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from hcsac.errors import Stopped
-from hcsac.experiments.scheduler import RunResult, updates_done
+from hcsac.experiments.scheduler import RunResult
 from hcsac.experiments.storage import Mirror
 from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.worker import execute
 from hcsac.machine import cores
-from hcsac.training import RunDirectory
+from hcsac.training import RunDirectory, updates_done
 
 
 class LocalLauncher:

@@ -15,11 +15,11 @@ import torch
 
 from hcsac.errors import UserError
 from hcsac.experiments.record import record_path
-from hcsac.experiments.scheduler import RunResult, updates_done
+from hcsac.experiments.scheduler import RunResult
 from hcsac.experiments.storage import Mirror
 from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.worker import execute
-from hcsac.training import RunDirectory
+from hcsac.training import RunDirectory, updates_done
 
 REPORT_INTERVAL = 2  # seconds between two progress reports of a run
 # Environment variables with these prefixes are passed to the tasks.

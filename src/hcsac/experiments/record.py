@@ -1,19 +1,22 @@
 """The record of a study, `study.json` in its output directory: status, report and resumption read it."""
 
+from __future__ import annotations
+
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hcsac import files
-from hcsac.algorithms import plugins_of
 from hcsac.data.formats import OpenedDataset
 from hcsac.errors import UserError
 from hcsac.experiments.files import write_text
-from hcsac.experiments.storage import Mirror
-from hcsac.experiments.study import Published, Study
 from hcsac.experiments.study_run import StudyRun
 from hcsac.registry import require_plugins
+
+if TYPE_CHECKING:
+    from hcsac.experiments.storage import Mirror
+    from hcsac.experiments.study import Published, Study
 
 FORMAT = 1
 _PUBLISHED = dict[str, dict[str, dict[str, list[float | None]]]]
@@ -64,8 +67,11 @@ def start_study(study: Study, output: Path, accept_changes: bool = False, mirror
     return record
 
 
-def read_record(output: Path) -> StudyRecord:
+def read_record(output: Path, complete: bool = True) -> StudyRecord:
     """The study that was started in `output`.
+
+    Args:
+        complete: as in `StudyRun.from_dict`.
 
     Raises:
         UserError: there is none, it needs a plug-in that is not loaded, or its record is damaged or of a newer hcsac.
@@ -81,7 +87,7 @@ def read_record(output: Path) -> StudyRecord:
             dataset: {task: {name: _pair(*pair) for name, pair in numbers.items()} for task, numbers in tasks.items()}
             for dataset, tasks in content["published"].items()
         }
-        runs = [StudyRun.from_dict(run, output) for run in content["cells"]]
+        runs = [StudyRun.from_dict(run, output, complete) for run in content["cells"]]
         return StudyRecord(content["name"], content["description"], published, runs, output, plugins)
     except OSError as error:
         raise UserError(
@@ -113,6 +119,8 @@ def write_record(record: StudyRecord) -> None:
 
 def _plugins(runs: list[StudyRun]) -> tuple[str, ...]:
     """The plug-in modules without which the study cannot be trained or reported."""
+    from hcsac.algorithms import plugins_of
+
     formats = {OpenedDataset(ref).plugin for ref in dict.fromkeys(ref for run in runs for ref in run.refs)}
     found = {module for module in formats if module is not None}
     return tuple(sorted(found.union(*(plugins_of(run.algorithm, run.settings, run.tasks) for run in runs))))

@@ -170,14 +170,6 @@ def require_all(failed: Sequence[RunResult]) -> None:
         )
 
 
-def updates_done(directory: RunDirectory) -> int:
-    """Updates that a run has done, as far as its records say."""
-    if directory.finished:
-        return directory.read_json("result.json")["updates"]
-    names = ("metrics.jsonl", "evaluations.jsonl")
-    return max((record["update"] for name in names for record in directory.tail(name)), default=0)
-
-
 class _EventLog:
     """The log of a study: one line per event; a run is named by its path relative to the log."""
 

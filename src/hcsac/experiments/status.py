@@ -11,10 +11,9 @@ import numpy as np
 
 from hcsac import files
 from hcsac.experiments.record import StudyRecord
-from hcsac.experiments.scheduler import updates_done
 from hcsac.experiments.study_run import StudyRun
 from hcsac.experiments.words import last_line
-from hcsac.training import RunDirectory, learning_curve
+from hcsac.training import RunDirectory, learning_curve, updates_done
 
 QUIET = 600  # seconds without a write after which a run of another machine, whose lock is not seen, is interrupted
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hcsac.algorithms import recorded_settings, resolve
 from hcsac.errors import UserError
 from hcsac.files import require_form
-from hcsac.settings import Settings
+from hcsac.settings import Settings, applicable
 
 # The keys of a run in the record of a study, and their types as `fits` understands them.
 _FORM = {
@@ -62,8 +61,12 @@ class StudyRun:
         }
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any], root: Path) -> "StudyRun":
-        """The reverse of `as_dict`. Raises `ValueError` or `UserError` where the content is no such run."""
+    def from_dict(cls, content: dict[str, Any], root: Path, complete: bool = True) -> "StudyRun":
+        """The reverse of `as_dict`. Raises `ValueError` or `UserError` where the content is no such run.
+
+        Args:
+            complete: False for the settings that all algorithms have, alone: no algorithm is loaded then, and no torch.
+        """
         require_form(content, _FORM)
         if not content["seeds"]:
             raise ValueError("a run has no seed")
@@ -75,11 +78,19 @@ class StudyRun:
             algorithm=content["agent"],
             tasks=tuple(content["tasks"]),
             refs=tuple(content["data"]),
-            settings=recorded_settings(content["agent"], content["settings"]),
+            settings=_settings(content["agent"], content["settings"], complete),
             seeds=tuple(content["seeds"]),
             alignment=content["alignment"],
             path=root / content["path"],
         )
+
+
+def _settings(algorithm: str, content: dict[str, Any], complete: bool) -> Settings:
+    if not complete:
+        return Settings().replace(applicable(Settings, content))
+    from hcsac.algorithms import recorded_settings
+
+    return recorded_settings(algorithm, content)
 
 
 def require_separate_directories(runs: Sequence[StudyRun]) -> None:
@@ -101,6 +112,8 @@ def require_separate_directories(runs: Sequence[StudyRun]) -> None:
 
 def require_compatible_settings(runs: Sequence[StudyRun]) -> None:
     """Raise `UserError` for a run whose settings exclude each other."""
+    from hcsac.algorithms import resolve
+
     for run in runs:
         try:
             resolve(run.algorithm, run.settings, run.tasks)

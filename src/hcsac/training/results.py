@@ -8,6 +8,14 @@ from hcsac.evaluation import returns_table
 from hcsac.training.run_directory import RunDirectory
 
 
+def updates_done(run: RunDirectory) -> int:
+    """Updates that a run has done, as far as its records say."""
+    if run.finished:
+        return run.read_json("result.json")["updates"]
+    names = ("metrics.jsonl", "evaluations.jsonl")
+    return max((record["update"] for name in names for record in run.tail(name)), default=0)
+
+
 def learning_curve(run: RunDirectory, task: str) -> tuple[np.ndarray, np.ndarray]:
     """Updates [U] and mean returns over episodes [U, R] of every evaluation of the task, in order.
 

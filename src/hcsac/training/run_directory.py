@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from hcsac import files
-from hcsac.algorithms import recorded_settings
 from hcsac.errors import UserError, file_error, unknown
 from hcsac.settings import deciding
 
@@ -318,6 +317,8 @@ class RunDirectory:
                     "choose another directory."
                 )
         # A setting that is younger than the run had its default then.
+        from hcsac.algorithms import recorded_settings  # loads torch, which reading a run does not need
+
         settings = recorded_settings(identity["agent"], stored["settings"]).as_dict()
         for key, value in deciding(identity["settings"]).items():
             other = settings[key]
