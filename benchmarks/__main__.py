@@ -6,7 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import actors, checks, environments, gradient, machine, rates, report, scale, studies, updates
+from benchmarks import (
+    actors,
+    checks,
+    environments,
+    gradient,
+    machine,
+    many_tasks,
+    rates,
+    report,
+    scale,
+    studies,
+    updates,
+)
 
 HERE = Path(__file__).parent
 PARTS: dict[str, Callable[[], Any]] = {
@@ -21,6 +33,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "first-update": rates.first_update,
     "gradient": gradient.measure,
     "scale": lambda: scale.measure((100_000, 1_000_000, 10_000_000), rounds=100),
+    "many-tasks": many_tasks.measure,
     "check": lambda: checks.measure((1_000_000, 10_000_000)),
     "import": lambda: checks.measure_import(100_000),
     "studies": studies.measure,

@@ -78,6 +78,17 @@ def _scale(result: dict[str, Any]) -> str:
     return _table(["transitions", "ms an update", "µs a minibatch", "arrays, MiB", "peak memory / arrays"], rows)
 
 
+def _many_tasks(result: dict[str, Any]) -> str:
+    rows = [
+        [*(f"{int(size):,}" for size in name.split()), f"{r['pairs']:,}", f"{r['rewards']:.1f}", f"{r['sharing']:.2f}",
+         f"{r['minibatch'] * 1e3:.2f}", f"{r['memory'] / 2**20:,.0f}", f"{r['checkpoint'] / 1e3:,.0f}"]
+        for name, r in result.items()
+    ]  # fmt: skip
+    head = ["tasks", "transitions", "shared", "s, rewards", "s, sharing", "ms a minibatch", "MiB beyond the data",
+            "kB in a checkpoint"]  # fmt: skip
+    return _table(head, rows)
+
+
 def _check(result: dict[str, Any]) -> str:
     rows = [
         [f"{int(count):,}", f"{r['seconds']:.0f}", f"{int(count) / r['seconds']:,.0f}", f"{r['data'] / 2**20:,.0f}",
@@ -117,6 +128,10 @@ SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
         lambda result: _table(["", "variance"], [[name, f"{value:.4f}"] for name, value in result.items()]),
     ),
     "scale": ("Time of an update and memory, by the number of transitions", _scale),
+    "many-tasks": (
+        "All transitions shared between all tasks, exact rewards (as drawn where a table takes more than half a GiB)",
+        _many_tasks,
+    ),
     "check": (
         "`hcsac data check` of 24 observations and 6 actions, without simulator states, on a busy machine",
         _check,

@@ -8,7 +8,19 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import hcsac
-from benchmarks import check_calibration, checks, choice, flops, logs, machine, rates, report, rules, studies
+from benchmarks import (
+    check_calibration,
+    checks,
+    choice,
+    flops,
+    logs,
+    machine,
+    many_tasks,
+    rates,
+    report,
+    rules,
+    studies,
+)
 from benchmarks.updates import A, S, ours, random_data, slides_settings, textbook
 from hcsac.experiments.report import write_report
 from hcsac.policy.fitted_q import FittedQSettings
@@ -166,6 +178,13 @@ def test_a_log_is_judged_as_it_is_and_shifted(logged):
     lines = check_calibration.table({"random actions": [found]}).splitlines()
     assert lines[-1] == f"| **all** | 1 | {found['rows']:,} to {found['rows']:,} | 0 | 0 | 0% | 100% | 0% | 0% |"
     assert logs.draw_log("system: lag", 3)[0].action.tolist() == logs.draw_log("system: lag", 3)[0].action.tolist()
+
+
+def test_memory_of_many_tasks_is_that_of_no_pairs():
+    found = many_tasks._measure(4, 4000)
+    assert found["pairs"] == 12_000
+    assert found["checkpoint"] == 3 * 8 * 12
+    assert found["minibatch"] > 0
 
 
 def test_what_rules_share_is_compared_with_what_is_useful(tmp_path, capsys, monkeypatch):

@@ -8,7 +8,7 @@ from hcsac.algorithms import preset
 from hcsac.algorithms.candidates import candidates_of
 from hcsac.algorithms.one_step import MEASURED
 from hcsac.errors import UserError
-from hcsac.sharing.selection import SharedPairs
+from hcsac.sharing.pairs import SharedPairs
 from tests.algorithms.test_algorithms import advance, build
 from tests.algorithms.test_td3_bc import actor, compare, gradients, weights_of
 

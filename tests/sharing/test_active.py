@@ -12,7 +12,8 @@ from scipy.stats import chisquare
 from hcsac.algorithms.algorithm import generators
 from hcsac.data.dataset import Dataset
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import SharedPairs, SharedTransitions, shared_pairs
+from hcsac.sharing.pairs import SharedPairs
+from hcsac.sharing.selection import SharedTransitions, shared_pairs
 from hcsac.sharing.stratified import draw_from_strata, strata
 from tests.conftest import slide_episodes
 

@@ -12,7 +12,16 @@ from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.settings import Drawing
 from hcsac.sharing import neighbours
-from hcsac.sharing.drawing import distance_to_episodes, draw_between, edges, row_weights, sparse_rows, start_rows
+from hcsac.sharing.drawing import (
+    BlockEdges,
+    Edges,
+    distance_to_episodes,
+    draw_between,
+    edges,
+    row_weights,
+    sparse_rows,
+    start_rows,
+)
 
 
 def dataset(lengths, states=None, seed=0, size=4):
@@ -156,7 +165,7 @@ def test_draws_follow_the_weights(weight, seed, data):
     end = data.draw(st.integers(first + 1, len(weight)))
     edge = torch.tensor(edges(np.array(weight)))
     assert edge.diff().numpy() == pytest.approx(weight)
-    drawn = draw_between(edge, edge[first], edge[end], 4000, torch.Generator().manual_seed(seed))
+    drawn = draw_between(Edges(edge), edge[first], edge[end], 4000, torch.Generator().manual_seed(seed))
     part = np.array(weight[first:end])
     expected = part / part.sum() * 4000
     counts = np.bincount(drawn - first, minlength=len(part))
@@ -170,5 +179,26 @@ def test_draws_follow_the_weights(weight, seed, data):
 def test_a_sum_that_rounds_up_stays_in_its_part():
     """Between 2^53 and 2^53 + 2 there is no number: half of all sums round up to the next place."""
     edge = torch.tensor([0.0, 2.0**53, 2.0**53 + 2, 2.0**53 + 4], dtype=torch.float64)
-    drawn = draw_between(edge, edge[1], edge[2], 1000, torch.Generator().manual_seed(0))
+    drawn = draw_between(Edges(edge), edge[1], edge[2], 1000, torch.Generator().manual_seed(0))
     assert set(drawn.tolist()) == {1}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(1, 64), min_size=2, max_size=9),
+    st.lists(st.tuples(st.integers(0, 8), st.integers(1, 9)), min_size=1, max_size=5),
+)
+def test_edges_of_blocks_are_those_written_out(weight, chosen):
+    """Weights that float64 sums without rounding, so that every place has its interval exactly."""
+    blocks = [(first, min(size, len(weight) - first)) for first, size in chosen if first < len(weight)]
+    if not blocks:
+        return
+    rows = [*range(len(weight)), *(row for first, size in blocks for row in range(first, first + size))]
+    written = Edges(torch.tensor(edges(np.array(weight, float)[rows])))
+    ours = BlockEdges(torch.tensor(edges(np.array(weight, float))), *map(torch.tensor, zip(*blocks, strict=True)))
+    places = torch.arange(len(rows) + 1)
+    assert ours.at(places).tolist() == written.at(places).tolist()
+    assert ours.total == written.total
+    for inside in (0.0, 0.5):
+        position = written.edge[:-1] + inside
+        assert ours.place(position).tolist() == written.place(position).tolist() == places[:-1].tolist()

@@ -10,7 +10,7 @@ from hcsac.data.dataset import Dataset
 from hcsac.errors import UserError
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.ends import end_table
-from hcsac.sharing.selection import SharedPairs
+from hcsac.sharing.pairs import SharedPairs
 from hcsac.tasks import Task, register_task, registry
 from tests.conftest import arm_episodes, slide_episodes
 

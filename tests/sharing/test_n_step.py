@@ -122,7 +122,7 @@ def test_a_minibatch_is_what_a_loop_over_its_episodes_gives(n):
 
 
 def test_own_rows_alone_where_they_are_asked_for(slides):
-    from hcsac.sharing.selection import SharedPairs
+    from hcsac.sharing.pairs import SharedPairs
 
     active = ActiveDataset(slides, GAMMA, "keep", generators([0], 2), torch.device("cpu"))
     every = np.flatnonzero(slides.task == 0)

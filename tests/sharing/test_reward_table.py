@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import hcsac.sharing.reward_table as module
 from hcsac.data import Dataset, Episode
 from hcsac.data.rewards import reward_blocks
 from hcsac.errors import UserError
-from hcsac.sharing.reward_table import reward_table
+from hcsac.sharing.reward_table import RewardsAsDrawn, reward_table
 from hcsac.tasks import Task, random_rollout, register_task, registry, rewards_of
 
 
@@ -157,3 +158,29 @@ def test_refuses_what_cannot_be_recomputed(slides, cache):
     alone = slides.select(["slide-left"])  # shares nothing
     np.testing.assert_array_equal(reward_table(alone, "recompute")[:, 0], alone.reward)
     assert not cache.exists()
+
+
+@pytest.mark.parametrize("rule", ["zero", "recompute"])
+def test_rewards_as_they_are_drawn_are_those_of_the_table(rule, walker, monkeypatch):
+    table = torch.tensor(np.array(reward_table(walker, rule)))
+    cpu = torch.device("cpu")
+    assert not RewardsAsDrawn.serves(walker, rule, cpu)
+    monkeypatch.setattr(module, "LARGEST", 100)
+    assert RewardsAsDrawn.serves(walker, rule, cpu)
+    drawn = RewardsAsDrawn(walker, rule)
+    random = np.random.default_rng(0)
+    row, task = torch.tensor(random.integers(2000, size=(2, 50, 3))), torch.tensor(random.integers(2, size=(2, 50, 1)))
+    found = drawn[row, task]
+    assert (found.shape, found.dtype) == ((2, 50, 3), torch.float32)
+    torch.testing.assert_close(found, table[row, task], rtol=0, atol=0)
+    torch.testing.assert_close(drawn[row, 1], table[row, 1], rtol=0, atol=0)
+    assert drawn.largest == table.abs().max().item()
+
+
+def test_what_is_kept_or_replayed_or_on_a_gpu_has_a_table(slides, walker, monkeypatch):
+    monkeypatch.setattr(module, "LARGEST", 100)
+    cpu = torch.device("cpu")
+    assert not RewardsAsDrawn.serves(walker, "keep", cpu)
+    assert not RewardsAsDrawn.serves(slides, "recompute", cpu)  # its tasks have no functions
+    assert RewardsAsDrawn.serves(slides, "zero", cpu)
+    assert not RewardsAsDrawn.serves(walker, "recompute", torch.device("cuda"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hcsac.algorithms import settings_of
 from hcsac.errors import UserError
 from hcsac.registry import SHARING_RULES
+from hcsac.sharing.pairs import SharedPairs
 from hcsac.sharing.rules import Memory, cds_weight, threshold
 from hcsac.sharing.selection import LEVELS, Sharer, directions, shared_pairs
 
@@ -19,7 +20,15 @@ def share(rule, task, tasks, score, quantile=0.5, replicas=1, updates=1, **chang
     changes = {"sharing": rule, "share_quantile": quantile, "cds_quantile": quantile} | changes
     settings = settings_of("hcsac")().replace(changes)
     sharer = Sharer(settings, task, [f"t{i}" for i in range(tasks)], replicas, updates)
-    return [(shared_pairs(shared), shared) for shared in sharer(score)]
+    return [(written_out(shared_pairs(shared)), shared) for shared in sharer(score)]
+
+
+def written_out(pairs):
+    """The pairs one by one, also of whole tasks."""
+    if isinstance(pairs, SharedPairs):
+        return pairs
+    rows = [np.arange(first, first + size) for first, size in zip(pairs.first, pairs.size, strict=True)]
+    return SharedPairs(np.concatenate(rows), np.repeat(pairs.task.astype(np.int16), pairs.size))
 
 
 def pairs_of(pairs):

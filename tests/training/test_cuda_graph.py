@@ -8,7 +8,7 @@ from hcsac.algorithms import make_algorithm, resolve, settings_of
 from hcsac.algorithms.algorithm import generators
 from hcsac.settings import applicable
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import SharedPairs
+from hcsac.sharing.pairs import SharedPairs
 from hcsac.training.cuda_graph import UPDATES_PER_GRAPH as SPAN
 from hcsac.training.cuda_graph import Updates, cuda_capture
 from hcsac.types import Spec

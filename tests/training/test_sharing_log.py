@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from hcsac.errors import UserError
+from hcsac.experiments import transition_history_text
+from hcsac.sharing import reward_table
 from hcsac.sharing.selection import LEVELS, SharedTransitions
 from hcsac.training import RunDirectory, checkpoint, train, transition_history
 from hcsac.training.sharing_log import SharingLogWriter
@@ -188,3 +190,23 @@ def test_reading_the_sharing_log_changes_nothing(finished):
     transition_history(finished, 5)
     assert tree(finished.path) == before
     json.dumps(transition_history(finished, 5)._asdict())
+
+
+def test_a_table_that_is_too_large_is_not_needed(tmp_path, monkeypatch):
+    """The same weights and records; only what each transition was worth to another task is not kept."""
+    refs = ["sample/walker-walk-medium-replay-v0", "sample/walker-run-medium-replay-v0"]
+    changes = {"sharing": "all", "reward_rule": "recompute", "own_fraction": 0.5, "n_step": 3}
+    small = settings("one_step", **changes, evaluation_steps=2, updates=8, candidates="0.1:all,inf:own")
+    runs = []
+    for name, largest in (("table", reward_table.LARGEST), ("drawn", 100)):
+        monkeypatch.setattr(reward_table, "LARGEST", largest)
+        runs.append(train("one_step", refs, tmp_path / name, small, progress=False))
+    table, drawn = runs
+    assert table.checkpoint.read_bytes() == drawn.checkpoint.read_bytes()
+    for one, other in zip(table.lines("sharing.jsonl"), drawn.lines("sharing.jsonl"), strict=True):
+        assert other["true_reward"] is None
+        assert one["claimed_reward"] == pytest.approx(other["claimed_reward"])
+    (use,) = transition_history(drawn, 5).uses
+    assert use.assigned_reward is None
+    assert transition_history(table, 5).uses[0].assigned_reward is not None
+    assert "assigned reward not recorded" in transition_history_text(transition_history(drawn, 5))

@@ -120,10 +120,12 @@ def transition_history_text(history: TransitionHistory) -> str:
             reason = f"Q {use.value:.6g} >= threshold {use.threshold:.6g}"
             if use.weighted:
                 reason = f"Q {use.value:.6g}, threshold {use.threshold:.6g}, so weight {use.weight:.4g}"
-        lines.append(
-            f"update {use.update}, seed {use.seed}: shared with {use.task}, "
-            f"assigned reward {use.assigned_reward:.4g}; {reason}"
-        )
+            elif (
+                use.threshold is not None and use.value < use.threshold
+            ):  # of a rule with a threshold for every transition
+                reason = f"Q {use.value:.6g}; the mean of all thresholds is {use.threshold:.6g}"
+        worth = "not recorded" if use.assigned_reward is None else f"{use.assigned_reward:.4g}"
+        lines.append(f"update {use.update}, seed {use.seed}: shared with {use.task}, assigned reward {worth}; {reason}")
     return "\n".join(lines)
 
 

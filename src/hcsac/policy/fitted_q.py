@@ -25,7 +25,7 @@ from hcsac.networks.critics import Critic
 from hcsac.policy.policy import Policy
 from hcsac.settings import RewardRule, check_fields, setting
 from hcsac.sharing.active import ActiveDataset
-from hcsac.sharing.selection import SharedPairs
+from hcsac.sharing.pairs import SharedTasks
 from hcsac.training.progress import Progress
 from hcsac.types import Batch
 
@@ -299,7 +299,7 @@ def _every_row_for_every_task(dataset: Dataset, settings: FittedQSettings) -> Ac
     active = ActiveDataset(dataset, settings.discount, rule, minibatches, CPU, reward_scale=scale)
     if rule == "keep":
         return active
-    foreign = [np.flatnonzero(dataset.task != m) for m in range(dataset.num_tasks)]
-    tasks = np.repeat(np.arange(dataset.num_tasks, dtype=np.int16), [len(rows) for rows in foreign])
-    active.set_shared([SharedPairs(np.concatenate(foreign), tasks)])
+    rows = [dataset.rows_of(j) for j in range(dataset.num_tasks)]
+    blocks = [(of_task[0], len(of_task), m) for m in range(len(rows)) for j, of_task in enumerate(rows) if j != m]
+    active.set_shared([SharedTasks(*np.array(blocks, np.int64).reshape(-1, 3).T)])
     return active

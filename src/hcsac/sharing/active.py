@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,21 +9,13 @@ from torch import Tensor
 
 from hcsac.data.dataset import Dataset
 from hcsac.settings import RewardRule
-from hcsac.sharing.drawing import draw_between, edges
+from hcsac.sharing.drawing import Edges, draw_between, edges
 from hcsac.sharing.ends import end_table
 from hcsac.sharing.n_step import discounted_sum, n_steps
-from hcsac.sharing.reward_table import reward_table
-from hcsac.sharing.selection import SharedPairs
+from hcsac.sharing.pairs import Blocks, Pairs, SharedPairs, SharedTasks, restored
+from hcsac.sharing.reward_table import RewardsAsDrawn, reward_table
 from hcsac.sharing.stratified import Strata, draw_from_strata, strata
 from hcsac.types import Batch
-
-
-class Pairs(NamedTuple):
-    """Rows of D and the tasks that use them, on the device, each [n]."""
-
-    row: Tensor  # int64
-    task: Tensor  # int16 where it is the index, int64 where it is drawn
-    weight: Tensor | None  # float32
 
 
 class ActiveDataset:
@@ -71,42 +62,38 @@ class ActiveDataset:
         self.task = put(dataset.task)
         self.left = put(dataset.rows_left)
         self.discount = discount
-        self.reward = put(reward_table(dataset, rule))
+        as_drawn = RewardsAsDrawn.serves(dataset, rule, device)
+        self.reward = RewardsAsDrawn(dataset, rule) if as_drawn else put(reward_table(dataset, rule))
         self.reward_scale = reward_scale
         self.generators = list(generators)
         self.own_fraction = own_fraction
         self.own_rows = np.bincount(dataset.task, minlength=dataset.num_tasks)
         self.weighted = weighted
         self.row_weight = row_weight
-        self.own_edge = None if row_weight is None else put(edges(row_weight))
+        self.own_edge = None if row_weight is None else Edges(put(edges(row_weight)))
         self.changes = 0  # how often the shared pairs have changed
         nothing = SharedPairs(np.empty(0, np.int64), np.empty(0, np.int16))
         self.set_shared([nothing for _ in generators])
 
-    def set_shared(self, shared: Sequence[SharedPairs]) -> None:
+    def set_shared(self, shared: Sequence[SharedPairs | SharedTasks]) -> None:
         """Replace the shared pairs of every replica: each sharing step starts again from D."""
-        device = self.task.device
-        self._set([Pairs(torch.as_tensor(b.row, device=device), torch.as_tensor(b.task, device=device),
-                         None if b.weight is None else torch.as_tensor(b.weight, device=device)) for b in shared]
-        )  # fmt: skip
+        self._set([of_replica.on(self.task.device) for of_replica in shared])
 
-    def _set(self, shared: list[Pairs]) -> None:
+    def _set(self, shared: list[Pairs | Blocks]) -> None:
         self.changes += 1
-        self.shared = shared
+        self.shared, self.counts = shared, [pairs.length for pairs in shared]
         if self.own_fraction is not None:
             self.strata = [self._strata(pairs, self.own_fraction) for pairs in shared]
         self.edge = [self._edge(pairs) for pairs in shared]
 
-    def _strata(self, pairs: Pairs, own_fraction: float) -> Strata:
-        shared = np.bincount(pairs.task.cpu().numpy(), minlength=len(self.own_rows))
-        return strata(self.own_rows, shared, own_fraction, self.task.device)
+    def _strata(self, pairs: Pairs | Blocks, own_fraction: float) -> Strata:
+        return strata(self.own_rows, pairs.of_tasks(len(self.own_rows)), own_fraction, self.task.device)
 
-    def _edge(self, pairs: Pairs) -> Tensor | None:
+    def _edge(self, pairs: Pairs | Blocks) -> Edges | None:
         """Cumulative weights of D followed by the shared pairs; D's own where nothing is shared."""
-        if self.row_weight is None or self.own_edge is None or len(pairs.row) == 0:
+        if self.row_weight is None or self.own_edge is None or pairs.length == 0:
             return self.own_edge
-        shared = torch.as_tensor(edges(self.row_weight[pairs.row.cpu().numpy()])[1:], device=self.task.device)
-        return torch.cat([self.own_edge, self.own_edge[-1] + shared])
+        return pairs.edges(self.own_edge, self.row_weight)
 
     def sample(self, batch_size: int, n: int = 0, own: bool = False, uniform: bool = False) -> Batch:
         """One minibatch per replica, drawn with replacement from its D*.
@@ -164,6 +151,8 @@ class ActiveDataset:
     @property
     def largest_reward(self) -> float:
         """The largest size of a reward for any task."""
+        if isinstance(self.reward, RewardsAsDrawn):
+            return self.reward.largest
         table = self.reward if self.reward.stride(1) else self.reward[:, :1]  # all tasks alike
         return max(part.abs().max().item() for part in table.split(1_000_000))
 
@@ -176,14 +165,14 @@ class ActiveDataset:
         shared = self.shared[replica]
         pick = self._pick(replica, batch_size, own_only, uniform)  # places in D followed by the shared pairs
         one = torch.ones(batch_size, device=self.task.device) if self.weighted else None
-        if len(shared.row) == 0:
+        if self.counts[replica] == 0:
             return Pairs(pick, self.task[pick], one)
         is_shared = pick >= own
-        index = (pick - own).clamp(min=0)
-        rows = torch.where(is_shared, shared.row[index], pick)
-        tasks = torch.where(is_shared, shared.task[index].long(), self.task[rows])
-        if one is not None and shared.weight is not None:
-            one = torch.where(is_shared, shared.weight[index], one)
+        pairs = shared.at((pick - own).clamp(min=0))
+        rows = torch.where(is_shared, pairs.row, pick)
+        tasks = torch.where(is_shared, pairs.task, self.task[rows])
+        if one is not None and pairs.weight is not None:
+            one = torch.where(is_shared, pairs.weight, one)
         return Pairs(rows, tasks, one)
 
     def _pick(self, replica: int, batch_size: int, own_only: bool, uniform: bool) -> Tensor:
@@ -192,24 +181,22 @@ class ActiveDataset:
         if self.own_fraction is not None and not own_only:
             return draw_from_strata(self.strata[replica], batch_size, generator, edge)
         if edge is None:
-            count = len(self.task) + (0 if own_only else len(self.shared[replica].row))
+            count = len(self.task) + (0 if own_only else self.counts[replica])
             return torch.randint(count, (batch_size,), generator=generator, device=device)
-        return draw_between(edge, edge[0], edge[-1], batch_size, generator)
+        return draw_between(edge, edge.edge[0], edge.total, batch_size, generator)
 
     def state(self) -> dict[str, Tensor]:
         """The index and the generators, for a checkpoint; the keys are those of format 1."""
         state: dict[str, Tensor] = {}
         for r, pairs in enumerate(self.shared):
-            tensors = {name: tensor for name, tensor in pairs._asdict().items() if tensor is not None}
-            state |= {f"borrowed.{r}.{name}": tensor for name, tensor in tensors.items()}
+            state |= {f"borrowed.{r}.{name}": tensor for name, tensor in pairs.state().items()}
             state[f"sampler.{r}"] = self.generators[r].get_state()
         return state
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from `state` exactly."""
-        device = self.task.device
-        saved = [{name: state.get(f"borrowed.{r}.{name}") for name in Pairs._fields}
-                for r in range(len(self.generators))]  # fmt: skip
-        self._set([Pairs(**{n: None if t is None else t.to(device) for n, t in h.items()}) for h in saved])  # type: ignore[arg-type]
+        starts = [f"borrowed.{r}." for r in range(len(self.generators))]
+        saved = [{k.removeprefix(start): v for k, v in state.items() if k.startswith(start)} for start in starts]
+        self._set([restored(of_replica, self.task.device) for of_replica in saved])
         for r, generator in enumerate(self.generators):
             generator.set_state(state[f"sampler.{r}"].cpu())

@@ -97,14 +97,71 @@ def edges(weight: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(weight, dtype=np.float64)])
 
 
-def draw_between(edge: Tensor, low: Tensor, high: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
+class Edges:
+    """Cumulative weights of places, [n + 1] float64 (`edges`), strictly ascending."""
+
+    def __init__(self, edge: Tensor):
+        self.edge = edge
+
+    def at(self, place: Tensor) -> Tensor:
+        """The weight before each place."""
+        return self.edge[place]
+
+    def place(self, position: Tensor) -> Tensor:
+        """The place that has each position, from 0 to the sum of all weights."""
+        return torch.searchsorted(self.edge, position, right=True) - 1
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of all weights."""
+        return self.edge[-1]
+
+
+class BlockEdges(Edges):
+    """Those of D, and after it of blocks of consecutive rows of D again: their edges are those of D, moved.
+
+    Args:
+        edge: of D, [N + 1].
+        first, size: first row of each block, and how many it has, [blocks].
+    """
+
+    def __init__(self, edge: Tensor, first: Tensor, size: Tensor):
+        super().__init__(edge)
+        self.first, self.size = first, size
+        weight = edge[first + size] - edge[first]
+        self.block_edge = edge[-1] + torch.cat([weight.new_zeros(1), weight.cumsum(0)])
+        self.block_place = len(edge) - 1 + torch.cat([size.new_zeros(1), size.cumsum(0)])
+
+    def at(self, place: Tensor) -> Tensor:
+        """As `Edges.at`."""
+        rows = len(self.edge) - 1
+        block = (torch.searchsorted(self.block_place, place, right=True) - 1).clamp(0, len(self.first) - 1)
+        row = (self.first[block] + place - self.block_place[block]).clamp(0, rows)
+        inside = self.block_edge[block] + self.edge[row] - self.edge[self.first[block]]
+        return torch.where(place < rows, self.edge[place.clamp(max=rows)], inside)
+
+    def place(self, position: Tensor) -> Tensor:
+        """As `Edges.place`."""
+        block = (torch.searchsorted(self.block_edge, position, right=True) - 1).clamp(0, len(self.first) - 1)
+        first, size = self.first[block], self.size[block]
+        row = super().place(position - self.block_edge[block] + self.edge[first])
+        row = torch.minimum(torch.maximum(row, first), first + size - 1)  # rounding may lead to a neighbour
+        shared = self.block_place[block] + row - first
+        return torch.where(position < self.edge[-1], super().place(position), shared)
+
+    @property
+    def total(self) -> Tensor:
+        """As `Edges.total`."""
+        return self.block_edge[-1]
+
+
+def draw_between(edge: Edges, low: Tensor, high: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
     """Places [B] with probabilities proportional to their weights, with replacement.
 
     Args:
-        edge: [n + 1] `edges` of the n places, strictly ascending.
         low, high: two of the edges, or two [B] of them, between which each place is drawn.
     """
-    share = torch.rand(batch_size, dtype=torch.float64, generator=generator, device=edge.device)
+    share = torch.rand(batch_size, dtype=torch.float64, generator=generator, device=edge.edge.device)
     # The sum may round to `high`, which is the next place.
     position = torch.minimum(low + share * (high - low), torch.nextafter(high, low))
-    return torch.searchsorted(edge, position, right=True) - 1
+    return edge.place(position)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hcsac.data.dataset import Dataset
-from hcsac.sharing.reward_table import reward_table
+from hcsac.data.rewards import reward_blocks
 
 HORIZON = 100  # rewards that are summed
 DISCOUNT = 0.99  # of each after the one before
@@ -33,7 +33,8 @@ def better_outcomes(dataset: Dataset, task: int, sources: Sequence[int], setting
     Raises:
         UserError: rewards of the task cannot be recomputed.
     """
-    value = outcome(dataset, reward_table(dataset, "recompute")[:, task])
+    blocks = reward_blocks(dataset, [dataset.task_names[task]])
+    value = outcome(dataset, np.concatenate(list(blocks))[:, 0])
     known = dataset.rows_left >= LEFT
     starts = dataset.episode_start
     step = np.arange(len(dataset)) - np.repeat(starts[:-1], np.diff(starts))

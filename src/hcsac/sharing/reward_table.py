@@ -5,12 +5,17 @@ import json
 from functools import partial
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from hcsac.data.dataset import Dataset
 from hcsac.data.rewards import reward_blocks
 from hcsac.settings import RewardRule
 from hcsac.sharing.cache import cached
-from hcsac.tasks import fixed_by, get_task
+from hcsac.sharing.neighbours import some_of
+from hcsac.tasks import fixed_by, get_task, rewards_of
+
+LARGEST = 2**27  # numbers in a table (half a GiB); where it would have more, rewards are computed as they are drawn
 
 
 def reward_table(dataset: Dataset, rule: RewardRule) -> np.ndarray:
@@ -46,3 +51,47 @@ def _key(dataset: Dataset) -> str | None:
     if dataset.physics is not None and any(get_task(name).reward is None for name in dataset.task_names):
         digest.update(np.ascontiguousarray(dataset.physics).data)
     return digest.hexdigest()[:32]
+
+
+def too_large(dataset: Dataset) -> bool:
+    """Whether a table of all transitions and tasks would take more than half a GiB."""
+    return len(dataset) * dataset.num_tasks > LARGEST
+
+
+class RewardsAsDrawn:
+    """reward[row, task] of a table that is too large for the memory; under `recompute` by the tasks' own functions.
+
+    Where a task has no function, or on a GPU, the table is made all the same.
+    """
+
+    def __init__(self, dataset: Dataset, rule: RewardRule):
+        self.dataset, self.rule = dataset, rule
+
+    @classmethod
+    def serves(cls, dataset: Dataset, rule: RewardRule, device: torch.device) -> bool:
+        """Whether rewards are computed as they are drawn."""
+        known = rule == "zero" or all(get_task(name).reward is not None for name in dataset.task_names)
+        return rule != "keep" and known and device.type == "cpu" and too_large(dataset)
+
+    def __getitem__(self, index: tuple[Tensor, Tensor | int]) -> Tensor:
+        """Rows and the tasks that use them, of shapes that broadcast -> rewards float32."""
+        row, task = torch.broadcast_tensors(index[0], torch.as_tensor(index[1]))
+        rows, tasks = row.reshape(-1).numpy(), task.reshape(-1).numpy()
+        reward = self.dataset.reward[rows]
+        foreign = self.dataset.task[rows] != tasks
+        if self.rule == "zero":
+            reward = np.where(foreign, np.float32(0), reward)
+        for m in np.unique(tasks[foreign]) if self.rule == "recompute" else ():
+            used = np.flatnonzero(foreign & (tasks == m))
+            at = rows[used]
+            reached = self.dataset.observations[self.dataset.start_index[at] + 1]
+            action = self.dataset.action_bounds.outside(self.dataset.action[at])
+            reward[used] = rewards_of(self.dataset.task_names[m], reached, action)
+        return torch.from_numpy(np.ascontiguousarray(reward)).view(row.shape)
+
+    @property
+    def largest(self) -> float:
+        """The largest size of a reward, of 20,000 transitions for every task."""
+        rows = torch.from_numpy(some_of(np.arange(len(self.dataset))))
+        sizes = [self[rows, task].abs().max().item() for task in range(self.dataset.num_tasks)]
+        return max(*sizes, float(np.abs(self.dataset.reward).max()))

@@ -9,18 +9,11 @@ import torch
 from torch import Tensor
 
 from hcsac.errors import UserError, unknown
+from hcsac.sharing.pairs import SharedPairs, SharedTasks
 from hcsac.sharing.rules import Memory, Selection, rule_of
 from hcsac.types import Scorer
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)  # of the quantiles by which values are reported
-
-
-class SharedPairs(NamedTuple):
-    """Pairs (row of D, task that uses it), each [n], task after task; 10 bytes a pair, 14 with weights."""
-
-    row: np.ndarray  # int64
-    task: np.ndarray  # int16
-    weight: np.ndarray | None = None  # float32
 
 
 class SharedTransitions(NamedTuple):
@@ -91,6 +84,8 @@ class Sharer:
         of_data: Callable[[int, Sequence[int]], Any] | None = None,
     ):
         self.rule, self.settings, self.updates = rule_of(settings), settings, updates
+        self.by_values = self.rule is not None and self.rule.needs_values
+        self.by_advantages = self.rule is not None and self.rule.advantages
         self.of_data = None if of_data is None else cache(of_data)
         pairs = [] if self.rule is None else directions(settings.share, names)
         self.sources = {i: tuple(j for j, to in pairs if to == i) for i in range(len(names))}
@@ -103,7 +98,7 @@ class Sharer:
 
         Args:
             score: task i -> Q_i(s, a), or the advantage, of all N transitions, [R, N]; called once for each task that
-                others share with. None for an algorithm without values: they are NaN then.
+                others share with. None for a rule that needs none: they are NaN then.
 
         Returns:
             For each replica what each direction shares, by the task that uses it.
@@ -112,38 +107,46 @@ class Sharer:
         for i, sources in self.sources.items():
             if not sources:
                 continue
-            values = np.full((len(shared), self.count), np.nan, np.float32) if score is None else score(i)
+            values = None if score is None else score(i)
             for r, of_replica in enumerate(shared):
-                of_replica += self._select(i, sources, values[r], r)
+                of_replica += self._select(i, sources, None if values is None else values[r], r)
         return shared
 
-    def _select(self, i: int, sources: Sequence[int], values: np.ndarray, replica: int) -> list[SharedTransitions]:
+    def _select(
+        self, i: int, sources: Sequence[int], values: np.ndarray | None, replica: int
+    ) -> list[SharedTransitions]:
         assert self.rule is not None
-        own, candidates = values[self.rows[i]], np.concatenate([values[self.rows[j]] for j in sources])
+        count = sum(len(self.rows[j]) for j in sources)
+        if values is None:
+            own, candidates = _unknown(len(self.rows[i])), _unknown(count)
+        else:
+            own, candidates = values[self.rows[i]], np.concatenate([values[self.rows[j]] for j in sources])
         of_data = None if self.of_data is None else self.of_data(i, sources)
         memory = Memory(float(self.temperature[replica, i]), self.updates, of_data)
         selection = self.rule.choose(own, candidates, self.settings, memory)
-        _require_selection(selection, len(candidates), self.rule.name)
+        _require_selection(selection, count, self.rule.name)
         if selection.weight is not None and not self.rule.weighted(self.settings):
             raise UserError(
                 f"sharing rule {self.rule.name!r} returned weights, but is registered without; add weighted=True to "
                 "its sharing_rule."
             )
         self.temperature[replica, i] = selection.temperature
-        quantiles = np.quantile(own, LEVELS)
+        quantiles = np.full(len(LEVELS), np.nan) if values is None else np.quantile(own, LEVELS)
         shared, start = [], 0
         for j in sources:
             part = slice(start, start + len(self.rows[j]))
             start = part.stop
-            taken = selection.taken[part]
+            taken: Any = selection.taken[part]
+            if taken.all():
+                taken = slice(None)  # no copies where a whole task is shared
             weight = None if selection.weight is None else selection.weight[part][taken]
             shared.append(
                 SharedTransitions(
                     source=j,
                     target=i,
-                    candidates=len(taken),
+                    candidates=len(self.rows[j]),
                     row=self.rows[j][taken],
-                    value=candidates[part][taken],
+                    value=_unknown(int(selection.taken[part].sum())) if values is None else candidates[part][taken],
                     weight=weight,
                     threshold=selection.threshold,
                     temperature=selection.temperature,
@@ -161,6 +164,11 @@ class Sharer:
         self.temperature = state["temperature"].numpy().copy()
 
 
+def _unknown(count: int) -> np.ndarray:
+    """So many values that nobody needs, in no memory."""
+    return np.broadcast_to(np.float32(np.nan), (count,))
+
+
 def _require_selection(selection: Any, candidates: int, rule: str) -> None:
     """Raise a `UserError` for what a rule must not return; a plug-in's rule may be wrong."""
     if not isinstance(selection, Selection):
@@ -176,12 +184,16 @@ def _require_selection(selection: Any, candidates: int, rule: str) -> None:
             )
 
 
-def shared_pairs(shared: Sequence[SharedTransitions]) -> SharedPairs:
-    """The pairs of all directions of one replica: D* is D plus these."""
+def shared_pairs(shared: Sequence[SharedTransitions]) -> SharedPairs | SharedTasks:
+    """The pairs of all directions of one replica, whole tasks where every direction shares all: D* is D plus these."""
     if not shared:
         return SharedPairs(np.empty(0, np.int64), np.empty(0, np.int16))
+    targets = [one.target for one in shared]
+    if all(one.weight is None and len(one.row) == one.candidates == one.row[-1] - one.row[0] + 1 for one in shared):
+        numbers = [one.row[0] for one in shared], [len(one.row) for one in shared], targets
+        return SharedTasks(*(np.array(part, np.int64) for part in numbers))
     return SharedPairs(
         np.concatenate([one.row for one in shared]),
-        np.repeat(np.array([one.target for one in shared], np.int16), [len(one.row) for one in shared]),
+        np.repeat(np.array(targets, np.int16), [len(one.row) for one in shared]),
         None if shared[0].weight is None else np.concatenate([one.weight for one in shared]),
     )

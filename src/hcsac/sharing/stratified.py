@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hcsac.sharing.drawing import draw_between
+from hcsac.sharing.drawing import Edges, draw_between
 
 _LARGE = 2**62  # so many more than any stratum has transitions that the remainder of a draw is uniform
 
@@ -33,13 +33,13 @@ def strata(own: np.ndarray, shared: np.ndarray, own_fraction: float, device: tor
     return Strata(*(torch.as_tensor(x, device=device) for x in (np.cumsum(share[kept]), first[kept], size[kept])))
 
 
-def draw_from_strata(parts: Strata, batch_size: int, generator: torch.Generator, edge: Tensor | None = None) -> Tensor:
+def draw_from_strata(parts: Strata, batch_size: int, generator: torch.Generator, edge: Edges | None = None) -> Tensor:
     """Places [B]: with replacement within each stratum, by systematic sampling of the strata.
 
     A stratum with share p gets p B places, rounded up or down at random, so that p B is met exactly on average.
 
     Args:
-        edge: `drawing.edges` of the weights by which places are drawn within a stratum; None to draw uniformly.
+        edge: of the weights by which places are drawn within a stratum; None to draw uniformly.
     """
     device = parts.end.device
     offset = torch.rand(1, dtype=torch.float64, generator=generator, device=device)
@@ -47,6 +47,6 @@ def draw_from_strata(parts: Strata, batch_size: int, generator: torch.Generator,
     stratum = torch.searchsorted(parts.end, position, right=True).clamp(max=len(parts.end) - 1)
     if edge is not None:
         first, end = parts.first[stratum], parts.first[stratum] + parts.size[stratum]
-        return draw_between(edge, edge[first], edge[end], batch_size, generator)
+        return draw_between(edge, edge.at(first), edge.at(end), batch_size, generator)
     inside = torch.randint(_LARGE, (batch_size,), generator=generator, device=device) % parts.size[stratum]
     return parts.first[stratum] + inside

@@ -175,7 +175,7 @@ class Loop:
 
     def share(self, update: int) -> list[dict[str, Any]]:
         """Replace D* by D and what the sharing rule selects under the present values (Algorithm 1); its records."""
-        shared = self.sharer(self.values if self.algorithm.has_values() else None)
+        shared = self.sharer(self.values if self.sharer.by_values else None)
         self.active.set_shared([shared_pairs(of_replica) for of_replica in shared])
         return self.sharing_log.write(update, shared, self.active.mean_reward)
 
@@ -191,10 +191,7 @@ class Loop:
 
     def values(self, task: int) -> np.ndarray:
         """What the sharing rule selects by: Q_task of all transitions of D, or their advantages, [R, N], in chunks."""
-        chunks, advantages = (
-            self.active.chunks(SCORING_ROWS),
-            self.sharer.rule is not None and self.sharer.rule.advantages,
-        )
+        chunks, advantages = self.active.chunks(SCORING_ROWS), self.sharer.by_advantages
         values = [self.algorithm.values(observation, action, task, advantages) for observation, action in chunks]
         return torch.cat(values, dim=1).cpu().numpy() * np.float32(self.active.reward_scale)
 

@@ -24,7 +24,7 @@ from hcsac.registry import require_plugins
 from hcsac.settings import RewardRule, Settings, Sharing, interval_in_updates
 from hcsac.sharing.active import ActiveDataset
 from hcsac.sharing.drawing import row_weights
-from hcsac.sharing.reward_table import reward_table
+from hcsac.sharing.reward_table import RewardsAsDrawn, reward_table, too_large
 from hcsac.sharing.rules import SharingRule, rule_of
 from hcsac.sharing.selection import Sharer
 from hcsac.tasks import ActionBounds, box_size, get_task, has_simulator, make_env, rescales_actions, time_limit
@@ -125,9 +125,12 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     looks = None if rule is None else rule.of_data
     of_data = None if looks is None else lambda task, sources: looks(dataset, task, sources, sharing)
     sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), schedule.share or 0, of_data)
-    own_reward = active.reward.cpu().numpy() if reward_rule == "recompute" else _target_task_reward(dataset, rule)
+    table = None if isinstance(active.reward, RewardsAsDrawn) else active.reward
+    own_reward = table.cpu().numpy() if table is not None and reward_rule == "recompute" else None
+    if reward_rule != "recompute":
+        own_reward = _target_task_reward(dataset, rule)
     by_value = rule is not None and rule.needs_values
-    sharing_log = SharingLogWriter(run, dataset, seeds, active.reward, by_value, own_reward)
+    sharing_log = SharingLogWriter(run, dataset, seeds, table, by_value, own_reward)
     drawn_from = [*algorithm.random.generators, *minibatches]
     updates = Updates(algorithm, active, cuda_capture(drawn_from) if device.type == "cuda" else None)
     evaluated = all(map(has_simulator, dataset.task_names))
@@ -201,7 +204,7 @@ def _require_sizes_of_tasks(dataset: Dataset) -> None:
 
 def _target_task_reward(dataset: Dataset, rule: SharingRule | None) -> np.ndarray | None:
     """The reward of every transition in every task, [N, M], where formulas give it: what assigned rewards should be."""
-    if rule is None or any(get_task(name).reward is None for name in dataset.task_names):
+    if rule is None or too_large(dataset) or any(get_task(name).reward is None for name in dataset.task_names):
         return None
     return reward_table(dataset, "recompute")
 

@@ -36,7 +36,7 @@ class SharedUse(NamedTuple):
     threshold: float | None  # the value it had to reach, or relative to which its weight is computed
     weight: float  # its factor in the losses, in [0, 1]
     weighted: bool  # whether the rule weights transitions
-    assigned_reward: float  # the reward assigned to it there
+    assigned_reward: float | None  # the reward assigned to it there; None where the table was too large to be kept
 
 
 class TransitionHistory(NamedTuple):
@@ -55,7 +55,8 @@ class SharingLogWriter:
     """Writes the sharing steps of a run.
 
     Args:
-        reward: the table [N, M] of the assigned rewards of transitions, for each task that may use them.
+        reward: the table [N, M] of the assigned rewards of transitions, for each task that may use them; None where it
+            is too large.
         valued: whether values decide which transitions are shared, so that they are stored.
         true_reward: the table [N, M] of the rewards of each task itself, where they are known.
     """
@@ -65,7 +66,7 @@ class SharingLogWriter:
         run: RunDirectory,
         dataset: Dataset,
         seeds: Sequence[int],
-        reward: Tensor,
+        reward: Tensor | None,
         valued: bool,
         true_reward: np.ndarray | None = None,
     ):
@@ -119,12 +120,11 @@ class SharingLogWriter:
 
     def _rows(self) -> dict[str, np.ndarray]:
         start = self.dataset.episode_start
+        rows = {"episode_start": start, "episode_task": self.dataset.task[start[:-1]]}
+        if self.reward is None:
+            return rows | {"logged_reward": self.dataset.reward[:, None]}
         flat = self.reward.stride(1) == 0  # all tasks assign the same rewards: one column is enough
-        return {
-            "episode_start": start,
-            "episode_task": self.dataset.task[start[:-1]],
-            "reward": (self.reward[:, :1] if flat else self.reward).cpu().numpy(),
-        }
+        return rows | {"reward": (self.reward[:, :1] if flat else self.reward).cpu().numpy()}
 
 
 def transition_history(run: RunDirectory, index: int) -> TransitionHistory:
@@ -137,17 +137,17 @@ def transition_history(run: RunDirectory, index: int) -> TransitionHistory:
     if not (folder / files.TRANSITIONS).exists():
         rule = identity["settings"].get("sharing", "none")
         raise UserError(f"{run.path} has no sharing log: with sharing = {rule!r} it has shared no transitions so far.")
-    start, task_of, reward = _rows_of(folder / files.TRANSITIONS)
+    start, task_of, reward, every = _rows_of(folder / files.TRANSITIONS)
     if not 0 <= index < len(reward):
         raise UserError(f"transition {index} is not in the data of {run.path}; choose one from 0 to {len(reward) - 1}.")
     episode = int(np.searchsorted(start, index, side="right")) - 1
     source = int(task_of[episode])
     first = int(np.searchsorted(task_of, source))  # episode of its task
     records = [record for record in run.lines(files.SHARING) if record["from"] == identity["tasks"][source]]
-    offset, uses = index - int(start[first]), []
+    offset, uses, assigned = index - int(start[first]), [], reward[index] if every else None
     for record in records:
         pair = (source, identity["tasks"].index(record["to"]))
-        uses.append(_use(record, folder / f"{record['update']}.safetensors", pair, offset, reward[index]))
+        uses.append(_use(record, folder / f"{record['update']}.safetensors", pair, offset, assigned))
     return TransitionHistory(
         index,
         identity["tasks"][source],
@@ -160,7 +160,7 @@ def transition_history(run: RunDirectory, index: int) -> TransitionHistory:
 
 
 def _use(
-    record: dict[str, Any], path: Path, pair: tuple[int, int], offset: int, assigned: np.ndarray
+    record: dict[str, Any], path: Path, pair: tuple[int, int], offset: int, assigned: np.ndarray | None
 ) -> SharedUse | None:
     name = f"{record['seed']}.{pair[0]}.{pair[1]}"
     try:
@@ -184,7 +184,7 @@ def _use(
         threshold=threshold,
         weight=float(cds_weight(np.array([value - threshold]), temperature)[0]) if weighted else 1.0,
         weighted=weighted,
-        assigned_reward=float(assigned[pair[1] % len(assigned)]),
+        assigned_reward=None if assigned is None else float(assigned[pair[1] % len(assigned)]),
     )
 
 
@@ -198,9 +198,12 @@ def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
         save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, temporary)
 
 
-def _rows_of(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rows_of(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Starts and tasks of the episodes, rewards of the transitions, and whether these are those of every task."""
     try:
         tensors = load_file(path)
-        return tensors["episode_start"], tensors["episode_task"], tensors["reward"]
+        every = "reward" in tensors
+        reward = tensors["reward" if every else "logged_reward"]
+        return tensors["episode_start"], tensors["episode_task"], reward, every
     except (OSError, SafetensorError, KeyError) as error:
         raise UserError(f"{path} is corrupt ({error}); train again in another directory.") from error
