@@ -28,7 +28,7 @@ def install() -> int:
     except ImportError:
         return 0
     check = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))  # an int is a float
-    names = {name: getattr(jaxtyping, name) for name in ("Bool", "Float", "Int")}
+    names = {name: getattr(jaxtyping, name) for name in ("Bool", "Float", "Int", "Real")}
     replaced: dict[FunctionType, Callable[..., Any]] = {}
     for module in modules():
         for owner, name, function in functions(module):

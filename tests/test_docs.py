@@ -53,6 +53,7 @@ RUN = (
             "add-a-metric",
             "add-a-task",
             "train-a-new-task",
+            "ask-by-a-number",
             "compare",
             "read-a-format",
             "resume",

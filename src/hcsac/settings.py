@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 from hcsac.errors import UserError, unknown
 from hcsac.registry import SHARING_RULES
 
-Embedding = Literal["add", "concat", "onehot", "none"]
+Embedding = Literal["add", "concat", "onehot", "none", "number"]
 LayerNorm = Literal["none", "first", "all"]
 Decay = Literal["constant", "linear", "cosine"]
 RewardRule = Literal["keep", "zero", "recompute"]
@@ -113,7 +113,7 @@ class Network(Fields, group="Networks"):
 class TaskInput(Fields, group="Networks"):
     """How a network learns which task it is for; algorithms of one task alone leave it out."""
 
-    embedding: Embedding = setting("add", "how the task enters the state: z = s + e, [s, e], [s, one-hot] or z = s")
+    embedding: Embedding = setting("add", "how the task enters the state: s + e, [s, e], [s, one-hot], s, [s, number]")
 
 
 @dataclass(frozen=True, repr=False)

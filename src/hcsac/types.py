@@ -6,8 +6,9 @@ A action size, M tasks, N rows. Rewards, log-densities and values carry no trail
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,35 @@ class Spec(NamedTuple):
     observation_size: int
     action_size: int
     tasks: tuple[str, ...]
+
+
+class Parameter(NamedTuple):
+    """A number by which tasks differ: `speed` of walker-speed:0, walker-speed:0.5 and walker-speed:1."""
+
+    name: str
+    values: tuple[float, ...]  # one a task
+
+    @classmethod
+    def of(cls, tasks: Sequence[str]) -> Parameter | None:
+        """That of these task names; None unless they differ by a number behind a colon alone."""
+        families, numbers = {name.rpartition(":")[0] for name in tasks}, [name.rpartition(":")[2] for name in tasks]
+        try:
+            values = tuple(map(float, numbers))
+        except ValueError:
+            return None
+        if len(families) > 1 or "" in families or len(set(values)) < 2 or not all(map(math.isfinite, values)):
+            return None
+        return cls(families.pop().rpartition("-")[2], values)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest of the numbers."""
+        return min(self.values), max(self.values)
+
+    def scaled(self, value: Any) -> Any:
+        """Numbers as networks see them: the range is [-1, 1]."""
+        low, high = self.range
+        return 2 * (value - low) / (high - low) - 1
 
 
 class Batch(NamedTuple):

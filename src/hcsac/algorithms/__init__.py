@@ -25,12 +25,13 @@ from hcsac.algorithms.presets import (
 )
 from hcsac.algorithms.registry import ALGORITHMS, algorithm, sentence
 from hcsac.errors import UserError
+from hcsac.networks.embedding import give_numbers
 from hcsac.registry import SHARING_RULES
 from hcsac.settings import Settings
 from hcsac.sharing.rules import resolve_rule, rule_of
 from hcsac.sharing.selection import directions
 from hcsac.tasks.registry import TASKS
-from hcsac.types import Spec
+from hcsac.types import Parameter, Spec
 
 __all__ = [
     "ALGORITHMS",
@@ -95,6 +96,11 @@ def resolve(name: str, settings: Settings, tasks: Sequence[str], relabels: bool 
                 "choose a rule that needs none, as all."
             )
     settings.require_consistent()
+    if settings.embedding == "number" and Parameter.of(tasks) is None:
+        raise UserError(
+            f"embedding = 'number' needs tasks that differ by a number, as walker-speed:1 and walker-speed:2, not "
+            f"{', '.join(tasks)}; use another embedding, or --task-parameter."
+        )
     return settings.replace(_of_this_machine(settings))
 
 
@@ -136,6 +142,7 @@ def make_policy(name: str, spec: Spec, settings: Any, replicas: int) -> Determin
     candidates = kind.candidates_of(settings)
     weights = [torch.Generator()] * (replicas * candidates * settings.actors)
     actor = kind.Actor(spec.observation_size, spec.action_size, len(spec.tasks), settings, weights)
+    give_numbers(actor, spec.tasks)
     choice = torch.zeros(replicas, len(spec.tasks), dtype=torch.int64) if candidates > 1 else None
     scaling = Scaling.identity(spec.observation_size)
     return DeterministicPolicy(actor, scaling, settings.actors, choice, settings.noise_scale)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hcsac.algorithms.compiled import compile_update
 from hcsac.algorithms.policy import Scaling, joint_action
+from hcsac.networks.embedding import give_numbers
 from hcsac.settings import Settings
 from hcsac.types import Batch, Draw, Info, Spec
 
@@ -95,6 +96,7 @@ class Algorithm(nn.Module):
         if settings.policy_average > 0:
             self.average = copy.deepcopy(self.actor).requires_grad_(False)
             self.register_buffer("averaged", torch.zeros(()))
+        give_numbers(self, spec.tasks)
         self.to(device)
         self._update = compile_update(self._advance) if compiled else self._advance
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hcsac.types import Parameter
+
 
 class Scaling(nn.Module):
     """Between the robot's units and those of the networks, fixed at the start.
@@ -89,6 +91,8 @@ def action_statistics(
     std = ((action - mean[:, :, None]).square().sum(2) / max(1, actors - 1)).sqrt()
     if choice is None:
         return mean[:, 0], std[:, 0]
+    if task.is_floating_point():  # the candidate of the nearest task
+        task = (task[..., None] - actor.body.embedding.numbers).abs().argmin(-1)
     chosen = choice.gather(1, task)[:, None, :, None].expand(-1, 1, -1, action.shape[-1])
     return mean.gather(1, chosen)[:, 0], std.gather(1, chosen)[:, 0]
 
@@ -143,16 +147,22 @@ class SingleReplicaPolicy(nn.Module):
     """A policy of one replica without the replica axis: observation [n, S], task [n] -> action [n, A].
 
     Of a policy that acts with noise it gives two, each [n, A]: the mean action and the standard deviation of the noise.
-    A task that is none of the M gives NaN: no runtime that this is exported to would raise an error.
+    A task that is none of the M gives NaN: no runtime that this is exported to would raise an error. Where the tasks
+    differ by a number that the policy is given, task is that number, float32, and NaN follows out of its range.
     """
 
-    def __init__(self, policy: DeterministicPolicy, tasks: int):
+    def __init__(self, policy: DeterministicPolicy, tasks: int, parameter: Parameter | None = None):
         super().__init__()
         self.policy = policy
-        self.tasks = tasks
+        self.parameter = parameter
+        ends: tuple[float, float] = (0, tasks - 1) if parameter is None else parameter.range
+        self.least, self.most = ends
 
     def forward(self, observation: Tensor, task: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        known = (task >= 0) & (task < self.tasks)
-        action, std = self.policy.statistics(observation[None], torch.where(known, task, 0)[None])
+        known = (task >= self.least) & (task <= self.most)
+        task = torch.where(known, task, self.least)
+        if self.parameter is not None:
+            task = self.parameter.scaled(task)
+        action, std = self.policy.statistics(observation[None], task[None])
         action = torch.where(known[:, None], action[0], torch.nan)
         return (action, std[0]) if self.policy.noise_scale > 0 else action

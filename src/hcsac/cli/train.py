@@ -23,8 +23,9 @@ from hcsac.cli.options import (
     track_option,
     use_threads,
 )
-from hcsac.errors import unknown
+from hcsac.errors import UserError, unknown
 from hcsac.registry import require_plugins
+from hcsac.settings import applicable
 
 if TYPE_CHECKING:
     from hcsac.settings import Settings
@@ -99,6 +100,9 @@ def train() -> None:
 @data_option
 @click.option("--tasks", help="Train on these tasks only, as walker-walk,walker-run. A task that "
               "nothing was logged for learns from all the data, under its own reward.")  # fmt: skip
+@click.option("--task-parameter", metavar="NAME:LOW..HIGH", help="Train one policy for tasks that differ by a number, "
+              "as speed:0..4 (walker-speed:0..4/17 for 17 tasks instead of 9): all data are used for each, under its "
+              "own reward, and the policy is given the number.")  # fmt: skip
 @click.option("--map", "folder", type=click.Path(path_type=Path), help="Folder for data larger than memory: "
               "they are laid out there once, and mapped.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), help="The run's directory (default: runs/ALGORITHM).")
@@ -112,6 +116,7 @@ def _train(
     algorithm: str,
     refs: Sequence[str],
     tasks: str | None,
+    task_parameter: str | None,
     folder: Path | None,
     preset_name: str,
     output: Path | None,
@@ -126,12 +131,19 @@ def _train(
     from hcsac.algorithms import changed
 
     begin = _first_settings(algorithm, preset_name, output or Path("runs") / algorithm, resume)
-    settings = changed(algorithm, begin, given_settings(config, given))
+    by_number = {} if task_parameter is None else {"embedding": "number", "sharing": "none"}
+    settings = changed(algorithm, begin, applicable(type(begin), by_number) | given_settings(config, given))
     use_threads(threads)
     from hcsac import training
     from hcsac.data import store
+    from hcsac.data.formats import OpenedDataset
+    from hcsac.tasks import tasks_between
 
     names = tasks.split(",") if tasks else None
+    if task_parameter is not None:
+        if names is not None:
+            raise UserError("--task-parameter names the tasks; leave --tasks out.")
+        names = list(tasks_between(task_parameter, [OpenedDataset(ref).task for ref in refs]))
     dataset = store.load(list(refs), alignment=alignment, tasks=names, folder=folder)
     run = training.train(
         algorithm, dataset, output or Path("runs") / algorithm, settings, seeds, resume, trackers=trackers

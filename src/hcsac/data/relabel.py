@@ -8,6 +8,7 @@ import numpy as np
 from hcsac.data.dataset import Dataset
 from hcsac.data.episode import Episode
 from hcsac.tasks import ends_of, get_task, rewards_of, says_ends
+from hcsac.types import Parameter
 
 WINDOW = 100  # successive steps whose mean reward says what the logs show of a task
 HALF = 0.5  # of what is known to be possible; where the best window stays below it, the logs do not show the task
@@ -26,6 +27,30 @@ def relabelled(episodes: Iterable[Episode], task: str) -> Iterator[Episode]:
         yield replace(episode, reward=rewards_of(task, after, action, physics), terminated=ends)
 
 
+def notes_of_new_tasks(dataset: Dataset) -> list[str]:
+    """`what_logs_show` of every new task; one sentence on all of them where they differ by a number alone."""
+    parameter = Parameter.of(dataset.new_tasks)
+    if parameter is None:
+        return [what_logs_show(dataset, task) for task in dataset.new_tasks]
+    best = [best_window(dataset, dataset.task_names.index(task)) for task in dataset.new_tasks]
+    highest = get_task(dataset.new_tasks[0]).highest_reward
+    steps = ", ".join(f"{value:g}: {reward:.2f}" for value, reward in zip(parameter.values, best, strict=True))
+    count = len(dataset.rows_of(dataset.task_names.index(dataset.new_tasks[0])))
+    text = (
+        f"{parameter.name}: each of {len(best)} tasks has all {count:,} transitions with its own reward; the best "
+        f"{WINDOW} successive steps earn, a step, {steps}."
+    )
+    unseen = [f"{value:g}" for value, reward in zip(parameter.values, best, strict=True) if _hardly(reward, highest)]
+    if unseen:
+        hardly = f"the logs hardly show {', '.join(unseen)}, where the policy is not to be trusted"
+        text += f" {highest:.2f} is possible: {hardly}."
+    return [text]
+
+
+def _hardly(best: float, highest: float | None) -> bool:
+    return highest is not None and best < HALF * highest
+
+
 def what_logs_show(dataset: Dataset, task: str) -> str:
     """What the relabelled logs earn in a task, as a sentence; with a warning where they hardly show it."""
     index = dataset.task_names.index(task)
@@ -36,7 +61,7 @@ def what_logs_show(dataset: Dataset, task: str) -> str:
         f"best {WINDOW} successive steps earn {best:.2f} a step."
     )
     highest = get_task(task).highest_reward
-    if highest is None or best >= HALF * highest:
+    if not _hardly(best, highest):
         return text
     return (
         f"{text} {highest:.2f} a step is possible: the logs hardly show this task, and no policy of them will do it "

@@ -19,7 +19,7 @@ from hcsac.networks.linear import HiddenLayers, Linear
 from hcsac.settings import Settings
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float, Real
 
 LOG_STD_BOUNDS = (-20.0, 2.0)
 
@@ -45,7 +45,7 @@ class ActorNetwork(nn.Module):
         self.trunk = HiddenLayers((), settings.hidden_size, settings.hidden_layers, size_out, generators, low)
 
     def forward(
-        self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"], exact: bool = False
+        self, observation: Float[Tensor, "R B S"], task: Real[Tensor, "R B"], exact: bool = False
     ) -> Float[Tensor, "R B out"]:
         return self.trunk(self.first(self.embedding(observation, task)), exact)
 
@@ -70,13 +70,13 @@ class GaussianActor(nn.Module):
         self.log_std_shift = nn.Parameter(-torch.ones(len(generators), 1, 1))
 
     def forward(
-        self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]
+        self, observation: Float[Tensor, "R B S"], task: Real[Tensor, "R B"]
     ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B A"]]:
         mean, raw = self.body(observation, task).chunk(2, dim=-1)
         log_std = (self.log_std_scale * raw + self.log_std_shift).clamp(*LOG_STD_BOUNDS)
         return mean, log_std
 
-    def act(self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
+    def act(self, observation: Float[Tensor, "R B S"], task: Real[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
         """The deterministic action tanh(mean) [R, B, A]."""
         mean, _ = self.body(observation, task, exact=True).chunk(2, dim=-1)
         return torch.tanh(mean)
@@ -96,10 +96,10 @@ class DeterministicActor(nn.Module):
         super().__init__()
         self.body = ActorNetwork(observation_size, action_size, tasks, settings, generators)
 
-    def forward(self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
+    def forward(self, observation: Float[Tensor, "R B S"], task: Real[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
         return torch.tanh(self.body(observation, task))
 
-    def act(self, observation: Float[Tensor, "R B S"], task: Int[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
+    def act(self, observation: Float[Tensor, "R B S"], task: Real[Tensor, "R B"]) -> Float[Tensor, "R B A"]:
         """The same action [R, B, A], computed in float32."""
         return torch.tanh(self.body(observation, task, exact=True))
 

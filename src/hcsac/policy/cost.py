@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from hcsac.algorithms import SingleReplicaPolicy
 from hcsac.evaluation import Evaluator
 from hcsac.policy.policy import Policy
 from hcsac.policy.state import PolicyState
@@ -48,8 +47,12 @@ def seconds_per_action(policies: Sequence[PolicyState]) -> list[float]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        calls = [SingleReplicaPolicy(state.only(state.seeds[0]).network, len(state.tasks)) for state in policies]
-        given = policies[0].network.scaling.mean[None], torch.zeros(1, dtype=torch.int64)
+        calls = [state.only(state.seeds[0]).single() for state in policies]
+        by_number = policies[0].parameter is not None
+        given = (
+            policies[0].network.scaling.mean[None],
+            torch.zeros(1, dtype=torch.float32 if by_number else torch.int64),
+        )
         seconds = np.empty((ROUNDS, len(calls)))
         for row in seconds:
             for i, act in enumerate(calls):

@@ -8,6 +8,7 @@ import numpy as np
 
 from hcsac.algorithms import ALGORITHMS, recorded_settings, sentence, settings_of
 from hcsac.tasks import ActionBounds
+from hcsac.types import Parameter
 
 
 def model_card(metadata: dict[str, Any], difference: float | None) -> str:
@@ -220,6 +221,14 @@ def _settings_of(trained: dict[str, Any]) -> str:
 
 def _use(metadata: dict[str, Any], names: list[str], difference: float | None) -> str:
     size, task = metadata["observation_size"], metadata["tasks"][0]
+    number = Parameter.of(names) if metadata["settings"].get("embedding") == "number" else None
+    asked, given = json.dumps(task["name"]), f"task = np.array([{task['index']}], dtype=np.int64)  # [n]"
+    out_of_range, what = "A task index that is not in the table", f"task {task['index']} is {task['name']}"
+    if number is not None:
+        asked = f"{number.name}={number.values[0]:g}"
+        given = f"{number.name} = np.array([{number.values[0]:g}], dtype=np.float32)  # [n]"
+        out_of_range = f"A {number.name} out of the range from {number.range[0]:g} to {number.range[1]:g}"
+        what = f"any {number.name} from {number.range[0]:g} to {number.range[1]:g} can be asked for"
     chosen = metadata["onnx_seed"]
     others = ""
     if len(metadata["seeds"]) > 1:
@@ -237,12 +246,12 @@ import numpy as np
 
 policy = hcsac.load_policy(".")
 observation = np.zeros({size}, dtype=np.float32)  # your robot's
-action = policy.act(observation, {json.dumps(task["name"])})
+action = policy.act(observation, {asked})
 ```
 
 The tasks are {", ".join(f"`{name}`" for name in names)}.{others}
 
-With [ONNX Runtime](https://onnxruntime.ai) alone (seed {chosen}; task {task["index"]} is {task["name"]}):
+With [ONNX Runtime](https://onnxruntime.ai) alone (seed {chosen}; {what}):
 
 ```python
 import numpy as np
@@ -250,24 +259,26 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("policy.onnx")
 observation = np.zeros((1, {size}), dtype=np.float32)  # [n, {size}], unscaled: the model scales them
-task = np.array([{task["index"]}], dtype=np.int64)  # [n]
-{_onnx_call(metadata)}
+{given}
+{_onnx_call(metadata, "task" if number is None else number.name)}
 ```
 
-{agreement}. A task index that is not in the table gives NaN."""
+{agreement}. {out_of_range} gives NaN."""
 
 
 def _noisy(metadata: dict[str, Any]) -> bool:
     return recorded_settings(metadata["agent"], metadata["settings"]).noise_scale > 0
 
 
-def _onnx_call(metadata: dict[str, Any]) -> str:
-    inputs = '{"observation": observation, "task": task}'
+def _onnx_call(metadata: dict[str, Any], asked: str) -> str:
+    inputs = f'{{"observation": observation, "{asked}": {asked}}}'
     if not _noisy(metadata):
         return f'(action,) = session.run(["action"], {inputs})'
+    bounds = ActionBounds(*(np.array(end, np.float32) for end in metadata["action_bounds"]))
+    low, high = (-1, 1) if bounds.is_unit else metadata["action_bounds"]
     return f"""random = np.random.default_rng(0)  # once, not for every action
 mean, noise_std = session.run(["action", "noise_std"], {inputs})
-action = np.clip(mean + noise_std * random.standard_normal(mean.shape, np.float32), -1, 1)"""
+action = np.clip(mean + noise_std * random.standard_normal(mean.shape, np.float32), {low}, {high})"""
 
 
 def _limits(metadata: dict[str, Any]) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.algorithms import SingleReplicaPolicy
 from hcsac.errors import UserError
 from hcsac.policy.state import PolicyState
 
@@ -21,18 +20,22 @@ def onnx_bytes(state: PolicyState, description: dict[str, str]) -> bytes:
     """The policy of `state`, which has one seed, as an ONNX model: the same bytes every time.
 
     observation [n, S] float32, task [n] int64 -> action [n, A] float32 in the robot's units, NaN for a task index out
-    of range. Where the policy acts with noise, `action` is the mean and a second output `noise_std` [n, A] the standard
-    deviation of the noise, which the caller draws and adds.
+    of range. A policy that acts by a number has an input of its name in place of the task, as speed [n] float32.
+    Where the policy acts with noise, `action` is the mean and a second output `noise_std` [n, A] the standard deviation
+    of the noise, which the caller draws and adds.
     `description` and the task names are stored in the metadata of the model.
     """
     import onnx
 
-    single = SingleReplicaPolicy(state.network, len(state.tasks)).eval()
-    example = (torch.zeros(2, state.observation_size), torch.zeros(2, dtype=torch.int64))
+    single, by_number = state.single(), state.parameter is not None
+    example = (
+        torch.zeros(2, state.observation_size),
+        torch.zeros(2, dtype=torch.float32 if by_number else torch.int64),
+    )
     n = torch.export.Dim("n")
     with _quiet():
         program = torch.onnx.export(
-            single, example, input_names=["observation", "task"], output_names=_outputs(state),
+            single, example, input_names=["observation", _asked(state)], output_names=_outputs(state),
             dynamic_shapes=({0: n}, {0: n}), dynamo=True, verbose=False,
         )  # fmt: skip
     assert program is not None
@@ -58,14 +61,17 @@ def largest_difference(content: bytes, state: PolicyState) -> float | None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    single = SingleReplicaPolicy(state.network, len(state.tasks))
+    single = state.single()
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(SAMPLES, state.observation_size, generator=generator)
     observation = state.network.scaling.mean + 2 * state.network.scaling.std * noise
     task = torch.randint(len(state.tasks), (SAMPLES,), generator=generator)
+    if state.parameter is not None:
+        low, high = state.parameter.range
+        task = torch.lerp(torch.tensor(low), torch.tensor(high), torch.rand(SAMPLES, generator=generator))
     largest = 0.0
     for size in (SAMPLES, 1, 0):
-        inputs = {"observation": observation[:size].numpy(), "task": task[:size].numpy()}
+        inputs = {"observation": observation[:size].numpy(), _asked(state): task[:size].numpy()}
         wanted = single(observation[:size], task[:size])
         for found, tensor in zip(
             session.run(_outputs(state), inputs), wanted if isinstance(wanted, tuple) else (wanted,), strict=True
@@ -78,6 +84,11 @@ def largest_difference(content: bytes, state: PolicyState) -> float | None:
     if not largest <= limit:
         raise UserError(_failure(f"differs from PyTorch by {largest:.1e}, more than {limit:g}"))
     return largest
+
+
+def _asked(state: PolicyState) -> str:
+    """The second input: what the policy is asked to do."""
+    return "task" if state.parameter is None else state.parameter.name
 
 
 def _outputs(state: PolicyState) -> list[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Policy:
         dataset_returns: mean return of the logged episodes of each task.
         observation_size, action_size: S and A.
         data: the names of the datasets that it was trained on.
+        parameter: the number that it acts by where its tasks differ by one (`embedding = number`): name and range.
     """
 
     def __init__(self, state: PolicyState):
@@ -40,7 +42,8 @@ class Policy:
         self.teacher, self._plugins, self.data = state.teacher, state.plugins, state.data
         self.observation_size, self.action_size = state.observation_size, state.action_size
         self._random = np.random.default_rng(0)  # of the noise in `act`
-        self._last: dict[tuple[str, int | None], np.ndarray] = {}  # actions that `act` may hold
+        self.parameter = state.parameter
+        self._last: dict[tuple[Any, int | None], np.ndarray] = {}  # actions that `act` may hold
 
     def __repr__(self) -> str:
         returns = ", ".join(f"{task} {value:.1f}" for task, value in self.dataset_returns.items())
@@ -56,25 +59,28 @@ class Policy:
     def act(
         self,
         observation: Any,
-        task: str,
+        task: str | None = None,
         seed: int | None = None,
         hold: bool = False,
         deterministic: bool = False,
+        **number: float,
     ) -> np.ndarray:
         """The action [A] at observation [S], or actions [n, A] at observations [n, S], in the robot's units.
 
         Args:
             task: one of `tasks`.
+            number: in place of a task the number that the policy acts by, as speed=1.7, where it was trained with one
+                (`parameter`).
             seed: which replica acts; None for the first.
             hold: where an observation has a value that is no number, return the last action for this task and seed
                 instead of an error, if there is one of that shape: for a robot whose sensor fails for a moment.
             deterministic: the mean action of several actors, without `disagreement_noise`.
 
         Raises:
-            UserError: an unknown task or seed, or an observation of another size, or with values that are no numbers.
+            UserError: an unknown task or seed, a number out of the range that was trained, or an observation of another
+                size, or with values that are no numbers.
         """
-        if task not in self.tasks:
-            raise unknown("task", task, self.tasks)
+        asked = self._asked(task, number)
         if seed is not None and seed not in self.seeds:
             raise unknown("seed", str(seed), map(str, self.seeds))
         try:
@@ -86,7 +92,7 @@ class Policy:
             size = self.observation_size
             raise UserError(f"observation has shape {observations.shape}; this policy takes [{size}] or [n, {size}].")
         if not np.isfinite(observations).all():
-            last = self._last.get((task, seed))
+            last = self._last.get((asked, seed))
             if hold and last is not None and last.shape[:-1] == observations.shape[:-1]:
                 return last.copy()
             bad = np.flatnonzero(~np.isfinite(observations.reshape(-1, self.observation_size)).all(0)).tolist()
@@ -98,13 +104,34 @@ class Policy:
             observations.reshape(-1, self.observation_size),
             (len(self.seeds), observations.size // observations.shape[-1], self.observation_size),
         )
-        tasks = np.full(batch.shape[:2], self.tasks.index(task))
+        tasks = np.full(batch.shape[:2], asked)
         noise = None if deterministic else self._noise(batch.shape[1])
         action = self.act_all(batch, tasks, noise)[0 if seed is None else self.seeds.index(seed)]
         action = action[0] if observations.ndim == 1 else action
         if hold:
-            self._last[task, seed] = action.copy()
+            self._last[asked, seed] = action.copy()
         return action
+
+    def _asked(self, task: str | None, number: Mapping[str, Any]) -> np.int64 | np.float32:
+        """The index of the task, or the number as the network takes it."""
+        if not number:
+            if task is None and self.parameter is not None:
+                raise UserError(
+                    f"name a task, or give a number, as {self.parameter.name}={self.parameter.values[0]:g}."
+                )
+            if task not in self.tasks:
+                raise unknown("task", str(task), self.tasks)
+            return np.int64(self.tasks.index(task))
+        name, value = next(iter(number.items()))
+        if self.parameter is None or set(number) != {self.parameter.name} or task is not None:
+            takes = "a task" if self.parameter is None else f"a task or {self.parameter.name}, one of them"
+            raise UserError(f"{', '.join(number)} is not what this policy is asked by; it takes {takes}.")
+        low, high = self.parameter.range
+        if not isinstance(value, int | float | np.number) or not low <= value <= high:
+            raise UserError(
+                f"{name} = {value!r} is out of the range that was trained; give a number from {low:g} to {high:g}."
+            )
+        return np.float32(self.parameter.scaled(float(value)))
 
     def digest(self) -> str:
         """SHA-256 of what its returns depend on: weights, algorithm, seeds, update, and the environments of its tasks.

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from hcsac.algorithms import ALGORITHMS, DeterministicPolicy, make_policy, recorded_settings
+from hcsac.algorithms import ALGORITHMS, DeterministicPolicy, SingleReplicaPolicy, make_policy, recorded_settings
 from hcsac.errors import UserError, unknown
 from hcsac.files import RUN, fits, require_form
 from hcsac.registry import SHARING_RULES, require_plugins
@@ -20,7 +20,7 @@ from hcsac.settings import Settings
 from hcsac.tasks import ActionBounds
 from hcsac.training import checkpoint
 from hcsac.training.run_directory import RunDirectory
-from hcsac.types import Spec
+from hcsac.types import Parameter, Spec
 
 # What the metadata of a policy must have.
 _FORM = {
@@ -55,6 +55,15 @@ class PolicyState:
     data: tuple[str, ...] = ()  # the names of the datasets it was trained on
     plugins: tuple[str, ...] = ()  # the modules that registered its algorithm, sharing rule, tasks and data
     teacher: str | None = None  # the algorithm of the policy that it was distilled from
+
+    @property
+    def parameter(self) -> Parameter | None:
+        """The number that it acts by in place of a task; None where it acts by task."""
+        return Parameter.of(self.tasks) if self.settings.embedding == "number" else None
+
+    def single(self) -> SingleReplicaPolicy:
+        """The network without the replica axis, of a state with one seed."""
+        return SingleReplicaPolicy(self.network, len(self.tasks), self.parameter).eval()
 
     @property
     def bounds(self) -> ActionBounds:

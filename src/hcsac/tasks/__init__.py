@@ -6,6 +6,7 @@ is imported when the first environment is made.
 
 from hcsac.tasks import suite  # noqa: F401 (registers its tasks)
 from hcsac.tasks.bounds import ActionBounds
+from hcsac.tasks.family import tasks_between
 from hcsac.tasks.registry import (
     Reward,
     Task,
@@ -61,6 +62,7 @@ __all__ = [
     "suite_body",
     "task_names",
     "task_of_env",
+    "tasks_between",
     "terminates",
     "time_limit",
     "unpack_task",

@@ -14,7 +14,7 @@ from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
 from hcsac.data.held_out import held_out_episodes, without
-from hcsac.data.relabel import what_logs_show
+from hcsac.data.relabel import notes_of_new_tasks
 from hcsac.data.rewards import why_not_relabelled
 from hcsac.data.scaling import observation_scaling
 from hcsac.data.store import load as load_dataset
@@ -141,7 +141,7 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
             f"{', '.join(endless)}: without a time limit of the environment, episodes of evaluations end after "
             f"{LONGEST:,} steps (evaluation_steps)."
         )
-    loop.notes += [what_logs_show(dataset, task) for task in dataset.new_tasks]
+    loop.notes += notes_of_new_tasks(dataset)
     if schedule.share and schedule.share >= schedule.total:
         loop.notes.append(
             f"sharing = {sharing.sharing} shares nothing: its first step would come after {schedule.share:,} of "
