@@ -160,19 +160,18 @@ def load(
     new = [name for name in order if name not in names]
     for name in new:
         _require_new_task(name, names, alignment)
-    chosen = [(one, name) for name in order for one in opened if one.task == name or name in new]
     origins = tuple(
         Origin(one.task, ref, one.plugin) for ref, one in zip(refs, opened, strict=True) if one.task in order or new
     )
+
+    def chosen(source_of: Callable[[OpenedDataset], Source]) -> list[Source]:
+        sources = [source_of(one) for one in opened if one.task in order or new]
+        return [_as_task(one, name) for name in order for one in sources if one.task == name or name in new]
+
     if folder is None:
-        arrays = build([_as_task(_source(one), name) for one, name in chosen], alignment)
-        return Dataset(**arrays, origins=origins, alignment=alignment)
+        return Dataset(**build(chosen(_source), alignment), origins=origins, alignment=alignment)
     made_from = [order, *(one.state() for one in opened)]
-
-    def sources() -> list[Source]:
-        return [_as_task(_streamed(one), name) for one, name in chosen]
-
-    return map_dataset(Path(folder), sources, origins, alignment, made_from)
+    return map_dataset(Path(folder), lambda: chosen(_streamed), origins, alignment, made_from)
 
 
 def _require_new_task(name: str, logged: Sequence[str], alignment: str) -> None:
