@@ -1,7 +1,6 @@
 """What the benchmarks count and compare with."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from benchmarks import (
     check_calibration,
     checks,
     choice,
-    dial,
     flops,
     logs,
     machine,
@@ -206,15 +204,3 @@ def test_what_rules_share_is_compared_with_what_is_useful(tmp_path, capsys, monk
             assert (precision, recall) == ("100%", "100%")
         else:
             assert (shared, precision, recall) == ("100%", useful, "100%")
-
-
-def test_asked_and_achieved_speed():
-    """Of a policy that stands still, and of one that throws the robot about."""
-    still = SimpleNamespace(act=lambda observation, speed: np.zeros((len(observation), 6)))
-    random = np.random.default_rng(0)
-    wild = SimpleNamespace(act=lambda observation, speed: random.uniform(-1, 1, (len(observation), 6)))
-    (slow, earned), (fast, _) = (dial.roll_out(policy, 1.0, 2, 60) for policy in (still, wild))
-    assert slow.shape == earned.shape == (2,)
-    assert np.abs(slow).max() < 5
-    assert (slow != fast).all()
-    assert (earned > 0).all()

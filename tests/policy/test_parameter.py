@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from hcsac import load_policy, preset, train
+from hcsac import evaluate, load_policy, make_env, preset, train
 from hcsac.algorithms import resolve
 from hcsac.cli import main
+from hcsac.cli.runs import numbers_of
 from hcsac.data import load
 from hcsac.errors import UserError
 from hcsac.networks.embedding import TaskEmbedding, give_numbers
 from hcsac.policy import export_policy
+from hcsac.policy.asked import asked_table, evaluate_at
 from hcsac.policy.policy import Policy
 from hcsac.policy.state import PolicyState
 from hcsac.tasks import tasks_between
+from hcsac.tasks.walker import torso_speed
 from hcsac.types import Parameter
 
 DATA = ["sample/walker-walk-medium-replay-v0", "sample/walker-run-medium-replay-v0"]
@@ -168,3 +171,45 @@ def test_the_command(tmp_path, capsys):
         main(["train", "td3_bc", "--task-parameter", "speed:0..2", "--tasks", "walker-run", *given])
     assert end.value.code == 2
     assert "leave --tasks out" in capsys.readouterr().err
+
+
+def test_what_it_does_at_a_number(run, policy, capsys, tmp_path):
+    found = evaluate_at(run.path, (0.0, 0.7, 4.0), episodes=3)
+    assert found.returns.shape == found.achieved.shape == (2, 3, 3)
+    returns = evaluate(run.path, 3)  # of the tasks 0, 1, 4
+    np.testing.assert_allclose(found.returns[:, [0, 2]], returns[:, [0, 2]])
+    env = make_env("walker-speed:0.7", seed=10_001)
+    observation, speeds, total = env.reset(seed=10_001)[0], [], 0.0
+    noise = np.random.default_rng([7, 10_001])
+    state = PolicyState.of_run(run)
+    for _ in range(1000):
+        speeds.append(torso_speed(observation[None])[0])
+        task = torch.full((2, 1), Parameter.of(TASKS).scaled(0.7))
+        drawn = torch.tensor(noise.standard_normal(6, np.float32)).expand(2, 1, 6)
+        action = state.network(torch.tensor(observation).expand(2, 1, -1), task, drawn)[0, 0].numpy()
+        observation, reward, *_ = env.step(action)
+        total += reward
+    # Not to the last digit: the rounding of another size of minibatch grows over a thousand steps.
+    assert found.returns[0, 1, 1] == pytest.approx(total, rel=0.05)
+    assert found.achieved[0, 1, 1] == pytest.approx(np.mean(speeds[200:]), abs=0.03)
+    text = asked_table(found)
+    assert text.splitlines()[0] == "speed, 3 episodes and 2 seeds each"
+    assert f"{found.achieved[:, 1].mean():.2f}" in text.splitlines()[3]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("0.5,1.7", [0.5, 1.7]), ("0:3:1", [0, 1, 2, 3]), ("1:2:0.5", [1, 1.5, 2]), ("2", [2])]
+)
+def test_numbers_of_an_option(text, numbers):
+    assert numbers_of(text) == pytest.approx(numbers)
+
+
+@pytest.mark.parametrize("text", ["", "a", "0:1", "0:1:0", "3:0:1", "0:1e9:0.1"])
+def test_options_that_are_no_numbers(text):
+    with pytest.raises(UserError, match="is neither a list of numbers"):
+        numbers_of(text)
+
+
+def test_asking_for_what_was_not_trained(run, policy):
+    with pytest.raises(UserError, match="takes a speed from 0 to 4; give numbers within"):
+        evaluate_at(run.path, [5.0])

@@ -10,6 +10,21 @@ from typing import Any
 import click
 
 from hcsac.cli.options import data_of_run_option, fitted_q_updates_option, threads_option, use_threads
+from hcsac.errors import UserError
+
+
+def numbers_of(text: str) -> list[float]:
+    """Numbers of an option: 0.5,1.7, or FIRST:LAST:STEP with both ends."""
+    try:
+        if ":" not in text:
+            return [float(word) for word in text.split(",")]
+        first, last, step = (float(word) for word in text.split(":"))
+        count = round((last - first) / step)
+        if count < 0 or count > 1000:
+            raise ValueError
+        return [first + k * step for k in range(count + 1) if first + k * step <= last + 1e-9 * abs(step)]
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise UserError(f"--at {text!r} is neither a list of numbers, as 0.5,1.7, nor a range, as 0:3:0.25.") from None
 
 
 @click.command()
@@ -24,6 +39,8 @@ from hcsac.cli.options import data_of_run_option, fitted_q_updates_option, threa
     help="Seed of the first episode's initial state; the next episodes have the next seeds.",
 )
 @click.option("--offline", is_flag=True, help="Judge by logged episodes alone, also where there is a simulator.")
+@click.option("--at", metavar="NUMBERS", help="Ask a policy that acts by a number (train --task-parameter) for these, "
+              "as 0.5,1.7 or 0:3:0.25, and print what it achieves.")  # fmt: skip
 @data_of_run_option
 @fitted_q_updates_option
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the numbers here.")
@@ -33,6 +50,7 @@ def evaluate(
     episodes: int,
     seed: int,
     offline: bool,
+    at: str | None,
     refs: Sequence[str],
     updates: int | None,
     file: Path | None,
@@ -52,6 +70,7 @@ def evaluate(
     from hcsac.evaluation import returns_table
     from hcsac.files import write_atomically
     from hcsac.policy import evaluate, evaluate_offline
+    from hcsac.policy.asked import asked_table, evaluate_at
     from hcsac.policy.fitted_q import FittedQSettings
     from hcsac.policy.offline import offline_table
     from hcsac.policy.policy import load_with_tasks
@@ -60,7 +79,12 @@ def evaluate(
     policy = load_with_tasks(run)
     click.echo(f"{run} after {policy.update} updates")
     numbers: dict[str, Any] = {"update": policy.update, "seeds": policy.seeds}
-    if offline or refs or not all(map(has_simulator, policy.tasks)):
+    if at is not None:
+        asked = evaluate_at(run, numbers_of(at), episodes, seed)
+        click.echo(asked_table(asked))
+        numbers |= {"asked": asked.values, "returns": asked.returns.tolist()}
+        numbers["achieved"] = None if asked.achieved is None else asked.achieved.tolist()
+    elif offline or refs or not all(map(has_simulator, policy.tasks)):
         judged = evaluate_offline(run, refs, FittedQSettings.of_length(updates))
         click.echo(f"judged without a simulator\n\n{offline_table(judged)}")
         numbers |= {"unseen": judged.unseen, "tasks": [one.as_dict() for one in judged.tasks]}

@@ -12,7 +12,7 @@ import numpy as np
 from hcsac.errors import UserError, unknown
 from hcsac.registry import Registry
 from hcsac.tasks.bounds import ActionBounds
-from hcsac.tasks.walker import SLOWEST, WalkerReward
+from hcsac.tasks.walker import SLOWEST, WalkerReward, torso_speed
 
 # next_observation [n, S], action [n, A] -> reward [n] of each transition by itself.
 Reward = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -39,6 +39,9 @@ class Task:
     `terminated` says where the task ends in a terminal state. Transitions of other tasks that this one uses end where
     it says; without it they keep the ends that they were logged with.
 
+    `measure` tells of observations how much the robot achieves of the number by which tasks of a family differ, as the
+    speed that it has.
+
     A real robot has no simulator: a policy can be trained for a task without `env_id`, but not evaluated.
     """
 
@@ -51,6 +54,7 @@ class Task:
     terminated: Terminated | None = None
     action_bounds: tuple[float | tuple[float, ...], float | tuple[float, ...]] | None = None
     highest_reward: float | None = None
+    measure: Callable[[np.ndarray], np.ndarray] | None = None  # observation [n, S] -> [n]
 
 
 TASKS: Registry[Task] = Registry("task")
@@ -95,7 +99,9 @@ def walker_speed(name: str, speed: float | str) -> Task:
             f"task {name!r}: {speed!r} is no target speed; give metres per second, 0 or at least {SLOWEST} in either "
             f"direction, as in {_FAMILY}3.5."
         )
-    task = Task(name, "hcsac/walker-speed-v0", {"speed": target}, reward=WalkerReward(target), highest_reward=1.0)
+    task = Task(name, "hcsac/walker-speed-v0", {"speed": target}, reward=WalkerReward(target), highest_reward=1.0,
+        measure=torso_speed,
+    )  # fmt: skip
     register_task(task)
     return task
 
