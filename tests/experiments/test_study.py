@@ -279,6 +279,17 @@ def test_other_directories_and_records_are_left_alone(read, tmp_path):
         read_record(record.output)
 
 
+@pytest.mark.parametrize("path", ["a" * 300, "/".join(["run"] * 700)])
+def test_paths_that_no_file_can_have(path, read, tmp_path):
+    start_study(read(STUDY_FILE), tmp_path / "study")
+    record = tmp_path / "study" / "study.json"
+    content = json.loads(record.read_text())
+    content["cells"][0]["path"] = path
+    record.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"study\.json is damaged .* longer than a file's can be"):
+        read_record(tmp_path / "study")
+
+
 def test_the_record_of_an_earlier_release_is_kept_and_resumed(read, tmp_path):
     record = start_study(read(STUDY_FILE), tmp_path / "out")
     (record.output / "study.json").rename(record.output / "grid.json")

@@ -15,6 +15,8 @@ _FORM = {
     "seeds": list[int], "alignment": str, "settings": dict[str, Any],
 }  # fmt: skip
 
+_LONGEST = 2048  # bytes of a path within the study; the system's limit is 4096 with the study's own
+
 
 @dataclass(frozen=True)
 class StudyRun:
@@ -72,6 +74,10 @@ class StudyRun:
             raise ValueError("a run has no seed")
         if not Path(root, content["path"]).resolve().is_relative_to(root.resolve()):
             raise ValueError(f"the run {content['path']!r} is outside of the study")
+        if len(content["path"].encode()) > _LONGEST or any(
+            len(part.encode()) > 255 for part in Path(content["path"]).parts
+        ):
+            raise ValueError("the path of a run is longer than a file's can be")
         return cls(
             dataset=content["dataset"],
             variant=content["variant"],
