@@ -135,7 +135,7 @@ def test_a_run_and_a_study_of_it(store, tmp_path, capsys):
     assert "up: nothing was logged for it" in capsys.readouterr().err
     rewards = rewards_of("up", load(REFS).next_observation, load(REFS).action)
     assert run.identity()["behaviour"]["up"] == pytest.approx(rewards.sum() / 8, rel=1e-4)
-    main_status(["evaluate", str(run.path), "--offline"])
+    main_status(["evaluate", str(run.path), "--offline", "--updates", "20"])
     assert "up" in capsys.readouterr().out
     study = Study("new", {"both": REFS}, tasks=("slide-left", "up"), algorithms=("bc", "mtcsac"))
     assert [(one.algorithm, one.tasks, one.refs) for one in study.runs(tmp_path)] == [

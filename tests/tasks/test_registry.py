@@ -37,8 +37,8 @@ def test_any_speed_is_a_task() -> None:
     task = get_task("walker-speed:3.5")
     assert (task.name, task.kwargs) == ("walker-speed:3.5", {"speed": 3.5})
     assert get_task("walker-speed:3.5") is task
-    assert walker_speed("jog", 2) is get_task("jog")
-    assert task_of_env(task.env_id, {"speed": 2.0}) == "jog"
+    assert walker_speed("jog", 2.375) is get_task("jog")
+    assert task_of_env(task.env_id, {"speed": 2.375}) == "jog"
     assert task_of_env(task.env_id, {"speed": 9.0}) is None
     spec = make_env("walker-speed:-1e-1").spec
     assert spec is not None

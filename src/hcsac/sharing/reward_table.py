@@ -70,8 +70,9 @@ class RewardsAsDrawn:
     @classmethod
     def serves(cls, dataset: Dataset, rule: RewardRule, device: torch.device) -> bool:
         """Whether rewards are computed as they are drawn."""
-        known = rule == "zero" or all(get_task(name).reward is not None for name in dataset.task_names)
-        return rule != "keep" and known and device.type == "cpu" and too_large(dataset)
+        if rule == "keep" or device.type != "cpu" or not too_large(dataset):
+            return False
+        return rule == "zero" or all(get_task(name).reward is not None for name in dataset.task_names)
 
     def __getitem__(self, index: tuple[Tensor, Tensor | int]) -> Tensor:
         """Rows and the tasks that use them, of shapes that broadcast -> rewards float32."""

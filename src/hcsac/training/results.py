@@ -11,8 +11,8 @@ from hcsac.training.run_directory import RunDirectory
 def updates_done(run: RunDirectory) -> int:
     """Updates that a run has done, as far as its records say."""
     if run.finished:
-        return run.read_json("result.json")["updates"]
-    names = ("metrics.jsonl", "evaluations.jsonl")
+        return run.read_json(files.RESULT)["updates"]
+    names = (files.METRICS, files.EVALUATIONS)
     return max((record["update"] for name in names for record in run.tail(name)), default=0)
 
 
