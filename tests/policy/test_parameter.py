@@ -215,3 +215,12 @@ def test_options_that_are_no_numbers(text):
 def test_asking_for_what_was_not_trained(run, policy):
     with pytest.raises(UserError, match="takes a speed from 0 to 4; give numbers within"):
         evaluate_at(run.path, [5.0])
+
+
+def test_an_action_is_held_for_the_same_request_alone(run):
+    """The highest speed is 1 to the network, as is the index of the second task."""
+    policy, broken = load_policy(run.path), np.full(24, np.nan)
+    held = policy.act(OBSERVATION[0], speed=4, hold=True)
+    np.testing.assert_array_equal(policy.act(broken, speed=4, hold=True), held)
+    with pytest.raises(UserError, match="NaN or infinite"):
+        policy.act(broken, TASKS[1], hold=True)

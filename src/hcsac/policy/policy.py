@@ -43,7 +43,7 @@ class Policy:
         self.observation_size, self.action_size = state.observation_size, state.action_size
         self._random = np.random.default_rng(0)  # of the noise in `act`
         self.parameter = state.parameter
-        self._last: dict[tuple[Any, int | None], np.ndarray] = {}  # actions that `act` may hold
+        self._last: dict[tuple[Any, ...], np.ndarray] = {}  # actions that `act` may hold
 
     def __repr__(self) -> str:
         returns = ", ".join(f"{task} {value:.1f}" for task, value in self.dataset_returns.items())
@@ -80,7 +80,7 @@ class Policy:
             UserError: an unknown task or seed, a number out of the range that was trained, or an observation of another
                 size, or with values that are no numbers.
         """
-        asked = self._asked(task, number)
+        asked, request = self._asked(task, number), (task, tuple(number.items()), seed)
         if seed is not None and seed not in self.seeds:
             raise unknown("seed", str(seed), map(str, self.seeds))
         try:
@@ -92,7 +92,7 @@ class Policy:
             size = self.observation_size
             raise UserError(f"observation has shape {observations.shape}; this policy takes [{size}] or [n, {size}].")
         if not np.isfinite(observations).all():
-            last = self._last.get((asked, seed))
+            last = self._last.get(request)
             if hold and last is not None and last.shape[:-1] == observations.shape[:-1]:
                 return last.copy()
             bad = np.flatnonzero(~np.isfinite(observations.reshape(-1, self.observation_size)).all(0)).tolist()
@@ -109,7 +109,7 @@ class Policy:
         action = self.act_all(batch, tasks, noise)[0 if seed is None else self.seeds.index(seed)]
         action = action[0] if observations.ndim == 1 else action
         if hold:
-            self._last[asked, seed] = action.copy()
+            self._last[request] = action.copy()
         return action
 
     def _asked(self, task: str | None, number: Mapping[str, Any]) -> np.int64 | np.float32:

@@ -126,8 +126,9 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
     of_data = None if looks is None else lambda task, sources: looks(dataset, task, sources, sharing)
     sharer = Sharer(sharing, dataset.task, dataset.task_names, len(seeds), schedule.share or 0, of_data)
     table = None if isinstance(active.reward, RewardsAsDrawn) else active.reward
-    own_reward = table.cpu().numpy() if table is not None and reward_rule == "recompute" else None
-    if reward_rule != "recompute":
+    if table is not None and reward_rule == "recompute":
+        own_reward: np.ndarray | None = table.cpu().numpy()
+    else:
         own_reward = _target_task_reward(dataset, rule)
     by_value = rule is not None and rule.needs_values
     sharing_log = SharingLogWriter(run, dataset, seeds, table, by_value, own_reward)
