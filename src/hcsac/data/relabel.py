@@ -64,8 +64,8 @@ def what_logs_show(dataset: Dataset, task: str) -> str:
     if not _hardly(best, highest):
         return text
     return (
-        f"{text} {highest:.2f} a step is possible: the logs hardly show this task, and no policy of them will do it "
-        "well; log episodes that come nearer."
+        f"{text} {highest:.2f} a step is possible: the logs hardly show this task, and a policy of them is not to be "
+        "trusted with it; log episodes that come nearer."
     )
 
 

@@ -47,7 +47,7 @@ def nearest_own_states(dataset: Dataset, task: int, sources: Sequence[int], sett
 
     Euclidean distance of observations, normalised by mean and std over the task; of a task with more than 20,000
     transitions, the nearest among 20,000 of them, drawn with a fixed seed. Memory is bounded, time is linear in the
-    number of candidates (about 10 s for 50,000).
+    number of candidates.
 
     Returns:
         [n, k] int32, places among the task's own transitions; k is less where it has fewer.
