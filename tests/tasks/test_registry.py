@@ -45,8 +45,14 @@ def test_any_speed_is_a_task() -> None:
     assert spec.max_episode_steps == 1000
 
 
+def test_any_pace_is_a_task() -> None:
+    task = get_task("walker-pace:2")
+    assert (task.name, task.kwargs, task.env_id) == ("walker-pace:2", {"speed": 2.0}, "hcsac/walker-pace-v0")
+    assert walker_speed("march", 2.0, exact=True).reward == task.reward != get_task("walker-speed:2").reward
+
+
 @pytest.mark.parametrize(
-    "name", ["walker-speed:", "walker-speed:fast", "walker-speed:nan", "walker-speed:-inf", "walker-speed:1e-9"]
+    "name", ["walker-speed:", "walker-pace:slow", "walker-speed:nan", "walker-speed:-inf", "walker-speed:1e-9"]
 )
 def test_what_is_no_speed(name: str) -> None:
     with pytest.raises(UserError, match="is no target speed; give metres per second"):

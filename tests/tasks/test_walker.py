@@ -12,7 +12,7 @@ from hcsac.data import store
 from hcsac.data.formats import npz
 from hcsac.errors import UserError
 from hcsac.tasks import formula, get_task, make_env, random_rollout, replay, rewards_of
-from hcsac.tasks.walker import WalkerReward, move_reward, stand_reward, torso_speed
+from hcsac.tasks.walker import PaceReward, WalkerReward, move_reward, pace_reward, stand_reward, torso_speed
 
 TOLERANCE = 1e-5
 SPEEDS = [0.0, 0.5, 3.5, 8.0, -0.5, -2.0]
@@ -29,6 +29,9 @@ def test_terms_are_dm_controls_tolerances(height: float, upright: float, velocit
     moving = tolerance(velocity, bounds=(speed, float("inf")), margin=speed / 2, value_at_margin=0.5, sigmoid="linear")
     assert move_reward(np.float64(velocity), speed) == pytest.approx(moving, abs=1e-12)
     assert move_reward(np.float64(-velocity), -speed) == pytest.approx(moving, abs=1e-12)
+    pace = tolerance(velocity, bounds=(speed, speed), margin=0.5, value_at_margin=0.5, sigmoid="linear")
+    assert pace_reward(np.float64(velocity), speed) == pytest.approx(pace, abs=1e-12)
+    assert pace_reward(np.float64(-velocity), -speed) == pytest.approx(pace, abs=1e-12)
 
 
 def test_torso_speed_is_the_simulators_in_any_state() -> None:
@@ -45,9 +48,10 @@ def test_torso_speed_is_the_simulators_in_any_state() -> None:
     np.testing.assert_allclose(torso_speed(np.stack(observations)), speeds, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["speed", "pace"])
 @pytest.mark.parametrize("speed", SPEEDS)
-def test_the_environment_pays_what_the_formula_says(speed: float) -> None:
-    name = f"walker-speed:{speed}"
+def test_the_environment_pays_what_the_formula_says(speed: float, family: str) -> None:
+    name = f"walker-{family}:{speed}"
     env = make_env(name, seed=1)
     rng = np.random.default_rng(0)
     arrived, paid = [], []
@@ -77,7 +81,7 @@ def test_trained_policies(ref: str) -> None:
     some = np.arange(0, 1000, 25)
     episode = episodes[-1]
     assert episode.physics is not None
-    for other in ("walker-stand", "walker-walk", "walker-run", "walker-speed:1.5", "walker-speed:-1"):
+    for other in ("walker-stand", "walker-walk", "walker-run", "walker-speed:1.5", "walker-speed:-1", "walker-pace:1"):
         after, paid, _ = replay(other, episode.physics[some], episode.action[some])
         np.testing.assert_allclose(rewards_of(other, after, episode.action[some]), paid, atol=TOLERANCE)
 
@@ -98,6 +102,17 @@ def test_backwards_pays_only_backwards() -> None:
     np.testing.assert_allclose(back[moving >= 0], standing[moving >= 0] / 6, rtol=1e-5)
     np.testing.assert_allclose(back[moving <= -0.5], standing[moving <= -0.5], rtol=1e-5)
     assert (moving <= -0.5).sum() > 10 < (moving >= 0).sum()
+
+
+def test_a_pace_pays_no_other_speed() -> None:
+    states = random_rollout("walker-walk", seed=0)["observation"][1:]
+    moving, standing = torso_speed(states), stand_reward(states[:, 14], states[:, 0])
+    paid = PaceReward(0.5)(states, states)
+    far = np.abs(moving - 0.5) >= 1
+    np.testing.assert_allclose(paid[far], standing[far] / 6, rtol=1e-5)
+    near = np.abs(moving - 0.5) < 0.1
+    assert (paid[near] >= 0.91 * standing[near]).all()
+    assert far.sum() > 10 < near.sum()
 
 
 def test_a_row_is_worth_the_same_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:

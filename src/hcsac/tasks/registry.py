@@ -12,13 +12,14 @@ import numpy as np
 from hcsac.errors import UserError, unknown
 from hcsac.registry import Registry
 from hcsac.tasks.bounds import ActionBounds
-from hcsac.tasks.walker import SLOWEST, WalkerReward, torso_speed
+from hcsac.tasks.walker import SLOWEST, PaceReward, WalkerReward, torso_speed
 
 # next_observation [n, S], action [n, A] -> reward [n] of each transition by itself.
 Reward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # observation [n, S], action [n, A], next observation [n, S] -> [n] bool, whether that one is a terminal state.
 Terminated = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-_FAMILY = "walker-speed:"  # followed by a target speed: tasks that need no registration
+# Followed by a target speed: tasks that need no registration. Whether faster is paid less.
+_FAMILIES = {"walker-speed:": False, "walker-pace:": True}
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,26 @@ def register_task(task: Task) -> None:
 
 
 def get_task(name: str) -> Task:
-    """The task of that name; `walker-speed:V` exists for every number V, as walker-speed:3.5 (see `walker_speed`).
+    """The task of that name; `walker-speed:V` and `walker-pace:V` exist for every number V (see `walker_speed`).
 
     Raises:
         UserError: there is none; it says the nearest name.
     """
-    if name not in TASKS and name.startswith(_FAMILY):
-        return walker_speed(name, name.removeprefix(_FAMILY))
+    for family, exact in _FAMILIES.items():
+        if name not in TASKS and name.startswith(family):
+            return walker_speed(name, name.removeprefix(family), exact)
     if name not in TASKS:
-        raise unknown("task", name, [*TASKS, f"{_FAMILY}3.5"])
+        raise unknown("task", name, [*TASKS, *(f"{family}3.5" for family in _FAMILIES)])
     return TASKS.get(name)
 
 
-def walker_speed(name: str, speed: float | str) -> Task:
+def walker_speed(name: str, speed: float | str, exact: bool = False) -> Task:
     """Register and return the task `name`: dm_control's walker, rewarded for moving at `speed` metres per second.
 
-    Negative speeds are backwards, 0 is standing; `WalkerReward` defines the reward.
+    Negative speeds are backwards, 0 is standing; `WalkerReward` defines the reward. `walker-speed:V` is such a task.
+
+    Args:
+        exact: whether faster is paid less, as `PaceReward` says, instead of in full. `walker-pace:V` is such a task.
 
     Raises:
         UserError: `speed` is no finite number, or not 0 and slower than 0.01 in either direction.
@@ -97,11 +102,10 @@ def walker_speed(name: str, speed: float | str) -> Task:
     if not math.isfinite(target) or 0 < abs(target) < SLOWEST:
         raise UserError(
             f"task {name!r}: {speed!r} is no target speed; give metres per second, 0 or at least {SLOWEST} in either "
-            f"direction, as in {_FAMILY}3.5."
+            f"direction, as in walker-speed:3.5."
         )
-    task = Task(name, "hcsac/walker-speed-v0", {"speed": target}, reward=WalkerReward(target), highest_reward=1.0,
-        measure=torso_speed,
-    )  # fmt: skip
+    env_id, reward = ("walker-pace-v0", PaceReward(target)) if exact else ("walker-speed-v0", WalkerReward(target))
+    task = Task(name, f"hcsac/{env_id}", {"speed": target}, reward=reward, highest_reward=1.0, measure=torso_speed)
     register_task(task)
     return task
 

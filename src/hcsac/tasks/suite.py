@@ -100,3 +100,4 @@ _register("walker", "stand", WalkerReward(0.0), random=132.0)
 _register("walker", "walk", WalkerReward(1.0), random=32.3, expert=980.0)
 _register("walker", "run", WalkerReward(8.0), random=23.4, expert=843.0)
 _register_env("walker", "speed", "hcsac.tasks.walker:WalkerSpeedEnv", {})  # of walker-speed:V
+_register_env("walker", "pace", "hcsac.tasks.walker:WalkerPaceEnv", {})  # of walker-pace:V

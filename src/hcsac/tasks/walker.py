@@ -1,4 +1,4 @@
-"""The walker at any target speed: its reward as a function of the observation, and its environment.
+"""The walker at any target speed: its rewards as functions of the observation, and its environment.
 
 The 24 numbers of an observation are the orientations [14] (xx and xz of the rotation matrix of each of the 7 links:
 cos and sin of its angle in the plane), the height of the torso [1] and the joint rates [9]. They determine the state up
@@ -43,6 +43,24 @@ class WalkerReward(RewardFormula):
         return reward
 
 
+@dataclass(frozen=True)
+class PaceReward(RewardFormula):
+    """`WalkerReward`, but only the target speed itself earns the full reward, not faster ones; 0 is standing still.
+
+    Ours: none of dm_control's walker tasks pays less for moving faster. Equals the environment's reward to about 1e-5.
+    """
+
+    speed: float
+
+    body: ClassVar[str] = "walker"
+    size: ClassVar[int] = 24
+
+    def rewards(self, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """The stand reward times (5 pace + 1) / 6; the action is not used."""
+        standing = stand_reward(observation[:, HEIGHT], observation[:, UPRIGHT])
+        return standing * ((5 * pace_reward(torso_speed(observation), self.speed) + 1) / 6)
+
+
 def stand_reward(height: np.ndarray, upright: np.ndarray) -> np.ndarray:
     """(3 standing + (1 + upright) / 2) / 4, PlanarWalker.get_reward; [n], [n] -> [n].
 
@@ -62,6 +80,14 @@ def move_reward(velocity: np.ndarray, speed: float) -> np.ndarray:
     return np.clip(velocity * (1 / speed), 0, 1)
 
 
+def pace_reward(velocity: np.ndarray, speed: float) -> np.ndarray:
+    """tolerance(velocity, (speed, speed), margin 0.5, 0.5 at the margin, linear); [n] -> [n].
+
+    1 at the target, 0 from 1 m/s beside it on.
+    """
+    return np.clip(1 - np.abs(velocity - speed), 0, 1)
+
+
 def torso_speed(observation: np.ndarray) -> np.ndarray:
     """Horizontal velocity of the centre of mass in metres per second, [n, 24] -> [n]."""
     return planar.forward_speed("walker", observation[:, ORIENTATIONS], observation[:, VELOCITY])
@@ -77,6 +103,27 @@ class WalkerSpeedEnv(DmControlEnv):
 
     def _load(self, domain: str, task: str) -> Any:
         return with_task(super()._load(domain, task), _speed_task(self._speed))
+
+
+class WalkerPaceEnv(WalkerSpeedEnv):
+    """dm_control's walker, rewarded for moving at `speed` metres per second and no faster, as `PaceReward` says."""
+
+    def _load(self, domain: str, task: str) -> Any:
+        return with_task(DmControlEnv._load(self, domain, task), _pace_task(self._speed))
+
+
+def _pace_task(speed: float) -> Any:
+    from dm_control.suite import walker
+    from dm_control.utils.rewards import tolerance
+
+    class Pace(walker.PlanarWalker):
+        def get_reward(self, physics: Any) -> float:
+            velocity = physics.horizontal_velocity()
+            pace = tolerance(velocity, (speed, speed), margin=0.5, value_at_margin=0.5, sigmoid="linear")
+            standing: float = super().get_reward(physics)
+            return standing * (5 * pace + 1) / 6
+
+    return Pace(move_speed=0)
 
 
 def _speed_task(speed: float) -> Any:
