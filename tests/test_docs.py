@@ -64,7 +64,7 @@ RUN = (
 )
 BUDGET = {
     "--updates": "8", "updates": "8", "--episodes": "1", "episodes": "1", "--steps": "8", "--random-steps": "5000",
-    "steps": "8",
+    "steps": "8", "--seconds": "0.1",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 from hcsac import load, preset, train
 from hcsac.cli import main
 from hcsac.data.dataset import Dataset
-from hcsac.data.relabel import best_window, notes_of_new_tasks, relabelled, what_logs_show
+from hcsac.data.relabel import best_steps, best_window, notes_of_new_tasks, relabelled, what_logs_show
 from hcsac.data.store import write
 from hcsac.errors import UserError
 from hcsac.experiments import Study
@@ -109,7 +109,7 @@ def test_the_best_window_is_of_one_episode():
 @pytest.mark.parametrize(("task", "shown"), [("walker-stand", True), ("walker-speed:-1", False)])
 def test_it_says_what_the_logs_show(task, shown):
     data = load(["sample/walker-walk-medium-v0"], tasks=[task])
-    text = what_logs_show(data, task)
+    text = what_logs_show(data, task, best_window(data, 0))
     assert "all 10,000 transitions have its reward instead" in text
     assert f"(mean {data.mean_returns[task]:.0f})" in text
     assert ("hardly show this task" in text) is not shown
@@ -118,12 +118,14 @@ def test_it_says_what_the_logs_show(task, shown):
 def test_tasks_that_differ_by_a_number_are_said_at_once():
     speeds = [f"walker-speed:{speed}" for speed in (0, 1, 6)]
     data = load(["sample/walker-walk-medium-v0"], tasks=["walker-walk", *speeds])
-    (text,) = notes_of_new_tasks(data)
+    (text,) = notes_of_new_tasks(data, best_steps(data))
     best = [best_window(data, index) for index in (1, 2, 3)]
+    assert best_steps(data) == dict(zip(speeds, best, strict=True))
     assert f"a step, 0: {best[0]:.2f}, 1: {best[1]:.2f}, 6: {best[2]:.2f}." in text
     assert "speed: each of 3 tasks has all 10,000 transitions" in text
     assert "the logs hardly show 6, where" in text
-    assert len(notes_of_new_tasks(load(["sample/walker-walk-medium-v0"], tasks=["walker-stand", *speeds]))) == 4
+    several = load(["sample/walker-walk-medium-v0"], tasks=["walker-stand", *speeds])
+    assert len(notes_of_new_tasks(several, best_steps(several))) == 4
 
 
 def test_a_run_and_a_study_of_it(store, tmp_path, capsys):

@@ -3,16 +3,18 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
 from hcsac import evaluate, load_policy, make_env, preset, train
 from hcsac.algorithms import resolve
 from hcsac.cli import main
-from hcsac.cli.runs import numbers_of
+from hcsac.cli.options import numbers_of
 from hcsac.data import load
 from hcsac.errors import UserError
 from hcsac.evaluation import rollout
+from hcsac.experiments import draw_asked
 from hcsac.networks.embedding import TaskEmbedding, give_numbers
 from hcsac.policy import export_policy
 from hcsac.policy.asked import asked_table, evaluate_at
@@ -176,7 +178,7 @@ def test_the_command(tmp_path, capsys):
 
 def test_what_it_does_at_a_number(run, policy, monkeypatch):
     monkeypatch.setattr(rollout, "time_limit", lambda task: 60)
-    found = evaluate_at(run.path, (0.0, 0.7, 4.0), episodes=3)
+    found = evaluate_at(policy, (0.0, 0.7, 4.0), episodes=3)
     assert found.returns.shape == found.achieved.shape == (2, 3, 3)
     returns = evaluate(run.path, 3)  # of the tasks 0, 1, 4
     np.testing.assert_allclose(found.returns[:, [0, 2]], returns[:, [0, 2]])
@@ -194,6 +196,8 @@ def test_what_it_does_at_a_number(run, policy, monkeypatch):
     # Not to the last digit: the rounding of another size of minibatch grows.
     assert found.returns[0, 1, 1] == pytest.approx(total, rel=1e-3)
     assert found.achieved[0, 1, 1] == pytest.approx(np.mean(speeds[12:]), abs=1e-3)
+    logged = [policy.dataset_returns[task] for task in TASKS]
+    np.testing.assert_allclose(found.logged, [logged[0], 0.3 * logged[0] + 0.7 * logged[1], logged[2]])
     text = asked_table(found)
     assert text.splitlines()[0] == "speed, 3 episodes and 2 seeds each"
     assert f"{found.achieved[:, 1].mean():.2f}" in text.splitlines()[3]
@@ -206,15 +210,36 @@ def test_numbers_of_an_option(text, numbers):
     assert numbers_of(text) == pytest.approx(numbers)
 
 
+def test_a_range_does_not_go_beyond_its_end():
+    assert 3 * 0.1 > 0.3
+    assert numbers_of("0:0.3:0.1")[-1] == 0.3
+
+
 @pytest.mark.parametrize("text", ["", "a", "0:1", "0:1:0", "3:0:1", "0:1e9:0.1"])
 def test_options_that_are_no_numbers(text):
     with pytest.raises(UserError, match="is neither a list of numbers"):
         numbers_of(text)
 
 
+def test_where_the_logs_show_little_it_says_so(run, policy, tmp_path, monkeypatch):
+    """The runs of the data are too slow for 4 m/s."""
+    monkeypatch.setattr(rollout, "time_limit", lambda task: 5)
+    assert policy.best_steps == run.identity()["best_steps"]
+    assert policy.best_steps[TASKS[1]] > 0.5 > policy.best_steps[TASKS[2]]
+    bundle = load_policy(export_policy(run.path, tmp_path / "policy").path)
+    for one in (policy, bundle):
+        found = evaluate_at(one, (1.0, 1.5, 4.0), episodes=2)
+        assert found.unseen.tolist() == [False, False, True]
+        lines = asked_table(found).splitlines()
+        assert [line.endswith(" *") for line in lines[2:5]] == [False, False, True]
+        assert lines[5].startswith("* the logs hardly show it")
+    draw_asked(found, tmp_path / "asked.png")
+    assert PIL.Image.open(tmp_path / "asked.png").size[0] > 1000
+
+
 def test_asking_for_what_was_not_trained(run, policy):
     with pytest.raises(UserError, match="takes a speed from 0 to 4; give numbers within"):
-        evaluate_at(run.path, [5.0])
+        evaluate_at(policy, [5.0])
 
 
 def test_an_action_is_held_for_the_same_request_alone(run):

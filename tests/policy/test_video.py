@@ -1,5 +1,7 @@
 """Videos of trained policies."""
 
+from dataclasses import replace
+
 import pytest
 
 from hcsac.data.dataset import Dataset
@@ -7,6 +9,8 @@ from hcsac.errors import UserError
 from hcsac.evaluation import render
 from hcsac.policy import evaluate, video
 from hcsac.policy import render as make_video
+from hcsac.tasks import get_task
+from hcsac.tasks.registry import TASKS
 from hcsac.training import train
 from tests.conftest import slide_episodes
 from tests.evaluation import drawing  # noqa: F401 (its tasks)
@@ -52,6 +56,31 @@ def test_part_of_one_task_at_another_speed(run, captions):
     images, properties = decoded(path)
     assert (len(images), properties["rate"]) == (3, 50)  # 10 steps a second, 20 times as fast, every fourth
     assert [text.split("   ")[1] for text in captions] == ["step 0", "step 4", "step 8"]
+
+
+def test_a_policy_that_is_asked_by_a_number(tmp_path, monkeypatch, captions):
+    """Each number has an equal part of the video; the position in the track stands for what is achieved."""
+    monkeypatch.setattr(render, "find_backend", lambda: "disabled")
+    for value in (0, 1.5, 2):
+        task = replace(get_task("drawn"), name=f"drawn-place:{value}", measure=lambda observation: observation[:, 0])
+        TASKS.add(task.name, task)
+    data = {f"drawn-place:{value}": slide_episodes("slide-left") for value in (0, 2)}
+    changes = settings("bc", updates=6).replace({"embedding": "number"})
+    run = train("bc", Dataset.from_episodes(data), tmp_path / "run", changes, (0,), progress=False).path
+    path = make_video(run, at=[0, 1.5, 2], seconds=1.2, progress=False)
+    images, _ = decoded(path)
+    assert len(images) == len(captions) == 13
+    asked = [float(text.split()[1]) for text in captions]
+    assert asked == [0] * 4 + [1.5] * 4 + [2] * 5
+    assert all(text.split("   ")[1].endswith(" achieved") for text in captions[1:])
+    assert captions[7].endswith("   step 7")
+    with pytest.raises(UserError, match="leave out --task or --at"):
+        make_video(run, tmp_path / "no.mp4", tasks=["drawn-place:0"], at=[1])
+
+
+def test_a_policy_of_tasks_has_no_numbers(run):
+    with pytest.raises(UserError, match=r"acts by task \(drawn, drawn-right\), not by a number"):
+        make_video(run, run / "no.mp4", at=[1])
 
 
 def test_bad_arguments_write_nothing(run, monkeypatch, tmp_path):

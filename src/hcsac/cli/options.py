@@ -16,6 +16,21 @@ from hcsac.files import read_toml
 from hcsac.settings import choices, groups, plain_type
 
 
+def numbers_of(text: str) -> list[float]:
+    """Numbers of an option: 0.5,1.7, or FIRST:LAST:STEP with both ends."""
+    try:
+        if ":" not in text:
+            return [float(word) for word in text.split(",")]
+        first, last, step = (float(word) for word in text.split(":"))
+        count = round((last - first) / step)
+        if step <= 0 or not 0 <= count <= 1000:
+            raise ValueError
+        numbers = (first + k * step for k in range(count + 1))
+        return [min(number, last) for number in numbers if number <= last + 1e-9 * step]  # 3 x 0.1 is above 0.3
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise UserError(f"--at {text!r} is neither a list of numbers, as 0.5,1.7, nor a range, as 0:3:0.25.") from None
+
+
 class Commands(click.Group):
     """A group that names the nearest command when it does not know one."""
 

@@ -9,22 +9,8 @@ from typing import Any
 
 import click
 
-from hcsac.cli.options import data_of_run_option, fitted_q_updates_option, threads_option, use_threads
+from hcsac.cli.options import data_of_run_option, fitted_q_updates_option, numbers_of, threads_option, use_threads
 from hcsac.errors import UserError
-
-
-def numbers_of(text: str) -> list[float]:
-    """Numbers of an option: 0.5,1.7, or FIRST:LAST:STEP with both ends."""
-    try:
-        if ":" not in text:
-            return [float(word) for word in text.split(",")]
-        first, last, step = (float(word) for word in text.split(":"))
-        count = round((last - first) / step)
-        if count < 0 or count > 1000:
-            raise ValueError
-        return [first + k * step for k in range(count + 1) if first + k * step <= last + 1e-9 * abs(step)]
-    except (ValueError, OverflowError, ZeroDivisionError):
-        raise UserError(f"--at {text!r} is neither a list of numbers, as 0.5,1.7, nor a range, as 0:3:0.25.") from None
 
 
 @click.command()
@@ -41,6 +27,8 @@ def numbers_of(text: str) -> list[float]:
 @click.option("--offline", is_flag=True, help="Judge by logged episodes alone, also where there is a simulator.")
 @click.option("--at", metavar="NUMBERS", help="Ask a policy that acts by a number (train --task-parameter) for these, "
               "as 0.5,1.7 or 0:3:0.25, and print what it achieves.")  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False),
+              help="With --at, also draw the curves of what is achieved and returned here (PNG).")  # fmt: skip
 @data_of_run_option
 @fitted_q_updates_option
 @click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the numbers here.")
@@ -51,6 +39,7 @@ def evaluate(
     seed: int,
     offline: bool,
     at: str | None,
+    plot: Path | None,
     refs: Sequence[str],
     updates: int | None,
     file: Path | None,
@@ -68,6 +57,7 @@ def evaluate(
     """
     use_threads(threads)
     from hcsac.evaluation import returns_table
+    from hcsac.experiments import draw_asked
     from hcsac.files import write_atomically
     from hcsac.policy import evaluate, evaluate_offline
     from hcsac.policy.asked import asked_table, evaluate_at
@@ -76,12 +66,19 @@ def evaluate(
     from hcsac.policy.policy import load_with_tasks
     from hcsac.tasks import has_simulator
 
+    if at is not None and (offline or refs):
+        raise UserError("--at asks in the simulator; leave out --offline and --data.")
+    if plot is not None and at is None:
+        raise UserError("--plot draws what --at asks for; give numbers, as --at 0:3:0.25.")
     policy = load_with_tasks(run)
     click.echo(f"{run} after {policy.update} updates")
     numbers: dict[str, Any] = {"update": policy.update, "seeds": policy.seeds}
     if at is not None:
-        asked = evaluate_at(run, numbers_of(at), episodes, seed)
+        asked = evaluate_at(policy, numbers_of(at), episodes, seed)
         click.echo(asked_table(asked))
+        if plot is not None:
+            draw_asked(asked, plot)
+            click.echo(f"written: {plot}")
         numbers |= {"asked": asked.values, "returns": asked.returns.tolist()}
         numbers["achieved"] = None if asked.achieved is None else asked.achieved.tolist()
     elif offline or refs or not all(map(has_simulator, policy.tasks)):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hcsac.cli.options import threads_option, use_threads
+from hcsac.cli.options import numbers_of, threads_option, use_threads
 
 
 @click.command()
@@ -22,6 +22,8 @@ from hcsac.cli.options import threads_option, use_threads
 @click.option("--width", type=click.IntRange(1), help="Width of each task's frame in pixels (default: 480).")
 @click.option("--height", type=click.IntRange(1), help="Height of each task's frame in pixels (default: 360).")
 @click.option("--camera", help="Name or number of a camera (default: the first; walker: side or back).")
+@click.option("--at", metavar="NUMBERS", help="Ask a policy that acts by a number (train --task-parameter) for these "
+              "one after the other, as 0.5,1.7 or 0:3:0.05, instead of showing tasks.")  # fmt: skip
 @threads_option
 def render(
     run: Path,
@@ -35,6 +37,7 @@ def render(
     width: int | None,
     height: int | None,
     camera: str | None,
+    at: str | None,
     threads: int | None,
 ) -> None:
     """Write an MP4 video of the policy of RUN's last checkpoint, with deterministic actions and all tasks side by side.
@@ -46,6 +49,7 @@ def render(
 
     chosen = int(camera) if camera and camera.lstrip("-").isdecimal() else camera
     path = policy.render(
-        run, output, tasks, seed, episode, seconds, speed, width, height, chosen, overwrite
+        run, output, tasks, seed, episode, seconds, speed, width, height, chosen, overwrite,
+        at=None if at is None else numbers_of(at),
     )  # fmt: skip
     click.echo(f"written: {path}")

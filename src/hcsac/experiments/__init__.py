@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hcsac.lazy import at_first_use
 
 if TYPE_CHECKING:
+    from hcsac.experiments.asked_chart import draw_asked
     from hcsac.experiments.comparisons import Compared, compare
     from hcsac.experiments.local import LocalLauncher
     from hcsac.experiments.metrics import METRICS, metric
@@ -46,6 +47,7 @@ __all__ = [
     "collect_returns",
     "compare",
     "dataset_returns",
+    "draw_asked",
     "draw_sharing_history",
     "find_runs",
     "gain_runs",
@@ -81,6 +83,7 @@ __all__ = [
 __getattr__ = at_first_use(
     __name__,
     {
+        "asked_chart": ("draw_asked",),
         "comparisons": ("Compared", "compare"),
         "local": ("LocalLauncher",),
         "metrics": ("METRICS", "metric"),

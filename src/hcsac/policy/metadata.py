@@ -44,6 +44,7 @@ def make_metadata(run: RunDirectory, state: PolicyState) -> dict[str, Any]:
         },
         "alignment": identity["alignment"],
         "behaviour": state.dataset_returns,
+        "best_steps": dict(state.best_steps),
         "settings": state.settings.as_dict(),
     }
 

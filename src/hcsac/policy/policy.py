@@ -31,6 +31,7 @@ class Policy:
         seeds: the seeds of the replicas.
         update: the number of updates it was trained for.
         dataset_returns: mean return of the logged episodes of each task.
+        best_steps: of each task that nothing was logged for, what the best 100 successive logged steps earn, a step.
         observation_size, action_size: S and A.
         data: the names of the datasets that it was trained on.
         parameter: the number that it acts by where its tasks differ by one (`embedding = number`): name and range.
@@ -38,7 +39,8 @@ class Policy:
 
     def __init__(self, state: PolicyState):
         self.algorithm, self.tasks, self.seeds, self.update = state.algorithm, state.tasks, state.seeds, state.update
-        self.dataset_returns, self._network = state.dataset_returns, state.network
+        self.dataset_returns, self.best_steps = state.dataset_returns, state.best_steps
+        self._network = state.network
         self.teacher, self._plugins, self.data = state.teacher, state.plugins, state.data
         self.observation_size, self.action_size = state.observation_size, state.action_size
         self._random = np.random.default_rng(0)  # of the noise in `act`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,13 @@ from hcsac.types import Parameter, Spec
 # What the metadata of a policy must have.
 _FORM = {
     "agent": str, "plugins": list[str], "settings": dict[str, Any], "seeds": list[int],
-    "observation_size": int, "action_size": int, "behaviour": dict[str, float],
+    "observation_size": int, "action_size": int, "behaviour": dict[str, float], "best_steps": dict[str, float],
 }  # fmt: skip
 
 
 def require_policy(metadata: Mapping[str, Any], tasks: list[str]) -> None:
     """Raise a ValueError unless `run.json` or `policy.json` describes a policy of these tasks."""
-    require_form({"plugins": [], **metadata}, _FORM)
+    require_form({"plugins": [], "best_steps": {}, **metadata}, _FORM)
     if not tasks or not fits(tasks, list[str]) or not metadata["seeds"]:
         raise ValueError("it has no task or no seed")
 
@@ -55,6 +55,7 @@ class PolicyState:
     data: tuple[str, ...] = ()  # the names of the datasets it was trained on
     plugins: tuple[str, ...] = ()  # the modules that registered its algorithm, sharing rule, tasks and data
     teacher: str | None = None  # the algorithm of the policy that it was distilled from
+    best_steps: Mapping[str, float] = field(default_factory=dict)  # new task -> the best 100 logged steps, a step
 
     @property
     def parameter(self) -> Parameter | None:
@@ -94,7 +95,8 @@ class PolicyState:
         data = tuple(data["names"] if isinstance(data, dict) else data)
         teacher = metadata["distilled"]["teacher"]["agent"] if "distilled" in metadata else None
         returns = dict(metadata["behaviour"])
-        return cls(name, tasks, seeds, S, A, returns, update, settings, network, data, plugins, teacher)
+        best = dict(metadata.get("best_steps", {}))
+        return cls(name, tasks, seeds, S, A, returns, update, settings, network, data, plugins, teacher, best)
 
     @classmethod
     def of_run(cls, run: RunDirectory) -> PolicyState:

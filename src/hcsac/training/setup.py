@@ -14,7 +14,7 @@ from hcsac.algorithms.algorithm import generators
 from hcsac.algorithms.compiled import wants_compile
 from hcsac.data.dataset import Dataset
 from hcsac.data.held_out import held_out_episodes, without
-from hcsac.data.relabel import notes_of_new_tasks
+from hcsac.data.relabel import best_steps, notes_of_new_tasks
 from hcsac.data.rewards import why_not_relabelled
 from hcsac.data.scaling import observation_scaling
 from hcsac.data.store import load as load_dataset
@@ -89,8 +89,10 @@ def train(
     dataset = without(dataset, held_out)
     # Put together before the directory is created: what cannot be trained leaves nothing behind.
     loop = None if run.finished else set_up(algorithm, dataset, resolved, seeds, run)
-    with files.told(run.path), run.writing(_identity(algorithm, dataset, held_out, given, resolved, seeds), resume):
+    identity = _identity(algorithm, dataset, held_out, given, resolved, seeds)
+    with files.told(run.path), run.writing(identity, resume):
         if loop is not None:
+            loop.notes += notes_of_new_tasks(dataset, identity.get("best_steps", {}))
             if obstacle is not None:
                 loop.notes.append(f"sharing = auto shares nothing: {obstacle}")
             bar = [ProgressBar(f"{len(dataset):,} transitions", seconds_of_updates(loop))] if progress else []
@@ -142,7 +144,6 @@ def set_up(name: str, dataset: Dataset, settings: Settings, seeds: Sequence[int]
             f"{', '.join(endless)}: without a time limit of the environment, episodes of evaluations end after "
             f"{LONGEST:,} steps (evaluation_steps)."
         )
-    loop.notes += notes_of_new_tasks(dataset)
     if schedule.share and schedule.share >= schedule.total:
         loop.notes.append(
             f"sharing = {sharing.sharing} shares nothing: its first step would come after {schedule.share:,} of "
@@ -248,4 +249,6 @@ def _identity(
     if dataset.alignment == "correct":  # otherwise rewards are not what the episodes earned
         logged = dataset.episode_returns.items()
         identity["behaviour_returns"] = {task: [round(x, 4) for x in returns.tolist()] for task, returns in logged}
+    if dataset.new_tasks:
+        identity["best_steps"] = {task: round(best, 4) for task, best in best_steps(dataset).items()}
     return identity
