@@ -66,6 +66,7 @@ BUDGET = {
     "--updates": "8", "updates": "8", "--episodes": "1", "episodes": "1", "--steps": "8", "--random-steps": "5000",
     "steps": "8", "--seconds": "0.1",
 }  # fmt: skip
+FEW = ("--evaluation-episodes", "1", "--final-episodes", "1")
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def _run(words, monkeypatch):
             runpy.run_path(file, run_name="__main__")
         case ["hcsac", *arguments]:
             with pytest.raises(SystemExit) as stop:
-                main([*arguments, "--final-episodes", "1"] if arguments[0] == "train" else arguments)
+                main([*arguments, *FEW] if arguments[0] == "train" else arguments)
             assert stop.value.code == 0, words
         case _:
             pytest.fail(f"a page shows a command that this test cannot run: {shlex.join(words)}")

@@ -1,6 +1,6 @@
 """Remake the lock files: `python tools/lock.py` (needs uv). Run it after changing the dependencies in pyproject.toml.
 
-requirements.lock       what hcsac needs to run, hashed, for every Python and platform
+requirements.lock       what hcsac needs to run, with all that the README shows, hashed, for every Python and platform
 requirements-dev.lock   what its tests and checks need on top
 requirements-cpu.lock   PyTorch's CPU build, for a pip that is set up to find it; install.sh tries it first
 requirements-cuda.lock  what PyTorch's GPU build needs on top; its CPU build needs none of it
@@ -44,7 +44,7 @@ def write(name: str, blocks: list[str]) -> None:
 def main() -> None:
     """Resolve for developing, then for running within it, so that both install side by side, and split."""
     everything = compile_lock("--extra", "dev")
-    run = compile_lock(within=everything)
+    run = compile_lock("--extra", "export", "--extra", "report", "--extra", "video", within=everything)
     write("requirements.lock", [block for line, block in run.items() if not CUDA.match(line)])
     write("requirements-cpu.lock", [f"torch=={TORCH}+cpu \\\n    --hash={TORCH_CPU_HASH}"])
     write("requirements-cuda.lock", [block for line, block in run.items() if CUDA.match(line)])

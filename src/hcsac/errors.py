@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -42,3 +43,13 @@ def file_error(verb: str, path: object, error: OSError) -> UserError:
     """The error for a file that the system does not let us `verb` (read, write): what, where, why and what to do."""
     reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
     return UserError(f"cannot {verb} {path} ({reason}); {_FIXES.get(error.errno or 0, 'check the disk')}.")
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """A block that imports what the installation hcsac[`extra`] brings; a `UserError` where a library is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or str(error)).partition(".")[0]
+        raise UserError(f"this needs {library}, which is not installed; pip install 'hcsac[{extra}]'.") from error

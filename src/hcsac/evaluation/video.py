@@ -9,7 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
-from hcsac.errors import UserError
+from hcsac.errors import UserError, needs
 
 
 class Video:
@@ -30,7 +30,8 @@ class Video:
         self._temporary = self.path.with_name(f".{self.path.name}.tmp")
 
     def __enter__(self) -> "Video":
-        import av
+        with needs("video"):
+            import av
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +83,8 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 def captioned(image: np.ndarray, text: str) -> np.ndarray:
     """The image uint8 [H, W, 3] with a line of text on a darkened strip along its upper edge."""
-    from PIL import Image, ImageDraw, ImageFont
+    with needs("video"):
+        from PIL import Image, ImageDraw, ImageFont
 
     height, width = image.shape[:2]
     size = max(height / 24, 10.0)

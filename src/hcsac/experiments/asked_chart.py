@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hcsac.errors import needs
 from hcsac.experiments.sharing_history import COLOURS
 from hcsac.files import write_atomically
 from hcsac.policy.asked import Asked
@@ -18,7 +19,8 @@ def draw_asked(found: Asked, path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    import matplotlib as mpl
+    with needs("report"):
+        import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt

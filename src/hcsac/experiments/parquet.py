@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hcsac.errors import UserError
+from hcsac.errors import UserError, needs
 from hcsac.experiments.files import replacing
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ def write_table(table: "pa.Table", path: str | Path) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
-    from pyarrow import parquet
+    with needs("tables"):
+        from pyarrow import parquet
 
     path = Path(path)
     with replacing(path) as temporary:
@@ -35,8 +36,9 @@ def read_table(path: str | Path, content: str, columns: Mapping[str, str]) -> "p
     Raises:
         UserError: there is no such file, or it has other content.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
+    with needs("tables"):
+        import pyarrow as pa
+        from pyarrow import parquet
 
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist; give the {content}.parquet of a study's report.")

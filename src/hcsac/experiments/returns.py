@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hcsac import files
-from hcsac.errors import UserError
+from hcsac.errors import UserError, needs
 from hcsac.experiments.parquet import read_table, write_table
 from hcsac.tasks import get_task
 from hcsac.training import RunDirectory
@@ -61,7 +61,8 @@ def collect_returns(runs: Sequence[tuple[RunDirectory, Mapping[str, str]]], root
 
 def returns_table(runs: Sequence[RunReturns]) -> "pa.Table":
     """The table of `collect_returns` for returns from anywhere."""
-    import pyarrow as pa
+    with needs("tables"):
+        import pyarrow as pa
 
     further = dict.fromkeys(chain.from_iterable(run.labels for run in runs))
     extra = [name for name in further if name not in (*LABELS, "agent", "run")]

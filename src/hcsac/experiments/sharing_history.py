@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hcsac.errors import UserError
+from hcsac.errors import UserError, needs
 from hcsac.experiments.words import plural
 from hcsac.settings import interval_in_updates
 from hcsac.training import RunDirectory, TransitionHistory
@@ -71,7 +71,8 @@ def draw_sharing_history(run: RunDirectory) -> Path | None:
     Raises:
         UserError: the file cannot be written.
     """
-    import matplotlib as mpl
+    with needs("report"):
+        import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt

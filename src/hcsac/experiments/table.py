@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hcsac.errors import needs
 from hcsac.evaluation import Estimate, mean_std
 from hcsac.experiments.baseline import cell_name
 from hcsac.experiments.files import replacing
@@ -95,7 +96,8 @@ def write_metrics(summary: Summary, path: Path) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
-    import pyarrow as pa
+    with needs("tables"):
+        import pyarrow as pa
 
     names = [*_IDENTITY, "seed", *METRICS.names(), *_DIFFERENCES]
     types = {"seed": "int64"} | dict.fromkeys(_TEXTS, "string")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hcsac.errors import UserError
+from hcsac.errors import UserError, needs
 from hcsac.policy.state import PolicyState
 
 SAMPLES, TOLERANCE = 1000, 1e-5  # of the comparison; the difference in halves of the range of the actions
@@ -25,7 +25,9 @@ def onnx_bytes(state: PolicyState, description: dict[str, str]) -> bytes:
     of the noise, which the caller draws and adds.
     `description` and the task names are stored in the metadata of the model.
     """
-    import onnx
+    with needs("export"):
+        import onnx
+        import onnxscript  # noqa: F401 (by which PyTorch makes the graph)
 
     single, by_number = state.single(), state.parameter is not None
     example = (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from hcsac import files
-from hcsac.errors import UserError, file_error, unknown
+from hcsac.errors import UserError, file_error, needs, unknown
 from hcsac.settings import deciding
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ class RunDirectory:
         Raises:
             UserError: this is not the directory of a run.
         """
-        import pyarrow
+        with needs("tables"):
+            import pyarrow
 
         self.identity()
         records = list(self.lines(files.METRICS))
@@ -180,7 +181,8 @@ class RunDirectory:
         Raises:
             UserError: this is not the directory of a run.
         """
-        import pyarrow
+        with needs("tables"):
+            import pyarrow
 
         self.identity()
         rows = [

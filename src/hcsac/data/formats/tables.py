@@ -14,7 +14,7 @@ from hcsac.data.episode import Episode
 from hcsac.data.formats.base import dataset_format
 from hcsac.data.formats.ends import DONE, KNOWN, TERMINATED, TRUNCATED, read_ends, require_understood
 from hcsac.data.formats.flat import Rows, to_episode
-from hcsac.errors import UserError, unknown
+from hcsac.errors import UserError, needs, unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,8 +95,9 @@ def frames(episode: Episode) -> dict[str, np.ndarray]:
 
 def write_table(path: Path, episodes: Iterable[tuple[int, Mapping[str, np.ndarray]]], number: str = "episode") -> None:
     """A Parquet table of episodes, one row group each; arrays [T, size] are columns of lists."""
-    import pyarrow as pa
-    from pyarrow import parquet
+    with needs("tables"):
+        import pyarrow as pa
+        from pyarrow import parquet
 
     writer = None
     for index, rows in episodes:
@@ -171,8 +172,9 @@ def _episode(parts: Sequence[Mapping[str, np.ndarray]], where: str) -> Iterator[
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-    from pyarrow import csv, parquet
+    with needs("tables"):
+        import pyarrow as pa
+        from pyarrow import csv, parquet
 
     try:
         if file.suffix.lower() == ".csv":

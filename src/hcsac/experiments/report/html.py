@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hcsac import files
-from hcsac.errors import UserError
+from hcsac.errors import UserError, needs
 from hcsac.experiments.files import write_text
 from hcsac.experiments.record import StudyRecord
 from hcsac.experiments.report.load import load_study
@@ -93,9 +93,10 @@ def _tables_text(report: Report) -> str:
 
 def page_of(report: Report) -> str:
     """The HTML page, with its styles, scripts and data."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
+    with needs("report"):
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+        from plotly.offline import get_plotlyjs
 
     here = Path(__file__).parent
     environment = Environment(
