@@ -16,7 +16,8 @@ from tests.algorithms.test_algorithms import CPU, TINY
 @pytest.mark.parametrize(
     "changes",
     [
-        {"cql_backward": "sampled", "bc_weight": 1.0},
+        {"cql_backward": "sampled", "bc_weight": 1.0, "hidden_layers": 1},
+        pytest.param({"cql_backward": "sampled", "bc_weight": 1.0}, marks=pytest.mark.long),
         pytest.param({"bc_warmup": 2}, marks=pytest.mark.long),
         pytest.param({}, marks=pytest.mark.long),
         pytest.param({"next_actions": "target_at_next", "precision": "bf16"}, marks=pytest.mark.long),

@@ -246,8 +246,7 @@ def test_reproduce(stored, tmp_path, monkeypatch, capsys):
     assert len(rows) == 1 + 2 * 2
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("checkpoint.safetensors")}
     assert len(before) == 3
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert again.returncode == 0
+    assert run(*command[3:]) == 0
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 

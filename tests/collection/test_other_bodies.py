@@ -26,7 +26,7 @@ def cheetahs(tmp_path_factory):
 def test_the_checks_find_nothing(cheetahs, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(cheetahs[0]))
     for name in cheetahs[1]:
-        report = check(name, steps=300)
+        report = check(name, steps=100)
         assert not report.findings, str(report)
         assert "replayed in the simulator" in str(report)
 

@@ -127,6 +127,7 @@ def first_steps(run):
     ]
 
 
+@pytest.mark.long
 def test_a_run_that_kills_its_process_fails_after_two_attempts(cluster, study, tmp_path, monkeypatch):
     monkeypatch.setenv("HCSAC_TASKS", "deadly")
     study = read_study(study)

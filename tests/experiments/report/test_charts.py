@@ -55,6 +55,24 @@ def test_learning_curves(loaded, series):
     assert "(2 seeds)" in lines(replay, "s1")[-1]["hovertemplate"]  # the third failed
 
 
+def test_returns_by_the_number_that_tasks_differ_by(loaded, series):
+    assert charts.returns_by_number(loaded.summary, series) == []
+    number = {"slide-left": "slide-speed:2", "slide-right": "slide-speed:-0.5"}
+    cells = [cell._replace(task=number[cell.task]) for cell in loaded.summary.tasks]
+    medium, replay = charts.returns_by_number(loaded.summary._replace(tasks=cells), series)
+    assert (medium.title, replay.title) == ("medium: return by speed", "replay: return by speed")
+    mine = {cell.task: cell for cell in cells if cell.dataset == "medium" and cell.key == next(iter(series))}
+    own = [mine["slide-speed:-0.5"], mine["slide-speed:2"]]
+    band, line = lines(medium, "s0")
+    assert line["x"] == [-0.5, 2]
+    assert line["y"] == pytest.approx([cell.mean for cell in own], rel=1e-5)
+    high, low = [cell.mean + cell.std for cell in own], [cell.mean - cell.std for cell in own]
+    assert band["y"] == pytest.approx([*high, *low[::-1]], rel=1e-5)
+    assert "speed %{x}: " in line["hovertemplate"]
+    (logged,) = lines(medium, "dataset")
+    assert (logged["x"], logged["y"]) == ([-0.5, 2], [5.0, 5.0])
+
+
 def test_a_single_seed_has_no_band(loaded, series):
     table = loaded.table.filter([seed == 1 for seed in loaded.table["seed"].to_pylist()])
     first = charts.learning_curves(table, series, {})[0]

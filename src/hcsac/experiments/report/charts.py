@@ -12,6 +12,7 @@ from hcsac.experiments.report.styles import Key, Series, plain
 from hcsac.experiments.study import Published
 from hcsac.experiments.summary import AlgorithmSummary, Summary
 from hcsac.experiments.words import plural
+from hcsac.types import Parameter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +80,35 @@ def learning_curves(table: "pa.Table", series: dict[Key, Series], published: Pub
             data.append(_reference("published", text, mean, longest, colour))
         layout = _layout(360, _axis("updates", rangemode="tozero"), _axis("return", rangemode="tozero"))
         charts.append(Chart(_title(dataset, task), data, layout))
+    return charts
+
+
+def returns_by_number(summary: Summary, series: dict[Key, Series]) -> list[Chart]:
+    """Return over the number by which the tasks of a dataset differ, where they do: mean and band over the seeds."""
+    charts = []
+    for dataset in dict.fromkeys(one.dataset for one in summary.tasks):
+        cells = [one for one in summary.tasks if one.dataset == dataset]
+        names = list(dict.fromkeys(one.task for one in cells))
+        parameter = Parameter.of(names)
+        if parameter is None:
+            continue
+        number = dict(zip(names, parameter.values, strict=True))
+        data = []
+        for key, one in series.items():
+            own = sorted((cell for cell in cells if cell.key == key), key=lambda cell: number[cell.task])
+            if own:
+                mean, std = np.array([(cell.mean, cell.std) for cell in own]).T
+                words = plural(len(own[0].seeds), "seed")
+                data += _banded(one, [number[cell.task] for cell in own], mean, std, words, f"{parameter.name} %{{x}}")
+        logged = sorted({number[cell.task]: cell.dataset_return for cell in cells}.items())
+        data.append({
+            "x": _short(x for x, _ in logged), "y": _short(y for _, y in logged), "mode": "lines", "type": "scatter",
+            "name": REFERENCES["dataset"].name, "legendgroup": "dataset",
+            "line": {"color": _MUTED, "width": 1.5, "dash": REFERENCES["dataset"].dash},
+            "hovertemplate": f"{parameter.name} %{{x}}: {REFERENCES['dataset'].name} %{{y:.1f}}<extra></extra>",
+        })  # fmt: skip
+        layout = _layout(360, _axis(parameter.name), _axis("return", rangemode="tozero"))
+        charts.append(Chart(_title(dataset, f"return by {parameter.name}"), data, layout))
     return charts
 
 
@@ -224,14 +254,16 @@ def _directions(
     ]
 
 
-def _banded(one: Series, updates: list[int], mean: np.ndarray, std: np.ndarray, words: str) -> list[dict[str, Any]]:
+def _banded(
+    one: Series, x: Sequence[float], mean: np.ndarray, std: np.ndarray, words: str, at: str = "update %{x:,}"
+) -> list[dict[str, Any]]:
     known = not np.isnan(std).any()
     texts = [f"{m:.1f} ± {s:.1f}" if known else f"{m:.1f}" for m, s in zip(mean, std, strict=True)]
     line = _trace(
-        one, updates, mean, mode="lines+markers", line=_line(one), marker=_marker(one, 5), text=texts,
-        hovertemplate=f"<b>{one.text}</b><br>update %{{x:,}}: %{{text}} ({words})<extra></extra>",
+        one, x, mean, mode="lines+markers", line=_line(one), marker=_marker(one, 5), text=texts,
+        hovertemplate=f"<b>{one.text}</b><br>{at}: %{{text}} ({words})<extra></extra>",
     )  # fmt: skip
-    return [*([_band(one, updates, mean - std, mean + std)] if known else []), line]
+    return [*([_band(one, x, mean - std, mean + std)] if known else []), line]
 
 
 def _band(one: Series, x: Sequence[float] | np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, Any]:

@@ -117,7 +117,14 @@ def _returns_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
         cells_table(summary, {key: one.name for key, one in series.items()}),
         *(tables.metric_table(metric, summary, series) for metric in extra_metrics().values()),
     ]
-    return Section("returns", "Returns", [Part(table.title, tables=[table]) for table in shown])
+    parts = [Part(table.title, tables=[table]) for table in shown]
+    if by_number := charts.returns_by_number(summary, series):
+        text = (
+            "Last policy. Mean return over the number by which the tasks differ, with a band of one sample standard "
+            "deviation over the seeds."
+        )
+        parts.append(Part("Returns by number", [text], charts=by_number))
+    return Section("returns", "Returns", parts)
 
 
 def _aggregate_section(loaded: LoadedStudy, series: dict[Key, Series]) -> Section:
