@@ -17,6 +17,7 @@ from minari.data_collector.episode_buffer import EpisodeBuffer
 
 from hcsac.data import Dataset, Episode, load, refs, store
 from hcsac.data.describe import describe, summarise
+from hcsac.data.episode import to_arrivals
 from hcsac.data.formats import npz
 from hcsac.errors import UserError
 
@@ -79,6 +80,41 @@ def test_load_joins_and_orders(folder: Path, walk: list[Episode], run: list[Epis
     late = load("test/run-v0", alignment="off_by_one")
     np.testing.assert_array_equal(late.action[1:1000], run[0].action[:-1])
     assert late.alignment == "off_by_one"
+
+
+def test_some_of_the_episodes(folder: Path, tmp_path: Path, walk: list[Episode]) -> None:
+    """Of a dataset by name, by path, of a format that knows the lengths of episodes and one that does not."""
+    many = [replace(walk[0], reward=walk[0].reward + n) for n in range(5)]
+    store.write("test/many-v0", "walker-walk", many)
+    (tmp_path / "rows").mkdir()
+    for number, episode in enumerate(many):
+        np.savez(tmp_path / "rows" / f"{number}.npz", **to_arrivals(episode))
+    for name in ("test/many-v0", f"walker-walk={tmp_path / 'rows'}"):
+        for part, kept in (
+            ("[:2]", many[:2]),
+            ("[3:]", many[3:]),
+            ("[1:4]", many[1:4]),
+            ("[:]", many),
+            ("[4:9]", many[4:]),
+        ):
+            dataset = load(name + part)
+            assert dataset.fingerprint() == Dataset.from_episodes({"walker-walk": kept}).fingerprint()
+            assert dataset.refs == (name + part,)
+        first, rest = load(f"{name}[:2]", folder=tmp_path / "mapped"), load([f"{name}[:2]", f"{name}[2:]"])
+        assert first.fingerprint() == load(f"{name}[:2]").fingerprint()
+        assert rest.fingerprint() == load(name).fingerprint()
+        with pytest.raises(UserError, match="has other data"):
+            load(f"{name}[:3]", folder=tmp_path / "mapped")
+        shutil.rmtree(tmp_path / "mapped")
+        with pytest.raises(UserError, match="has no episode; write START below STOP"):
+            load(f"{name}[3:3]")
+        with pytest.raises(UserError, match=r"\[7:\]' has no episode"):
+            load(f"{name}[7:]")
+    with pytest.raises(UserError, match="unknown dataset"):
+        load("test/many-v0[-2:]")
+    (tmp_path / "odd[:2]").mkdir()
+    np.savez(tmp_path / "odd[:2]" / "0.npz", **to_arrivals(many[0]))
+    assert len(load(f"walker-walk={tmp_path}/odd[:2]")) == len(many[0])
 
 
 def test_a_path_and_the_shipped_sample(

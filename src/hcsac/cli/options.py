@@ -194,7 +194,9 @@ def _refs(context: click.Context, parameter: click.Parameter, texts: Sequence[st
     return found
 
 
-_DATA_HELP = "Names or paths of datasets; repeat the option or separate by commas for more"
+_DATA_HELP = (
+    "Names or paths of datasets; repeat the option or separate by commas for more; NAME[:10] has its first ten episodes"
+)
 _data_option = partial(click.option, "--data", "refs", multiple=True, callback=_refs, metavar="DATASETS")
 data_option = _data_option(required=True, help=f"{_DATA_HELP}.")
 data_of_run_option = _data_option(help=f"{_DATA_HELP} (default: those of RUN).")

@@ -15,6 +15,7 @@ from hcsac.tasks import get_task
 SAMPLE = "sample/"  # names that begin so are shipped inside the package
 _SAMPLE_FOLDER = Path(__file__).parent.parent / "sample"
 _NAME = re.compile(r"(?=[^/]{2}|./.+/)[-_\w]+(/[-_\w]+)*/[-_\w]+-v\d+")  # Minari's namespaces have two letters
+_PART = re.compile(r"(.+)\[(\d*):(\d*)\]")
 _METADATA = Path("data") / "metadata.json"  # of a Minari dataset
 
 
@@ -89,6 +90,21 @@ def split_task(ref: str, task: str | None) -> tuple[str, str | None]:
         given, ref = ref.split("=", 1)
         return ref, get_task(given).name
     return ref, task
+
+
+def split_part(ref: str) -> tuple[str, slice]:
+    """`REF[START:STOP]` -> (REF, those episodes); all of them if it is the path of a file or folder, or has no part.
+
+    Raises:
+        UserError: the part is empty.
+    """
+    found = _PART.fullmatch(ref)
+    if found is None or os.path.exists(ref):
+        return ref, slice(None)
+    start, stop = int(found[2] or 0), int(found[3]) if found[3] else None
+    if stop is not None and stop <= start:
+        raise UserError(f"{ref!r} has no episode; write START below STOP, as in {found[1]}[0:10] for the first ten.")
+    return found[1], slice(start, stop)
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

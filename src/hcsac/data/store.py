@@ -111,7 +111,8 @@ def read(ref: str, task: str | None = None) -> tuple[str, list[Episode], dict[st
 
     Args:
         ref: a Minari id in the local store, `sample/NAME`, or the path of a dataset in any registered format; or one of
-            these as `TASK=REF`, for a dataset that does not name its own task.
+            these as `TASK=REF`, for a dataset that does not name its own task; `REF[START:STOP]` are some of its
+            episodes, as REF[:10] the first ten.
         task: the same task, in place of `TASK=REF`.
 
     Raises:

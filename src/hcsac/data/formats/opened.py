@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from hcsac.data.build import bounds_of_task
 from hcsac.data.episode import Episode
 from hcsac.data.formats.base import FORMATS, DatasetFormat, describe_formats
-from hcsac.data.refs import locate, split_task
+from hcsac.data.refs import locate, split_part, split_task
 from hcsac.errors import UserError
 from hcsac.tasks import ActionBounds, get_task, rewards_of, suite_body, task_names
 
@@ -44,10 +45,10 @@ def open_data(ref: str | Path, task: str | None = None) -> tuple[str, list[Episo
 
 
 class OpenedDataset:
-    """One dataset on disk. Iterating reads its episodes one at a time; they are not validated.
+    """One dataset on disk, or some of its episodes. Iterating reads them one at a time; they are not validated.
 
     Attributes:
-        ref: its name, without a task in front.
+        ref: its name, without a task in front; with [START:STOP] behind it where only these episodes are meant.
         path: its file or folder.
         format: the name of its format.
         plugin: the plug-in module that registered the format; None where hcsac itself did.
@@ -60,7 +61,8 @@ class OpenedDataset:
 
     def __init__(self, ref: str, task: str | None = None, columns: Sequence[str] = ()):
         self.ref, task = split_task(ref, task)
-        self.path = locate(self.ref)
+        name, self._part = split_part(self.ref)
+        self.path = locate(name)
         self.format, self._reader = _find_format(self.path)
         self.plugin = FORMATS.plugin(self.format)
         self.columns = {"columns": tuple(columns)} if columns else {}
@@ -71,7 +73,8 @@ class OpenedDataset:
 
     def __iter__(self) -> Iterator[Episode]:
         with self._reading():
-            for number, item in enumerate(self._reader.read(self.path, **self.columns)):
+            read = self._reader.read(self.path, **self.columns)
+            for number, item in enumerate(islice(read, self._part.start, self._part.stop), self._part.start or 0):
                 if not isinstance(item, Episode):
                     raise UserError(
                         f"dataset format {self.format!r} gives {type(item).__name__} as episode {number} of "
@@ -96,7 +99,9 @@ class OpenedDataset:
     def lengths(self) -> list[int]:
         """Steps of every episode; all episodes are read for it where the format does not know them."""
         lengths = self._optional("lengths")
-        return [len(episode) for episode in self] if lengths is None else [int(length) for length in lengths]
+        if lengths is None:
+            return [len(episode) for episode in self]
+        return [int(length) for length in lengths][self._part]
 
     def bounds(self, size: int) -> ActionBounds:
         """Those of its `size` actions: given by its task, else by the dataset itself, else by the task's environment.
@@ -158,7 +163,8 @@ class OpenedDataset:
         if self.plugin is not None and source is not None:
             files.append(Path(source))
         stats = sorted(path.stat() for path in files if path.is_file())
-        return [str(self.path), self.task, [[file.st_size, file.st_mtime_ns] for file in stats]]
+        part = [] if self._part == slice(None) else [self._part.start, self._part.stop]
+        return [str(self.path), *part, self.task, [[file.st_size, file.st_mtime_ns] for file in stats]]
 
     def _resolve_task(self, given: str | None) -> str:
         own = self._optional("task")
