@@ -94,7 +94,14 @@ class OneStep(Algorithm):
     settings_type = OneStepSettings
     value_metrics = frozenset({"q", "actor_q", "q_spread"})
     paper = "Brandfonbrener et al. 2021, arXiv 2106.08909; Fujimoto & Gu 2021, arXiv 2106.06860"
-    presets = {"best": {"critics": 5, "updates": 20_000}}
+    presets = {
+        "quick": {
+            "candidates": "0.1:all,0.3:own", "judge_part": 0.15, "actors": 2, "disagreement_noise": 2.0,
+            "policy_average": 0.999, "actor_decay": "cosine", "critic_decay": "linear", "critic_layer_norm": "all",
+            "start_weight": 8.0, "sharing": "auto",
+        },
+        "best": {"critics": 5, "updates": 20_000},
+    }  # fmt: skip
     Actor = DeterministicActor
     several_actors = True
 
