@@ -32,6 +32,11 @@ def test_layout(both: Dataset, walk: list[Episode], run: list[Episode]) -> None:
     assert both.mean_returns["b"] == pytest.approx(run[0].reward[:5].sum())
 
 
+def test_the_place_of_a_transition_in_its_episode(both: Dataset) -> None:
+    assert both.step.tolist() == [0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 3, 4]
+    assert (both.step + both.rows_left + 1).tolist() == [4] * 4 + [3] * 3 + [5] * 5
+
+
 def test_frozen_but_the_callers_arrays_are_not(both: Dataset) -> None:
     with pytest.raises(ValueError, match="read-only"):
         both.reward[0] = 1

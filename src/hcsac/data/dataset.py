@@ -141,6 +141,11 @@ class Dataset:
         return np.arange(len(self)) + np.repeat(np.arange(len(lengths)), lengths)
 
     @cached_property
+    def step(self) -> np.ndarray:
+        """How many transitions of its episode precede each transition, [N] int64."""
+        return np.arange(len(self)) - np.repeat(self.episode_start[:-1], np.diff(self.episode_start))
+
+    @cached_property
     def rows_left(self) -> np.ndarray:
         """How many transitions of its episode follow each transition, [N] int64."""
         lengths = np.diff(self.episode_start)

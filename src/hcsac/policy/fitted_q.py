@@ -227,10 +227,9 @@ class _Evaluation:
         """
         dataset, last = self.dataset, self.dataset.episode_start[1:] - 1
         first = dataset.episode_start[:-1]
-        age = np.arange(len(dataset)) - np.repeat(first, np.diff(dataset.episode_start))
         reward = dataset.reward.astype(np.float64)
         reward[last] = np.where(dataset.terminated[last], reward[last], self._behaviour_at(last).mean(0))
-        return np.add.reduceat(reward * self.settings.discount**age, first)
+        return np.add.reduceat(reward * self.settings.discount**dataset.step, first)
 
     def spread(self) -> np.ndarray:
         """How much the behaviour's values of logged actions differ within each task, [M]."""

@@ -41,8 +41,7 @@ def row_weights(dataset: Dataset, settings: Drawing) -> np.ndarray | None:
 
 def start_rows(dataset: Dataset, steps: int) -> np.ndarray:
     """Whether a transition is one of the first `steps` of its episode, [N] bool."""
-    starts = dataset.episode_start
-    return np.arange(len(dataset)) - np.repeat(starts[:-1], np.diff(starts)) < steps
+    return dataset.step < steps
 
 
 def sparse_rows(dataset: Dataset) -> np.ndarray:

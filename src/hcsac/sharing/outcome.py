@@ -35,9 +35,7 @@ def better_outcomes(dataset: Dataset, task: int, sources: Sequence[int], setting
     """
     blocks = reward_blocks(dataset, [dataset.task_names[task]])
     value = outcome(dataset, np.concatenate(list(blocks))[:, 0])
-    known = dataset.rows_left >= LEFT
-    starts = dataset.episode_start
-    step = np.arange(len(dataset)) - np.repeat(starts[:-1], np.diff(starts))
+    known, step = dataset.rows_left >= LEFT, dataset.step
     own, theirs = dataset.rows_of(task), np.concatenate([dataset.rows_of(source) for source in sources])
     own = own[known[own]]
     around, size = np.ones(2 * AROUND + 1), int(step.max()) + 1
