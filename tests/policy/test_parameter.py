@@ -233,6 +233,9 @@ def test_where_the_logs_show_little_it_says_so(run, policy, tmp_path, monkeypatc
         lines = asked_table(found).splitlines()
         assert [line.endswith(" *") for line in lines[2:5]] == [False, False, True]
         assert lines[5].startswith("* the logs hardly show it")
+    card = (tmp_path / "policy" / "README.md").read_text()
+    assert f"Nothing was logged for {', '.join(TASKS)}: these transitions have their rewards instead." in card
+    assert f"**The logs hardly show {TASKS[2]}: the policy is not to be trusted there.**" in card
     draw_asked(found, tmp_path / "asked.png")
     assert PIL.Image.open(tmp_path / "asked.png").size[0] > 1000
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from hcsac.algorithms import ALGORITHMS, recorded_settings, sentence, settings_of
-from hcsac.tasks import ActionBounds
+from hcsac.data.relabel import hardly_shown
+from hcsac.tasks import ActionBounds, get_task
 from hcsac.types import Parameter
 
 
@@ -163,6 +164,10 @@ def _data(metadata: dict[str, Any]) -> str:
         text += f" **Their alignment is `{metadata['alignment']}`**, a known mistake, to reproduce published numbers."
     if "distilled" in metadata and (states := metadata["distilled"]["data"])["fingerprint"] != data["fingerprint"]:
         text += f" Distilled at states of {_names(states)}, fingerprint `{states['fingerprint']}`."
+    if new := metadata.get("best_steps", {}):
+        text += f" Nothing was logged for {', '.join(new)}: these transitions have their rewards instead."
+    if unseen := [task for task, best in new.items() if hardly_shown(best, get_task(task).highest_reward)]:
+        text += f" **The logs hardly show {', '.join(unseen)}: the policy is not to be trusted there.**"
     return text
 
 
