@@ -120,6 +120,11 @@ def is_leftover(path: Path) -> bool:
     return path.name == LOCK or (path.name.startswith(".") and path.name.endswith(_UNFINISHED))
 
 
+def is_vacant(path: Path) -> bool:
+    """Whether it is a folder with nothing in it but what a killed process leaves."""
+    return path.is_dir() and all(map(is_leftover, path.iterdir()))
+
+
 def cache_folder(name: str) -> Path:
     """$XDG_CACHE_HOME/hcsac/NAME, or ~/.cache/hcsac/NAME; not created."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hcsac" / name

@@ -11,6 +11,7 @@ from hcsac.data import store
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.experiments import read_record, read_study, slides_study, start_study
+from hcsac.files import write_atomically
 from hcsac.tasks import make_env
 from tests.conftest import TASKS, slide_episodes
 
@@ -259,6 +260,15 @@ def test_accepted_changes_lose_nothing(read, tmp_path):
     assert not first.exists()
     assert (first.with_name("seed-0.before-1") / "run.json").read_text() == "a run"
     assert read_record(out).runs[0].settings.updates == 7
+
+
+def test_what_a_killed_start_left_is_no_other_directory(read, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with write_atomically(out / "study.json") as aside:
+        aside.write_text("{")
+    (out / "study.json").rename(aside)
+    assert start_study(read(STUDY_FILE), out).runs
 
 
 def test_other_directories_and_records_are_left_alone(read, tmp_path):

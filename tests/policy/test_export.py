@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import hcsac
 from hcsac.cli import main
 from hcsac.errors import UserError
+from hcsac.files import write_atomically
 from hcsac.policy import export, export_policy, load_policy
 from hcsac.policy import onnx as graph
 from hcsac.tasks import registry
@@ -92,6 +93,9 @@ def test_the_command_prints_its_result_alone(run, monkeypatch):
 def test_a_bundle_of_the_same_run_is_replaced(run, no_graph):
     held = run.path / "policy"
     (held / "policy.onnx").unlink()
+    with write_atomically(held / "compared.json") as killed:
+        killed.write_text("{")
+    (held / "compared.json").rename(killed)  # as a process leaves it that is killed before
     export_policy(run.path, seed=5)
     assert load_policy(held).seeds == [5]
     assert {path.name for path in held.iterdir()} == FILES

@@ -86,9 +86,12 @@ def _imported(folder: Path) -> dict[str, str]:
 
 def _collect(folder: Path) -> None:
     os.environ["MINARI_DATASETS_PATH"] = str(folder / "store")
-    (folder / "store").mkdir(exist_ok=True)
     chosen = CollectSettings(keep="all,final", steps=60, episodes=2, random_steps=20, hidden_size=8, batch_size=8)
     collect("slide-left", "lab", folder / "learner", chosen, progress=False)
+
+
+def _empty_store(folder: Path) -> None:
+    (folder / "store").mkdir()
 
 
 def _collected(folder: Path) -> dict[str, str]:
@@ -185,7 +188,7 @@ def _digests(folder: Path, *patterns: str) -> dict[str, str]:
 JOBS = {
     "train": Job(_train, _trained),
     "import": Job(_import, _imported),
-    "collect": Job(_collect, _collected),
+    "collect": Job(_collect, _collected, _empty_store),
     "export": Job(_export, _exported, _to_export),
 }
 # Trainings of the long form alone: other algorithms, several actors, sharing rules, bf16.

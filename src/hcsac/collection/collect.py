@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from hcsac.collection.keep import DATASETS, DECIDED_BY, evenly, mixture_of, slice_of
-from hcsac.collection.learner import Learner, is_empty, read_identity
+from hcsac.collection.learner import Learner, read_identity
 from hcsac.collection.settings import CollectSettings
 from hcsac.data import refs, store
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
-from hcsac.files import told
+from hcsac.files import is_vacant, told
 from hcsac.tasks import get_task
 
 _STREAMS = {"medium": 1, "final": 2}  # of a learner's seed; 0 has its training episodes
@@ -121,7 +121,7 @@ def learner_directory(directory: Path, seed: int) -> Path:
     """
     if (held := read_identity(directory)) is not None and held.get("seed") == seed:
         return directory
-    if directory.exists() and not (held or is_empty(directory) or any(directory.glob("seed-*"))):
+    if directory.exists() and not (held or is_vacant(directory) or any(directory.glob("seed-*"))):
         raise UserError(f"{directory} exists and is not a collection; choose another with --output.")
     return directory / f"seed-{seed}"
 

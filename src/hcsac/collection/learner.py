@@ -16,7 +16,7 @@ from hcsac.data.build import bounds_of_task
 from hcsac.data.episode import Episode
 from hcsac.errors import UserError
 from hcsac.evaluation import LONGEST
-from hcsac.files import parse_json, write_atomically
+from hcsac.files import is_vacant, parse_json, write_atomically
 from hcsac.tasks import make_env, time_limit
 from hcsac.training import Progress, checkpoint
 from hcsac.training.memory import keep_freed_memory
@@ -213,16 +213,11 @@ class Learner:
                         f"{value!r}; choose another directory with --output."
                     )
             return
-        if self.directory.exists() and not is_empty(self.directory):
+        if self.directory.exists() and not is_vacant(self.directory):
             raise UserError(f"{self.directory} exists and is not a collection; choose another with --output.")
         self.directory.mkdir(parents=True, exist_ok=True)
         with write_atomically(self.directory / IDENTITY) as temporary:
             temporary.write_text(json.dumps(identity, indent=2) + "\n")
-
-
-def is_empty(directory: Path) -> bool:
-    """Whether it is a directory without files, those aside that begin with a dot, as one that was being written."""
-    return directory.is_dir() and all(path.name.startswith(".") for path in directory.iterdir())
 
 
 def read_identity(directory: Path) -> dict[str, object] | None:

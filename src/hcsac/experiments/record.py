@@ -127,7 +127,7 @@ def _plugins(runs: list[StudyRun]) -> tuple[str, ...]:
 
 
 def _require_empty(output: Path) -> None:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    if output.exists() and not files.is_vacant(output):
         raise UserError(f"{output} exists and is not the directory of a study; choose another --output.")
 
 

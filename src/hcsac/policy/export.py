@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import save
 
 from hcsac.errors import UserError
-from hcsac.files import COMPARED, METADATA, MODEL_CARD, ONNX, POLICY, TENSORS
+from hcsac.files import COMPARED, METADATA, MODEL_CARD, ONNX, POLICY, TENSORS, is_leftover
 from hcsac.policy.bundle import digest, is_bundle, read_metadata
 from hcsac.policy.metadata import last_evaluation, make_metadata
 from hcsac.policy.model_card import model_card
@@ -102,7 +102,7 @@ def require_replaceable(place: Path, run: RunDirectory, distilled: bool = False)
 
 def _content(place: Path) -> list[Path]:
     try:
-        return sorted(place.iterdir())
+        return sorted(path for path in place.iterdir() if not is_leftover(path))
     except OSError as error:
         raise UserError(f"cannot read {place} ({error.strerror}); choose another --output.") from error
 

@@ -131,13 +131,8 @@ class RunDirectory:
                     f"{self.path} already contains a run; choose another directory, or --resume to continue it."
                 )
             self._require_same(identity)
-        elif self.path.exists() and not self.started and not self._is_empty:
+        elif self.path.exists() and not self.started and not files.is_vacant(self.path):
             raise UserError(f"{self.path} exists and is not a run; choose another directory.")
-
-    @property
-    def _is_empty(self) -> bool:
-        """Whether it is a folder with nothing in it but what a killed process leaves."""
-        return self.path.is_dir() and all(map(files.is_leftover, self.path.iterdir()))
 
     def identity(self) -> dict[str, Any]:
         """The content of `run.json`.
