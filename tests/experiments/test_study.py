@@ -262,6 +262,20 @@ def test_accepted_changes_lose_nothing(read, tmp_path):
     assert read_record(out).runs[0].settings.updates == 7
 
 
+def test_the_baseline_of_its_reports_is_recorded(read, tmp_path):
+    assert start_study(read(STUDY_FILE), tmp_path / "first").baseline == "bc"
+    for name in ("hcsac", "bc concat"):
+        study = STUDY_FILE.replace("[vary]\ncql_weight = [1.0, 5.0]\n", "")
+        start_study(read(f'baseline = "{name}"\n{study}'), tmp_path / name)
+        assert read_record(tmp_path / name).baseline == name
+    file = tmp_path / "hcsac" / "study.json"
+    older = {key: value for key, value in json.loads(file.read_text()).items() if key != "baseline"}
+    file.write_text(json.dumps(older))
+    assert read_record(tmp_path / "hcsac").baseline == "bc"
+    with pytest.raises(UserError, match="unknown baseline 'concta'; did you mean 'concat'"):
+        read(f'baseline = "concta"\n{study}')
+
+
 def test_what_a_killed_start_left_is_no_other_directory(read, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hcsac import files
 from hcsac.data.formats import OpenedDataset
 from hcsac.errors import UserError
+from hcsac.experiments.baseline import BASELINE
 from hcsac.experiments.files import write_text
 from hcsac.experiments.study_run import StudyRun
 from hcsac.registry import require_plugins
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _PUBLISHED = dict[str, dict[str, dict[str, list[float | None]]]]
-_FORM = {"format": int, "name": str, "description": str, "published": _PUBLISHED, "cells": list[dict[str, Any]]}
+_FORM = {
+    "format": int, "name": str, "description": str, "published": _PUBLISHED, "cells": list[dict[str, Any]],
+    "baseline": str,
+}  # fmt: skip
 
 
 class StudyRecord(NamedTuple):
@@ -32,6 +36,7 @@ class StudyRecord(NamedTuple):
     runs: list[StudyRun]
     output: Path  # directory of the study
     plugins: tuple[str, ...] = ()  # the modules that registered algorithms, sharing rules, tasks and formats of it
+    baseline: str = BASELINE  # what reports compare with; see `Study`
 
 
 def record_path(output: Path) -> Path:
@@ -55,7 +60,7 @@ def start_study(study: Study, output: Path, accept_changes: bool = False, mirror
     # A study started on a machine with a GPU resumes on one without, and the other way round.
     shared_process = not any(run.separate_seed for run in before) if resumed else None
     runs = study.runs(output, shared_process)
-    record = StudyRecord(study.name, study.description, study.published, runs, output, _plugins(runs))
+    record = StudyRecord(study.name, study.description, study.published, runs, output, _plugins(runs), study.baseline)
     if resumed:
         _accept_or_refuse(before, record, accept_changes, mirror)
     # Without a record, but with runs of the study, it resumes: each run refuses to become another.
@@ -78,7 +83,8 @@ def read_record(output: Path, complete: bool = True) -> StudyRecord:
     """
     path = record_path(output)
     try:
-        content = files.parse_object(path.read_text(), _FORM)
+        content = {"baseline": BASELINE, **files.parse_object(path.read_text())}  # that of earlier records
+        files.require_form(content, _FORM)
         if content["format"] > FORMAT:
             raise UserError(f"{path} was written by a newer hcsac ({content['hcsac']}); upgrade this one.")
         plugins = tuple(content.get("plugins", ()))
@@ -88,7 +94,9 @@ def read_record(output: Path, complete: bool = True) -> StudyRecord:
             for dataset, tasks in content["published"].items()
         }
         runs = [StudyRun.from_dict(run, output, complete) for run in content["cells"]]
-        return StudyRecord(content["name"], content["description"], published, runs, output, plugins)
+        return StudyRecord(
+            content["name"], content["description"], published, runs, output, plugins, content["baseline"]
+        )
     except OSError as error:
         raise UserError(
             f"no study found in {str(output)!r}; pass the output directory of `hcsac study run`."
@@ -112,6 +120,7 @@ def write_record(record: StudyRecord) -> None:
         "description": record.description,
         "published": record.published,
         "plugins": list(record.plugins),
+        "baseline": record.baseline,
         "cells": [run.as_dict(record.output) for run in record.runs],  # the key of format 1
     }
     write_text(record_path(record.output), json.dumps(content, indent=1) + "\n")

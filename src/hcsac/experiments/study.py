@@ -14,6 +14,7 @@ from hcsac.data.episode import ALIGNMENTS
 from hcsac.data.formats import OpenedDataset
 from hcsac.data.refs import name_of
 from hcsac.errors import UserError, unknown
+from hcsac.experiments.baseline import BASELINE, cell_name
 from hcsac.experiments.forms import converted
 from hcsac.experiments.study_run import StudyRun, require_compatible_settings, require_separate_directories
 from hcsac.files import read_toml
@@ -35,6 +36,7 @@ _EXAMPLES = {
     "preset": 'preset = "quick"',
     "replicas": 'replicas = "auto", "together" or "apart"',
     "alignment": 'alignment = "correct"',
+    "baseline": 'baseline = "base", an algorithm or a variant',
     "algorithms": 'algorithms = ["bc", "hcsac"]',
     "tasks": 'tasks = ["walker-walk"]',
     "single_task": 'single_task = ["bc"]',
@@ -69,6 +71,7 @@ class Study:
     vary: dict[str, list[Any]] = field(default_factory=dict)  # setting -> values: every combination
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> changes, one set at a time
     published: Published = field(default_factory=dict)  # numbers to show beside the results
+    baseline: str = BASELINE  # an algorithm, a variant or "ALGORITHM VARIANT" that reports compare with
 
     def __post_init__(self) -> None:
         for name in self.single_task:
@@ -91,6 +94,9 @@ class Study:
             if any(value in values[:n] for n, value in enumerate(values)):
                 raise UserError(f"vary: {key} lists a value twice; give each once.")
         _require_known(self.published, self.datasets, "dataset under published")
+        if self.baseline != BASELINE and not self.vary:
+            both = (cell_name(variant, name) for name in self.algorithms for variant in self.variants)
+            _require_known([self.baseline], [*self.algorithms, *self.variants, *both], "baseline")
         for name, changes in self.variants.items():
             if _KEY in changes and _OLD_KEY in changes:
                 raise UserError(f"variant {name!r}: {_TWO_KEYS}")

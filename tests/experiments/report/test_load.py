@@ -24,6 +24,17 @@ def test_states_and_days(study):
     }
 
 
+def test_a_baseline_of_the_study_is_compared_with(study):
+    assert not any(cell.versus for cell in read(study).summary.tasks)
+    cells = read(study._replace(baseline="plain")).summary.tasks
+    for cell in cells:
+        other = [one for one in cells if one[:1] + one[2:4] == cell[:1] + cell[2:4] and one.variant == "plain"]
+        if cell.variant == "plain":
+            assert cell.versus is None
+        elif cell.seeds == other[0].seeds:
+            assert cell.versus.difference.value == pytest.approx(cell.mean - other[0].mean)
+
+
 def test_corrupt_lines_are_left_out_and_counted(study):
     path = study.runs[0].path / "evaluations.jsonl"
     lines = path.read_text().splitlines(keepends=True)

@@ -93,7 +93,9 @@ def load_study(record: StudyRecord, events_log: Path, log: Callable[[str], None]
     labels = [(one.directory, {"dataset": one.run.dataset, "variant": one.run.variant}) for one in finished]
     table = collect_returns(labels, record.output)
     log(f"statistics of {len(table):,} returns")
-    return LoadedStudy(record, finished, states, table, summarise(table), _times(finished, events_log))
+    return LoadedStudy(
+        record, finished, states, table, summarise(table, baseline=record.baseline), _times(finished, events_log)
+    )
 
 
 def _read(run: StudyRun) -> Finished:
