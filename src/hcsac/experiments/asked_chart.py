@@ -40,13 +40,14 @@ def draw_asked(found: Asked, path: Path) -> None:
 
 
 def _draw(axis: Any, found: Asked, of: np.ndarray, beside: np.ndarray, what: str) -> None:
-    values, all_ = np.array(found.values), of.swapaxes(0, 1).reshape(len(found.values), -1)
+    order = np.argsort(found.values)
+    values, all_ = np.array(found.values)[order], of.swapaxes(0, 1).reshape(len(order), -1)[order]
     low, high = np.percentile(all_, (10, 90), axis=1)
-    axis.plot(values, beside, color=LOGS, linestyle="--", label=what)
+    axis.plot(values, beside[order], color=LOGS, linestyle="--", label=what)
     axis.fill_between(values, low, high, color=POLICY, alpha=0.2, linewidth=0, label="10 % to 90 % of episodes")
     axis.plot(values, all_.mean(1), color=POLICY, marker="o", markersize=4, label="the policy, mean")
     if found.unseen.any():
         edges = np.interp(np.arange(len(values) + 1) - 0.5, np.arange(len(values)), values)
-        for n, span in enumerate(edges[v : v + 2] for v in np.flatnonzero(found.unseen)):
+        for n, span in enumerate(edges[v : v + 2] for v in np.flatnonzero(found.unseen[order])):
             axis.axvspan(*span, color=UNSEEN, alpha=0.2, linewidth=0, label="hardly in the logs" if n == 0 else None)
     axis.spines[["top", "right"]].set_visible(False)
