@@ -61,9 +61,14 @@ def hardly_shown(best: float, highest: float | None) -> bool:
     return highest is not None and best < HALF * highest
 
 
-def what_logs_show(dataset: Dataset, task: str, best: float) -> str:
-    """What the relabelled logs earn in a task, as a sentence; with a warning where they hardly show it."""
+def what_logs_show(dataset: Dataset, task: str, best: float | None = None) -> str:
+    """What the relabelled logs earn in a task, as a sentence; with a warning where they hardly show it.
+
+    Args:
+        best: what `best_window` gave, where it is known.
+    """
     index, returns = dataset.task_names.index(task), dataset.episode_returns[task]
+    best = best_window(dataset, index) if best is None else best
     text = (
         f"{task}: nothing was logged for it; all {len(dataset.rows_of(index)):,} transitions have its reward instead. "
         f"With that, episodes return {returns.min():.0f} to {returns.max():.0f} (mean {returns.mean():.0f}), and their "
