@@ -109,7 +109,7 @@ class WalkerPaceEnv(WalkerSpeedEnv):
     """dm_control's walker, rewarded for moving at `speed` metres per second and no faster, as `PaceReward` says."""
 
     def _load(self, domain: str, task: str) -> Any:
-        return with_task(DmControlEnv._load(self, domain, task), _pace_task(self._speed))
+        return with_task(super()._load(domain, task), _pace_task(self._speed))
 
 
 def _pace_task(speed: float) -> Any:
